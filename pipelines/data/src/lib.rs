@@ -1,0 +1,1 @@
+//! Datasets, splits, episodes and image decoding.

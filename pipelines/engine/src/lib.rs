@@ -1,0 +1,1 @@
+//! Stages, plans and runs over the store.

@@ -1,0 +1,1 @@
+//! Backbones, few-shot methods, Grad-CAM, optimisers and weights.

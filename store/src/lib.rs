@@ -1,0 +1,1 @@
+//! Content-addressed artifacts, manifests and fingerprints.

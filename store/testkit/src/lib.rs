@@ -1,0 +1,1 @@
+//! Conformance suite, fault injection and damaged stores for testing mlsm-store.
