@@ -1,1 +1,34 @@
-fn main() {}
+//! The command line of the pipeline. Nothing but this package prints, reads the environment or ends the process.
+
+mod cli;
+mod clock;
+mod cmd;
+mod error;
+mod presets;
+mod render;
+mod settings;
+mod signals;
+mod workspace;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::error::CliError;
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let work = || Settings::new(cli.common).and_then(|settings| cmd::dispatch(cli.verb, &settings));
+    // A panic is a defect, but scheduled jobs still need an exit code that is documented; artifacts are whole anyway.
+    let result = catch_unwind(AssertUnwindSafe(work));
+    match result.unwrap_or(Err(CliError::Panicked)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            render::stderr::print(&error.render());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,1 +1,34 @@
-//! Content-addressed artifacts, manifests and fingerprints.
+//! Content-addressed artifacts: what was computed is found again, whole or not at all.
+//!
+//! A [`Request`] says what is wanted, its [`Fingerprint`] identifies it. Artifacts are blobs, identified by the
+//! [`Digest`] of their bytes. A [`Manifest`] ties a fingerprint to its blobs and is written last. The formats, and the
+//! reason for every sync, stand in `README.md`. Deliberately absent: tensors, SQL, printing, the environment.
+
+mod blob;
+mod checkpoint;
+mod digest;
+mod durable;
+mod encoding;
+mod error;
+mod index;
+mod lock;
+mod manifest;
+mod request;
+mod runs;
+mod stat_cache;
+mod store;
+mod tables;
+mod verify;
+
+pub use blob::{Blob, BlobWriter};
+pub use digest::{Digest, Fingerprint, ParseHexError};
+pub use durable::publish_file;
+pub use error::StoreError;
+pub use lock::{Holder, LockGuard};
+pub use manifest::{Manifest, Output};
+pub use request::{Difference, Field, Input, Request, Value};
+pub use runs::{NodeRecord, RunLog, RunRecord};
+pub use stat_cache::StatCache;
+pub use store::{Access, FORMAT, Store};
+pub use tables::TableSource;
+pub use verify::Finding;

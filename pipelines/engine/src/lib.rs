@@ -1,1 +1,27 @@
-//! Stages, plans and runs over the store.
+//! The engine: turns a graph of stages into the least work that brings the store up to date.
+//!
+//! A [`Stage`] is work with its recipe. A [`Graph`] holds nodes, each one unit of work or one unit per shard. A unit's
+//! fingerprint needs the *digests* of its inputs, so planning stops where an upstream unit must first run ("unknown"),
+//! and a rerun whose bytes repeat stops everything behind it. Deliberately absent: torch, printing, the environment.
+
+mod cancel;
+mod context;
+mod error;
+mod event;
+mod explain;
+mod graph;
+mod plan;
+mod run;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use cancel::Cancel;
+pub use context::Context;
+pub use error::{EngineError, StageError};
+pub use event::{Event, NodeSummary, Outcome, ShardCount, Subscriber};
+pub use explain::{NodeExplanation, UnitExplanation, explain};
+pub use graph::{Graph, InputSource, Node, NodeIndex, Unit, UnitInput, UnitRef};
+pub use plan::{Action, NodePlan, Plan, UnitPlan, plan};
+pub use run::{RunIdentity, RunOptions, RunReport, run};
+pub use stage::{Outputs, Stage};

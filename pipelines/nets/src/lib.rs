@@ -1,1 +1,40 @@
 //! Backbones, few-shot methods, Grad-CAM, optimisers and weights.
+//!
+//! Tensors in, tensors out: nothing here knows of files, stores, configurations or episodes. See `README.md`.
+
+mod adam;
+mod augment;
+mod autodiff;
+mod backbone;
+mod cam;
+mod cam_box;
+mod classifier;
+mod device;
+mod draw;
+mod error;
+mod heap;
+mod layers;
+mod methods;
+mod pack;
+mod params;
+mod pth;
+mod weights;
+
+pub use adam::Adam;
+pub use augment::{Augmentation, augment};
+pub use autodiff::{clip_grad_norm, gradients};
+pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, backbone};
+pub use cam::{Cam, CamClass, grad_cam};
+pub use cam_box::cam_box;
+pub use classifier::{Classifier, Head};
+pub use device::{DeviceChoice, pick, set_threads};
+pub use error::NetError;
+pub use heap::keep_heap;
+pub use methods::{
+    FuseNorm, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n, class_mean_scores, class_means,
+};
+pub use pack::{pack, unpack};
+pub use params::{Params, Role, Slot};
+pub use pth::read_pth;
+pub use tch::{self, Device, Kind, Tensor};
+pub use weights::{Lite0Weights, lite0_weights};

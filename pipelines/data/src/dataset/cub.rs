@@ -1,0 +1,165 @@
+//! The CUB-200-2011 layout (Wah et al. 2011): text files that join on the image id.
+//!
+//! Subsets are common, so ids need not be contiguous; but the files must agree on which there are.
+
+use super::lines::{MetadataFile, Record};
+use super::presence::Presence;
+use super::{BoundingBox, Class, Dataset, OpenOptions, Photo};
+use crate::{ClassId, DataError, ImageId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The folder of the archive.
+const ARCHIVE_FOLDER: &str = "CUB_200_2011";
+
+/// Files whose presence tells a CUB folder, even one that is damaged.
+const MARKS: [&str; 3] = ["images.txt", "image_class_labels.txt", "classes.txt"];
+
+/// The CUB folder that `path` is or holds.
+pub(super) fn find(path: &Path) -> Option<PathBuf> {
+    let is_cub = |root: &Path| MARKS.iter().any(|name| root.join(name).is_file());
+    if is_cub(path) {
+        return Some(path.to_owned());
+    }
+    let inner = path.join(ARCHIVE_FOLDER);
+    inner.is_dir().then_some(inner)
+}
+
+/// Reads the lists of a CUB folder.
+pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let images = MetadataFile::read(root, "images.txt")?;
+    let labels = MetadataFile::read(root, "image_class_labels.txt")?;
+    let classes = read_classes(&MetadataFile::read(root, "classes.txt")?)?;
+    let boxes = MetadataFile::read_if_there(root, "bounding_boxes.txt")?;
+
+    let paths = read_paths(&images)?;
+    if paths.is_empty() {
+        return Err(DataError::Incomplete { path: images.path().to_owned(), why: "it lists no photo".into() });
+    }
+    let labels_by_id = read_labels(&labels, &paths, &classes)?;
+    check_complete(&labels, &labels_by_id, &paths, "class")?;
+    let mut boxes_by_id = BTreeMap::new();
+    if let Some(file) = &boxes {
+        boxes_by_id = read_boxes(file, &paths)?;
+        check_complete(file, &boxes_by_id, &paths, "box")?;
+    }
+    let photos = paths.into_iter().map(|(id, path)| Photo {
+        image_id: ImageId(id),
+        class_id: labels_by_id[&id],
+        path,
+        bbox: boxes_by_id.get(&id).copied(),
+    });
+    let classes = classes.into_iter().map(|(id, name)| Class { class_id: ClassId(id), name }).collect();
+    with_present(root.join("images"), classes, photos.collect(), options)
+}
+
+/// Leaves out the photos that have no file.
+fn with_present(
+    images_root: PathBuf,
+    classes: Vec<Class>,
+    listed: Vec<Photo>,
+    options: &OpenOptions,
+) -> Result<Dataset, DataError> {
+    let listed_count = listed.len();
+    let mut presence = Presence::new(&images_root);
+    let (mut photos, mut first_absent) = (Vec::with_capacity(listed_count), None);
+    for photo in listed {
+        if presence.is_there(&photo.path)? {
+            photos.push(photo);
+        } else if first_absent.is_none() {
+            first_absent = Some(photo.path);
+        }
+    }
+    let absent = listed_count - photos.len();
+    match first_absent {
+        Some(first) if options.strict => {
+            Err(DataError::AbsentPhotos { images_root, absent, listed: listed_count, first })
+        }
+        first_absent => Ok(Dataset { absent, first_absent, ..Dataset::new(images_root, classes, photos) }),
+    }
+}
+
+fn read_paths(file: &MetadataFile) -> Result<BTreeMap<u32, String>, DataError> {
+    let mut paths = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for record in file.records(&["image_id", "path"]) {
+        let record = record?;
+        let path = record.fields[1];
+        if !stays_below_root(path) {
+            return Err(record.outside_root(path));
+        }
+        if !seen.insert(path.to_owned()) {
+            return Err(record.malformed(format!("the photo `{path}` is listed a second time")));
+        }
+        record.insert_new(&mut paths, record.number(0, "image id")?, path.to_owned(), "image id")?;
+    }
+    Ok(paths)
+}
+
+/// Whether a path is one or more plain names parted by `/`.
+fn stays_below_root(path: &str) -> bool {
+    let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['\\', '\0', ':']);
+    path.split('/').all(plain)
+}
+
+fn read_classes(file: &MetadataFile) -> Result<BTreeMap<u32, String>, DataError> {
+    let mut classes = BTreeMap::new();
+    for record in file.records(&["class_id", "name"]) {
+        let record = record?;
+        record.insert_new(&mut classes, record.number(0, "class id")?, record.fields[1].to_owned(), "class id")?;
+    }
+    Ok(classes)
+}
+
+fn read_labels(
+    file: &MetadataFile,
+    paths: &BTreeMap<u32, String>,
+    classes: &BTreeMap<u32, String>,
+) -> Result<BTreeMap<u32, ClassId>, DataError> {
+    let mut labels = BTreeMap::new();
+    for record in file.records(&["image_id", "class_id"]) {
+        let record = record?;
+        let image_id = known_image(&record, paths)?;
+        let class_id: u32 = record.number(1, "class id")?;
+        if !classes.contains_key(&class_id) {
+            return Err(record.malformed(format!("the class id {class_id} is not in classes.txt")));
+        }
+        record.insert_new(&mut labels, image_id, ClassId(class_id), "image id")?;
+    }
+    Ok(labels)
+}
+
+fn read_boxes(file: &MetadataFile, paths: &BTreeMap<u32, String>) -> Result<BTreeMap<u32, BoundingBox>, DataError> {
+    let mut boxes = BTreeMap::new();
+    for record in file.records(&["image_id", "x", "y", "width", "height"]) {
+        let record = record?;
+        let image_id = known_image(&record, paths)?;
+        let (x, y): (f32, f32) = (record.number(1, "x")?, record.number(2, "y")?);
+        let (w, h): (f32, f32) = (record.number(3, "width")?, record.number(4, "height")?);
+        if ![x, y, w, h].iter().all(|value| value.is_finite()) || w <= 0.0 || h <= 0.0 {
+            return Err(record.malformed(format!("a box of {w} x {h} pixels at {x}, {y} is none")));
+        }
+        record.insert_new(&mut boxes, image_id, BoundingBox { x, y, w, h }, "image id")?;
+    }
+    Ok(boxes)
+}
+
+fn known_image(record: &Record<'_>, paths: &BTreeMap<u32, String>) -> Result<u32, DataError> {
+    let image_id = record.number(0, "image id")?;
+    if paths.contains_key(&image_id) {
+        return Ok(image_id);
+    }
+    Err(record.malformed(format!("the image id {image_id} is not in images.txt")))
+}
+
+/// Every listed photo must have its line.
+fn check_complete<V>(
+    file: &MetadataFile,
+    table: &BTreeMap<u32, V>,
+    paths: &BTreeMap<u32, String>,
+    what: &str,
+) -> Result<(), DataError> {
+    let Some(missing) = paths.keys().find(|id| !table.contains_key(id)) else { return Ok(()) };
+    let why = format!("it has no {what} for image {missing}: {} lines for {} photos", table.len(), paths.len());
+    Err(DataError::Incomplete { path: file.path().to_owned(), why })
+}

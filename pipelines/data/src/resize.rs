@@ -1,0 +1,135 @@
+//! Upright photos to the square pixels a backbone takes: squashed, the aspect ratio is not kept.
+//!
+//! Bilinear with antialiasing (a triangle as wide as the scale), as in Pillow and torchvision: the largest
+//! difference to Pillow is 1 of 255 for 99 % of the pixels. All in integers, so bytes repeat on any machine.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+
+/// Squashes a whole photo to `[size_px, size_px, 3]`, u8.
+///
+/// # Panics
+/// When the photo or `size_px` is empty.
+pub fn squash(photo: &RgbImage, size_px: u32) -> Vec<u8> {
+    crop_squash(photo, [0.0, 0.0, 1.0, 1.0], size_px)
+}
+
+/// Cuts a box out of a photo and squashes it to `[size_px, size_px, 3]`, u8.
+///
+/// `relative` is `[x0, y0, x1, y1]` in shares of the photo's sides, 0 to 1; its edges may fall inside pixels.
+/// What lies outside of the photo is cut off, and a box thinner than a pixel is widened to one (NaN counts
+/// as 0), so any box gives pixels.
+///
+/// # Panics
+/// When the photo or `size_px` is empty.
+pub fn crop_squash(photo: &RgbImage, relative: [f32; 4], size_px: u32) -> Vec<u8> {
+    let (width, height) = photo.dimensions();
+    assert!(width > 0 && height > 0 && size_px > 0, "cannot resize {width} x {height} to {size_px} pixels");
+    let [x0, y0, x1, y1] = relative;
+    let (left, crop_width) = span(x0, x1, width);
+    let (top, crop_height) = span(y0, y1, height);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+        left,
+        top,
+        crop_width,
+        crop_height,
+    );
+    resize(&mut Resizer::new(), photo, size_px, &options)
+}
+
+fn resize(resizer: &mut Resizer, photo: &RgbImage, size_px: u32, options: &ResizeOptions) -> Vec<u8> {
+    let source = ImageRef::new(photo.width(), photo.height(), photo.as_raw(), PixelType::U8x3)
+        .expect("an RGB image has three bytes a pixel");
+    let mut target = Image::new(size_px, size_px, PixelType::U8x3);
+    resizer.resize(&source, &mut target, options).expect("both images are RGB and the box lies in the photo");
+    target.into_vec()
+}
+
+/// Start and length in pixels of the span `from..to` of a side, inside the side and at least a pixel long.
+fn span(from: f32, to: f32, side_px: u32) -> (f64, f64) {
+    let side = f64::from(side_px);
+    let edge = |share: f32| if share.is_nan() { 0.0 } else { f64::from(share.clamp(0.0, 1.0)) * side };
+    let (from, to) = (edge(from), edge(to));
+    let length = (to - from).max(1.0);
+    (from.min(side - length), length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fast_image_resize::CpuExtensions;
+    use image::Rgb;
+
+    /// Red rises to the right, green downwards, in steps of one.
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7]))
+    }
+
+    /// The antialiased bilinear mean along one axis, in floating point: the definition.
+    fn triangle_mean(values: &[f64], start: f64, length: f64, size: usize, at: usize) -> f64 {
+        let scale = length / size as f64;
+        let radius = scale.max(1.0);
+        let centre = start + (at as f64 + 0.5) * scale;
+        let weight = |i: usize| (1.0 - ((i as f64 + 0.5 - centre) / radius).abs()).max(0.0);
+        let inside = (start.floor() as usize)..((start + length).ceil() as usize).min(values.len());
+        let total: f64 = inside.clone().map(weight).sum();
+        inside.map(|i| weight(i) * values[i]).sum::<f64>() / total
+    }
+
+    #[test]
+    fn a_photo_of_the_wanted_size_is_unchanged() {
+        let photo = ramp(20, 20);
+        assert_eq!(squash(&photo, 20), photo.into_raw());
+    }
+
+    #[test]
+    fn a_squashed_photo_is_the_antialiased_bilinear_mean() {
+        let photo = ramp(200, 120);
+        let pixels = squash(&photo, 21);
+        let (xs, ys): (Vec<f64>, Vec<f64>) = ((0..200).map(f64::from).collect(), (0..120).map(f64::from).collect());
+        for y in 0..21 {
+            for x in 0..21 {
+                let pixel = &pixels[(y * 21 + x) * 3..][..3];
+                let red = triangle_mean(&xs, 0.0, 200.0, 21, x);
+                let green = triangle_mean(&ys, 0.0, 120.0, 21, y);
+                // Fixed-point weights and two roundings.
+                assert!((f64::from(pixel[0]) - red).abs() <= 1.0, "{x} {y}: {pixel:?}, {red}");
+                assert!((f64::from(pixel[1]) - green).abs() <= 1.0, "{x} {y}: {pixel:?}, {green}");
+                assert_eq!(pixel[2], 7);
+            }
+        }
+    }
+
+    #[test]
+    fn a_crop_equals_the_squashed_part_of_the_photo() {
+        let photo = ramp(100, 80);
+        let part = image::imageops::crop_imm(&photo, 25, 20, 50, 40).to_image();
+        assert_eq!(crop_squash(&photo, [0.25, 0.25, 0.75, 0.75], 16), squash(&part, 16));
+    }
+
+    #[test]
+    fn a_box_is_cut_at_the_edges_of_the_photo() {
+        let photo = ramp(40, 40);
+        assert_eq!(crop_squash(&photo, [-0.5, -3.0, 1.5, 2.0], 10), squash(&photo, 10));
+    }
+
+    #[test]
+    fn an_empty_inverted_or_undefined_box_still_gives_pixels() {
+        let photo = ramp(40, 40);
+        for relative in [[0.5; 4], [1.0; 4], [0.9, 0.9, 0.1, 0.1], [f32::NAN; 4], [2.0, 2.0, 3.0, 3.0]] {
+            assert_eq!(crop_squash(&photo, relative, 8).len(), 8 * 8 * 3, "{relative:?}");
+        }
+        assert_eq!(squash(&ramp(1, 1), 4), [0, 0, 7].repeat(16));
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_the_instructions_of_the_processor() {
+        let photo = RgbImage::from_fn(257, 191, |x, y| Rgb([(x * y) as u8, (x * x + y) as u8, (y * 37) as u8]));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let mut plain = Resizer::new();
+        // SAFETY: no extension is asked for.
+        unsafe { plain.set_cpu_extensions(CpuExtensions::None) };
+        assert_eq!(resize(&mut plain, &photo, 84, &options), squash(&photo, 84));
+    }
+}

@@ -1,0 +1,213 @@
+//! From the rule of a config to the part of each class.
+
+use super::{NamedSplit, SPLITS, parse_file};
+use crate::streams::{Draw, stream};
+use crate::{ClassId, DataError, Part};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How classes are divided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitRule {
+    /// A published split, by its name in [`SPLITS`].
+    Named(&'static str),
+    /// Classes in random order, divided by shares.
+    Random {
+        /// Seed of the order.
+        seed: u64,
+        /// Shares of base, val and novel; only their proportions count.
+        ratios: [f64; 3],
+    },
+    /// The text of a split file, see [`parse_file`].
+    File(String),
+}
+
+/// Shares of a random split without given ones: those of most CUB splits.
+const DEFAULT_RATIOS: [f64; 3] = [0.5, 0.25, 0.25];
+
+impl SplitRule {
+    /// The rule a name stands for: one of [`SPLITS`], `random` or `random:SEED` (of the shares ½ ¼ ¼).
+    ///
+    /// # Errors
+    /// [`DataError::UnknownSplit`], which lists the names.
+    pub fn from_name(name: &str) -> Result<SplitRule, DataError> {
+        if let Some(split) = NamedSplit::find(name) {
+            return Ok(SplitRule::Named(split.name));
+        }
+        let seed = match name.split_once(':') {
+            None if name == "random" => Some(0),
+            Some(("random", seed)) => seed.parse().ok(),
+            _ => None,
+        };
+        let seed = seed.ok_or_else(|| unknown(name))?;
+        Ok(SplitRule::Random { seed, ratios: DEFAULT_RATIOS })
+    }
+}
+
+fn unknown(name: &str) -> DataError {
+    let mut known: Vec<&str> = SPLITS.iter().map(|split| split.name).collect();
+    known.extend(["random", "random:SEED"]);
+    DataError::UnknownSplit { name: name.to_owned(), known: known.join(", ") }
+}
+
+/// Gives each class its part. A class that a named split or a file does not mention is left out: it is
+/// unused. A class that they mention and `classes` does not hold is ignored, so that published splits serve
+/// for subsets of a dataset.
+///
+/// # Errors
+/// All of the config: [`DataError::UnknownSplit`], [`DataError::Invalid`] for impossible shares, those of
+/// [`parse_file`], and [`DataError::EmptySplit`] when no class gets a part.
+pub fn assign(rule: &SplitRule, classes: &[ClassId]) -> Result<BTreeMap<ClassId, Part>, DataError> {
+    let classes: BTreeSet<ClassId> = classes.iter().copied().collect();
+    let parts: BTreeMap<ClassId, Part> = match rule {
+        SplitRule::Named(name) => {
+            let split = NamedSplit::find(name).ok_or_else(|| unknown(name))?;
+            classes.iter().filter_map(|&class_id| Some((class_id, split.part_of(class_id.0)?))).collect()
+        }
+        SplitRule::Random { seed, ratios } => random(*seed, ratios, &classes)?,
+        SplitRule::File(text) => {
+            let mut parts = parse_file(text)?;
+            parts.retain(|class_id, _| classes.contains(class_id));
+            parts
+        }
+    };
+    if parts.is_empty() {
+        return Err(DataError::EmptySplit { why: in_words(&classes) });
+    }
+    Ok(parts)
+}
+
+fn in_words(classes: &BTreeSet<ClassId>) -> String {
+    match (classes.first(), classes.last()) {
+        (Some(first), Some(last)) => {
+            format!("the dataset has {} classes with ids from {first} to {last}", classes.len())
+        }
+        _ => "the dataset has no classes".into(),
+    }
+}
+
+fn random(seed: u64, ratios: &[f64; 3], classes: &BTreeSet<ClassId>) -> Result<BTreeMap<ClassId, Part>, DataError> {
+    let total: f64 = ratios.iter().sum();
+    if !ratios.iter().all(|ratio| ratio.is_finite() && *ratio >= 0.0) || !total.is_finite() || total <= 0.0 {
+        return Err(DataError::invalid(
+            format!("the split ratios {ratios:?}"),
+            "each must be 0 or more, and one of them more",
+            "write shares of base, val and novel such as [0.5, 0.25, 0.25]",
+        ));
+    }
+    let mut order: Vec<ClassId> = classes.iter().copied().collect();
+    stream(seed, "split/random", 0).shuffle(&mut order);
+    let counts = largest_remainders(order.len(), &ratios.map(|ratio| ratio / total));
+    let parts = Part::ALL.into_iter().zip(counts).flat_map(|(part, count)| std::iter::repeat_n(part, count));
+    Ok(order.into_iter().zip(parts).collect())
+}
+
+/// Divides `n` by shares that add up to 1; what rounding leaves goes to the largest remainders.
+fn largest_remainders(n: usize, shares: &[f64; 3]) -> [usize; 3] {
+    let exact = shares.map(|share| share * n as f64);
+    let mut counts = exact.map(|count| count.floor() as usize);
+    let remainder = |part: usize| exact[part] - exact[part].floor();
+    let mut order = [0, 1, 2];
+    order.sort_by(|&left, &right| remainder(right).total_cmp(&remainder(left)));
+    for &part in order.iter().cycle().take(n.saturating_sub(counts.iter().sum())) {
+        counts[part] += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(range: std::ops::RangeInclusive<u32>) -> Vec<ClassId> {
+        range.map(ClassId).collect()
+    }
+
+    fn random_split(seed: u64, ratios: [f64; 3], n: u32) -> BTreeMap<ClassId, Part> {
+        assign(&SplitRule::Random { seed, ratios }, &ids(1..=n)).unwrap()
+    }
+
+    fn sizes(parts: &BTreeMap<ClassId, Part>) -> [usize; 3] {
+        Part::ALL.map(|part| parts.values().filter(|&&found| found == part).count())
+    }
+
+    #[test]
+    fn a_named_split_serves_for_a_subset_of_the_classes() {
+        let rule = SplitRule::from_name("closerlook").unwrap();
+        let parts = assign(&rule, &[ClassId(4), ClassId(1), ClassId(2), ClassId(3)]).unwrap();
+        let in_order: Vec<Part> = parts.into_values().collect();
+        assert_eq!(in_order, [Part::Base, Part::Val, Part::Base, Part::Novel]);
+    }
+
+    #[test]
+    fn classes_beyond_a_published_list_are_unused() {
+        let parts = assign(&SplitRule::from_name("sfa").unwrap(), &ids(199..=205)).unwrap();
+        assert_eq!(parts.into_keys().collect::<Vec<_>>(), ids(199..=200));
+    }
+
+    #[test]
+    fn a_split_without_any_class_of_the_dataset_is_refused() {
+        let error = assign(&SplitRule::Named("sfa"), &ids(300..=310)).unwrap_err();
+        assert!(error.to_string().contains("11 classes with ids from 300 to 310"), "{error}");
+        assert!(matches!(assign(&SplitRule::Named("closerlook"), &[]), Err(DataError::EmptySplit { .. })));
+    }
+
+    #[test]
+    fn a_random_split_depends_on_its_seed_and_not_on_the_order_of_the_classes() {
+        let forwards = random_split(1, DEFAULT_RATIOS, 40);
+        let rule = SplitRule::Random { seed: 1, ratios: DEFAULT_RATIOS };
+        let backwards: Vec<ClassId> = ids(1..=40).into_iter().rev().collect();
+        assert_eq!(assign(&rule, &backwards).unwrap(), forwards);
+        assert_ne!(random_split(2, DEFAULT_RATIOS, 40), forwards);
+    }
+
+    #[test]
+    fn a_random_split_has_the_asked_proportions() {
+        assert_eq!(sizes(&random_split(0, [0.5, 0.25, 0.25], 200)), [100, 50, 50]);
+        assert_eq!(sizes(&random_split(0, [100.0, 50.0, 50.0], 40)), [20, 10, 10]);
+        assert_eq!(sizes(&random_split(0, [0.8, 0.0, 0.2], 10)), [8, 0, 2]);
+    }
+
+    #[test]
+    fn impossible_ratios_are_refused() {
+        for ratios in [[0.0; 3], [-1.0, 1.0, 1.0], [f64::NAN, 1.0, 1.0], [f64::INFINITY, 1.0, 1.0]] {
+            let error = assign(&SplitRule::Random { seed: 0, ratios }, &ids(1..=10)).unwrap_err();
+            assert!(matches!(error, DataError::Invalid { .. }) && error.is_config());
+        }
+    }
+
+    #[test]
+    fn names_stand_for_their_rules() {
+        assert_eq!(SplitRule::from_name("frn").unwrap(), SplitRule::Named("frn"));
+        let random = |seed| SplitRule::Random { seed, ratios: DEFAULT_RATIOS };
+        assert_eq!(SplitRule::from_name("random").unwrap(), random(0));
+        assert_eq!(SplitRule::from_name("random:17").unwrap(), random(17));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_names_there_are() {
+        for name in ["", "CloserLook", "random:x", "hilliard", "closerlook:1"] {
+            let error = SplitRule::from_name(name).unwrap_err();
+            assert!(error.is_config() && error.to_string().contains("closerlook, frn, bifrn"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_serves_for_a_subset_of_the_classes_too() {
+        let parts = assign(&SplitRule::File("1 base\n2 val\n900 novel\n".into()), &ids(1..=3)).unwrap();
+        assert_eq!(parts.into_iter().collect::<Vec<_>>(), [(ClassId(1), Part::Base), (ClassId(2), Part::Val)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_random_split_gives_every_class_one_part(seed: u64, n in 1u32..80, base in 0.0f64..1.0, val in 0.0f64..1.0) {
+            let ratios = [base, val, 0.1];
+            let parts = random_split(seed, ratios, n);
+            prop_assert_eq!(parts.len(), n as usize);
+            for (count, ratio) in sizes(&parts).into_iter().zip(ratios) {
+                let exact = f64::from(n) * ratio / (base + val + 0.1);
+                prop_assert!((count as f64 - exact).abs() < 1.0 + 1e-9, "{} of {}", count, exact);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a stage sees while it runs: its inputs, the store, checkpoints, progress and the request to stop.
+
+use mlsm_store::{Blob, Digest, Fingerprint, Input, Output, Store};
+
+use crate::{Cancel, Event, StageError, Subscriber};
+
+/// The surroundings of one unit of work.
+pub struct Context<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) node: &'a str,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) inputs: &'a [Input],
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) subscriber: &'a dyn Subscriber,
+    /// A sharded node counts its shards itself; only a single unit's own progress is passed on.
+    pub(crate) is_single: bool,
+}
+
+impl Context<'_> {
+    /// Returns the inputs in the order of the request.
+    pub fn inputs(&self) -> &[Input] {
+        self.inputs
+    }
+
+    /// Returns the inputs whose name starts with `prefix`, with the rest of the name.
+    pub fn inputs_under<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = (&'s str, Digest)> {
+        self.inputs.iter().filter_map(move |i| Some((i.name.strip_prefix(prefix)?, i.digest)))
+    }
+
+    /// Returns the digest of an input.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] when the unit was given no such input.
+    pub fn digest(&self, name: &str) -> Result<Digest, StageError> {
+        let found = self.inputs.iter().find(|i| i.name == name).map(|i| i.digest);
+        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{name}`", self.node)))
+    }
+
+    /// Opens an input, verified.
+    ///
+    /// # Errors
+    /// [`StageError::Store`] when it is damaged or gone.
+    pub fn open(&self, name: &str) -> Result<Blob, StageError> {
+        Ok(self.store.open_blob(&self.digest(name)?)?)
+    }
+
+    /// Opens an artifact by its digest, verified.
+    ///
+    /// # Errors
+    /// [`StageError::Store`] when it is damaged or gone.
+    pub fn open_digest(&self, digest: &Digest) -> Result<Blob, StageError> {
+        Ok(self.store.open_blob(digest)?)
+    }
+
+    /// Stores an artifact.
+    ///
+    /// # Errors
+    /// [`StageError::Store`] when the store cannot be written.
+    pub fn put(&self, bytes: &[u8]) -> Result<Output, StageError> {
+        Ok(self.store.put(bytes)?)
+    }
+
+    /// Returns the store, for artifacts that are streamed.
+    pub fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// Returns what an earlier, interrupted attempt at this very request left, if whole.
+    ///
+    /// # Errors
+    /// [`StageError::Store`] when the store cannot be read.
+    pub fn load_checkpoint(&self) -> Result<Option<Vec<u8>>, StageError> {
+        Ok(self.store.load_checkpoint(&self.fingerprint)?)
+    }
+
+    /// Keeps the state of long work; the engine drops it when the unit is committed.
+    ///
+    /// # Errors
+    /// [`StageError::Store`] when the store cannot be written.
+    pub fn save_checkpoint(&self, bytes: &[u8]) -> Result<(), StageError> {
+        Ok(self.store.save_checkpoint(&self.fingerprint, bytes)?)
+    }
+
+    /// Tells whether stopping was asked for, for stages that checkpoint before they obey.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Stops the stage when stopping was asked for.
+    ///
+    /// # Errors
+    /// [`StageError::Cancelled`].
+    pub fn check(&self) -> Result<(), StageError> {
+        self.cancel.check()
+    }
+
+    /// Tells how far the unit is.
+    pub fn progress(&self, done: u64, total: u64, unit: &str, detail: &str) {
+        if self.is_single {
+            let (node, unit, detail) = (self.node.to_owned(), unit.to_owned(), detail.to_owned());
+            self.subscriber.on(&Event::Progress { node, done, total, unit, detail });
+        }
+    }
+
+    /// Says something that people should read.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.subscriber.on(&Event::Warning { node: self.node.to_owned(), message: message.into() });
+    }
+}

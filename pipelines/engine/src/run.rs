@@ -1,0 +1,470 @@
+//! The runner: resolve → look up → execute → commit, node by node, and one outcome for each.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use mlsm_store::{Digest, Fingerprint, Manifest, NodeRecord, Request, RunRecord, Store, StoreError};
+use rayon::prelude::*;
+
+use crate::explain::History;
+use crate::plan::{Manifests, UnitPlan, node_fingerprint, node_reason, request};
+use crate::{
+    Action, Cancel, Context, EngineError, Event, Graph, Node, NodeIndex, NodeSummary, Outcome, ShardCount, StageError,
+    Subscriber, Unit,
+};
+
+/// How often a run remakes damaged artifacts of one node before it gives up.
+const REPAIRS: usize = 8;
+
+/// What the run log says about a run besides its nodes.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// The id of the run.
+    pub run_id: String,
+    /// The name of the configuration, which ties runs together.
+    pub config_name: String,
+    /// The digest of the resolved configuration.
+    pub config_digest: Digest,
+    /// The version of the program.
+    pub version: String,
+    /// The device asked for.
+    pub device: String,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Node ids or stage names to bring up to date; none means all.
+    pub targets: Vec<String>,
+    /// Node ids or stage names that are computed even when they are there.
+    pub force: Vec<String>,
+    /// Goes on with nodes that do not depend on a failed one.
+    pub keep_going: bool,
+    /// Fails instead of waiting for another run.
+    pub no_wait: bool,
+    /// Threads for stages whose shards may run side by side.
+    pub threads: usize,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct RunReport {
+    /// `ok`, `failed` or `cancelled`.
+    pub outcome: &'static str,
+    /// One summary for each node that was asked for.
+    pub nodes: Vec<NodeSummary>,
+    /// The first error of each node that failed.
+    pub errors: Vec<(String, StageError)>,
+    /// Manifests by node id and unit key, as far as they exist.
+    pub manifests: BTreeMap<String, BTreeMap<String, Arc<Manifest>>>,
+}
+
+/// Brings the targets up to date and records the run.
+///
+/// `now` gives the time as RFC 3339. Errors of stages are part of the report.
+///
+/// # Errors
+/// [`EngineError`] when nothing could be started: a target that does not exist, a store that cannot be used.
+pub fn run(
+    graph: &Graph,
+    store: &Store,
+    identity: &RunIdentity,
+    options: &RunOptions,
+    cancel: &Cancel,
+    subscriber: &dyn Subscriber,
+    now: &dyn Fn() -> String,
+) -> Result<RunReport, EngineError> {
+    let needed = graph.needed_by(&options.targets)?;
+    options.force.iter().try_for_each(|name| graph.check_name(name))?;
+    let threads = options.threads.max(1);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|source| EngineError::Threads { threads, source })?;
+    let history = History::new(store, &identity.config_name);
+    let mut runner = Runner {
+        graph,
+        store,
+        options,
+        cancel,
+        subscriber,
+        pool,
+        history,
+        manifests: graph.nodes().iter().map(|n| vec![None; n.units.len()]).collect(),
+    };
+    let started = now();
+    let nodes = needed.iter().filter(|n| **n).count();
+    subscriber.on(&Event::RunStarted { run_id: identity.run_id.clone(), nodes });
+    let mut report = runner.all(&needed)?;
+    report.manifests = runner.by_name();
+    let record = runner.record(identity, started, now(), &report);
+    if report.nodes.iter().any(|n| n.outcome != Outcome::Cached) {
+        store.runs().append(&record)?;
+    }
+    let (run_id, outcome) = (identity.run_id.clone(), report.outcome.to_owned());
+    subscriber.on(&Event::RunFinished { run_id, outcome, nodes: report.nodes.clone() });
+    Ok(report)
+}
+
+struct Runner<'a> {
+    graph: &'a Graph,
+    store: &'a Store,
+    options: &'a RunOptions,
+    cancel: &'a Cancel,
+    subscriber: &'a dyn Subscriber,
+    pool: rayon::ThreadPool,
+    history: History<'a>,
+    manifests: Manifests,
+}
+
+/// How the units of one node ended.
+struct NodeResult {
+    executed: Vec<usize>,
+    reason: String,
+    error: Option<StageError>,
+}
+
+impl Runner<'_> {
+    fn all(&mut self, needed: &[bool]) -> Result<RunReport, EngineError> {
+        let (mut nodes, mut errors) = (Vec::new(), Vec::new());
+        let mut broken = vec![false; needed.len()];
+        let mut stopped = None;
+        for index in (0..needed.len()).filter(|i| needed[*i]) {
+            let node = &self.graph.nodes()[index];
+            if self.cancel.is_cancelled() && stopped.is_none() {
+                stopped = Some(Outcome::Cancelled);
+            }
+            let upstream_broken = self.upstream(index).any(|i| broken[i]);
+            if stopped.is_some() || upstream_broken {
+                broken[index] = true;
+                let outcome = stopped.unwrap_or(Outcome::Skipped);
+                nodes.push(self.finish(node, index, outcome, 0.0, &[], String::new()));
+                continue;
+            }
+            let clock = Instant::now();
+            let result = self.node(index)?;
+            let outcome = match &result.error {
+                None if result.executed.is_empty() => Outcome::Cached,
+                None => Outcome::Executed,
+                Some(StageError::Cancelled) => Outcome::Cancelled,
+                Some(_) => Outcome::Failed,
+            };
+            let seconds = clock.elapsed().as_secs_f64();
+            nodes.push(self.finish(node, index, outcome, seconds, &result.executed, result.reason));
+            if let Some(error) = result.error {
+                broken[index] = true;
+                if matches!(error, StageError::Cancelled) {
+                    stopped = Some(Outcome::Cancelled);
+                } else {
+                    if !self.options.keep_going {
+                        stopped = Some(Outcome::Skipped);
+                    }
+                    errors.push((node.id.clone(), error));
+                }
+            }
+        }
+        let outcome = match nodes.iter().any(|n: &NodeSummary| n.outcome == Outcome::Cancelled) {
+            true => "cancelled",
+            false if errors.is_empty() => "ok",
+            false => "failed",
+        };
+        Ok(RunReport { outcome, nodes, errors, manifests: BTreeMap::new() })
+    }
+
+    fn upstream(&self, index: usize) -> impl Iterator<Item = usize> {
+        let inputs = self.graph.nodes()[index].units.iter().flat_map(|u| &u.inputs);
+        inputs.filter_map(|i| match &i.source {
+            crate::InputSource::Output(from, _) => Some(from.node.0),
+            _ => None,
+        })
+    }
+
+    /// Resolves a node, finds what is missing, computes it.
+    fn node(&mut self, index: usize) -> Result<NodeResult, EngineError> {
+        let node = self.graph.node(NodeIndex(index)).clone();
+        let mut done: Vec<usize> = Vec::new();
+        let mut first_reason = None;
+        for _ in 0..REPAIRS {
+            let (missing, plans) = self.missing(index, &node, &done)?;
+            let reason = first_reason.get_or_insert_with(|| node_reason(&plans)).clone();
+            if missing.is_empty() {
+                return Ok(NodeResult { executed: done, reason, error: None });
+            }
+            if done.is_empty() {
+                self.subscriber.on(&Event::NodeStarted {
+                    node: node.id.clone(),
+                    execute: missing.len(),
+                    cached: node.units.len() - missing.len(),
+                    reason: reason.clone(),
+                });
+            }
+            let mut error = None;
+            for (unit, result) in self.execute(&node, missing) {
+                match result {
+                    Ok(manifest) => {
+                        self.manifests[index][unit] = Some(manifest);
+                        done.push(unit);
+                    }
+                    Err(failure) => error = worst(error, failure),
+                }
+            }
+            match error {
+                Some(StageError::Store(StoreError::Damaged { digest, path })) => {
+                    if !self.repair(&node, digest)? {
+                        let error = StageError::Store(StoreError::Damaged { digest, path });
+                        return Ok(NodeResult { executed: done, reason, error: Some(error) });
+                    }
+                }
+                error => return Ok(NodeResult { executed: done, reason, error }),
+            }
+        }
+        let error = StageError::Failed(format!("artifacts that {} reads were damaged {REPAIRS} times", node.id));
+        Ok(NodeResult { executed: done, reason: first_reason.unwrap_or_default(), error: Some(error) })
+    }
+
+    /// Looks every unit up; returns those to compute with their requests, and plans for the words.
+    fn missing(
+        &mut self,
+        index: usize,
+        node: &Node,
+        done: &[usize],
+    ) -> Result<(Vec<(usize, Request)>, Vec<UnitPlan>), EngineError> {
+        let forced = self.options.force.iter().any(|f| *f == node.id || f == node.stage);
+        let (mut missing, mut plans) = (Vec::new(), Vec::new());
+        for (i, unit) in node.units.iter().enumerate() {
+            let Some(request) = request(unit, &self.manifests)? else {
+                return Err(EngineError::Pending { unit: format!("{} {}", node.id, unit.key()) });
+            };
+            let fingerprint = request.fingerprint();
+            let found = self.store.lookup(&fingerprint)?;
+            let wanted = found.is_none() || (forced && !done.contains(&i));
+            let reason = match (&found, wanted) {
+                (Some(_), true) => "forced".to_owned(),
+                (_, true) => self.history.reason(&node.id, &unit.key(), &request),
+                (_, false) => String::new(),
+            };
+            let action = if wanted { Action::Execute } else { Action::Reuse };
+            plans.push(UnitPlan { key: unit.key(), action, request: None, fingerprint: Some(fingerprint), reason });
+            self.manifests[index][i] = found;
+            if wanted {
+                missing.push((i, request));
+            }
+        }
+        Ok((missing, plans))
+    }
+
+    fn execute(&self, node: &Node, missing: Vec<(usize, Request)>) -> Vec<(usize, Result<Arc<Manifest>, StageError>)> {
+        let (total, done) = (missing.len(), AtomicUsize::new(0));
+        let is_single = node.units.len() == 1;
+        let failed = AtomicUsize::new(0);
+        let one = |(i, request): (usize, Request)| {
+            let unit = &node.units[i];
+            // Bad photos are all reported, so that one round mends them; any other failure ends the node.
+            let result = if failed.load(Ordering::Relaxed) > 0 {
+                Err(StageError::Cancelled)
+            } else {
+                self.unit(&node.id, unit, request, is_single)
+            };
+            match &result {
+                Ok(_) if !is_single => {
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    let (done, total) = (done as u64, total as u64);
+                    let (node, detail) = (node.id.clone(), unit.key());
+                    self.subscriber.on(&Event::Progress { node, done, total, unit: "shards".to_owned(), detail });
+                }
+                Ok(_) | Err(StageError::Cancelled) => {}
+                Err(error) => {
+                    if !matches!(error, StageError::BadData(_)) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let (node, unit, error) = (node.id.clone(), unit.key(), error.to_string());
+                    self.subscriber.on(&Event::Failed { node, unit, error });
+                }
+            }
+            (i, result)
+        };
+        let is_parallel = node.units.first().is_some_and(|u| u.stage.is_parallel());
+        if is_parallel && total > 1 {
+            self.pool.install(|| missing.into_par_iter().map(one).collect())
+        } else {
+            missing.into_iter().map(one).collect()
+        }
+    }
+
+    /// Computes one unit under its lock, unless another process was first.
+    fn unit(&self, node: &str, unit: &Unit, request: Request, is_single: bool) -> Result<Arc<Manifest>, StageError> {
+        self.cancel.check()?;
+        let fingerprint = request.fingerprint();
+        let Some(_guard) = self.lock(node, &fingerprint)? else { return Err(StageError::Cancelled) };
+        let forced = self.options.force.iter().any(|f| f == node || f == unit.stage.name());
+        if !forced && let Some(found) = self.store.lookup(&fingerprint)? {
+            return Ok(found);
+        }
+        let context = Context {
+            store: self.store,
+            node,
+            fingerprint,
+            inputs: &request.inputs,
+            cancel: self.cancel,
+            subscriber: self.subscriber,
+            is_single,
+        };
+        let outputs = unit.stage.run(&context)?;
+        let made = outputs.artifacts.clone();
+        let manifest = self.store.commit(request, outputs.artifacts, outputs.provenance)?;
+        if manifest.outputs != made {
+            context.warn(format!("{} gave other bytes than before; the first result is kept", unit.key()));
+        }
+        self.store.clear_checkpoint(&fingerprint)?;
+        Ok(manifest)
+    }
+
+    fn lock(&self, node: &str, fingerprint: &Fingerprint) -> Result<Option<mlsm_store::LockGuard>, StageError> {
+        let (mut told, mut busy) = (false, None);
+        let guard = self.store.lock(fingerprint, &mut |holder| {
+            let holder = format!("process {} on {} since {}", holder.pid, holder.host, holder.since);
+            if self.options.no_wait {
+                busy = Some(holder);
+                return ControlFlow::Break(());
+            }
+            if !told {
+                told = true;
+                self.subscriber.on(&Event::Waiting { node: node.to_owned(), holder });
+            }
+            if self.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        match busy {
+            Some(holder) => Err(StageError::Busy(holder)),
+            None => Ok(guard),
+        }
+    }
+
+    /// Remakes the upstream units whose output was found damaged; false when no node can.
+    fn repair(&mut self, reader: &Node, digest: Digest) -> Result<bool, EngineError> {
+        let mut damaged = Vec::new();
+        for (n, units) in self.manifests.iter().enumerate() {
+            for (u, manifest) in units.iter().enumerate() {
+                if manifest.as_ref().is_some_and(|m| m.outputs.values().any(|o| o.digest == digest)) {
+                    damaged.push((n, u));
+                }
+            }
+        }
+        for (n, u) in &damaged {
+            let node = self.graph.nodes()[*n].clone();
+            let unit = &node.units[*u];
+            let message = format!("artifact {} of {} {} was damaged: remade", digest.short(), node.id, unit.key());
+            self.subscriber.on(&Event::Warning { node: reader.id.clone(), message });
+            let Some(request) = request(unit, &self.manifests)? else { return Ok(false) };
+            match self.unit(&node.id, unit, request, true) {
+                Ok(manifest) => self.manifests[*n][*u] = Some(manifest),
+                Err(StageError::Store(StoreError::Damaged { digest, .. })) => return self.repair(reader, digest),
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(!damaged.is_empty())
+    }
+
+    fn finish(
+        &self,
+        node: &Node,
+        index: usize,
+        outcome: Outcome,
+        seconds: f64,
+        executed: &[usize],
+        reason: String,
+    ) -> NodeSummary {
+        let whole: Option<Vec<_>> = self.manifests[index].iter().map(Option::as_ref).collect();
+        let keyed: Vec<_> = node.units.iter().map(Unit::key).zip(whole.unwrap_or_default()).collect();
+        let fingerprints: Vec<_> = keyed.iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect();
+        let shards = |units: &mut dyn Iterator<Item = usize>| -> std::collections::BTreeSet<String> {
+            units.map(|i| node.units[i].shard.clone()).collect()
+        };
+        let all = shards(&mut (0..node.units.len())).len();
+        let made = shards(&mut executed.iter().copied()).len();
+        let is_whole = matches!(outcome, Outcome::Executed | Outcome::Cached);
+        let summary = NodeSummary {
+            node: node.id.clone(),
+            stage: node.stage.to_owned(),
+            outcome,
+            fingerprint: if is_whole { node_fingerprint(node, &fingerprints) } else { None },
+            outputs: if is_whole { combined_outputs(&keyed) } else { BTreeMap::new() },
+            seconds,
+            shards: ShardCount { executed: made, cached: if is_whole { all - made } else { 0 } },
+            reason: if outcome == Outcome::Cached { String::new() } else { reason },
+        };
+        self.subscriber.on(&Event::NodeFinished(summary.clone()));
+        summary
+    }
+
+    fn by_name(&self) -> BTreeMap<String, BTreeMap<String, Arc<Manifest>>> {
+        let mut named = BTreeMap::new();
+        for (node, manifests) in self.graph.nodes().iter().zip(&self.manifests) {
+            let units = node.units.iter().zip(manifests);
+            let units = units.filter_map(|(u, m)| Some((u.key(), m.clone()?)));
+            named.insert(node.id.clone(), units.collect());
+        }
+        named
+    }
+
+    fn record(&self, identity: &RunIdentity, started: String, finished: String, report: &RunReport) -> RunRecord {
+        let nodes = report.nodes.iter().map(|n| NodeRecord {
+            node: n.node.clone(),
+            stage: n.stage.clone(),
+            outcome: outcome_name(n.outcome).to_owned(),
+            fingerprint: n.fingerprint,
+            outputs: n.outputs.clone(),
+            seconds: n.seconds,
+            reason: n.reason.clone(),
+            units: report.manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
+        });
+        RunRecord {
+            run_id: identity.run_id.clone(),
+            started,
+            finished,
+            outcome: report.outcome.to_owned(),
+            config_name: identity.config_name.clone(),
+            config_digest: identity.config_digest,
+            version: identity.version.clone(),
+            device: identity.device.clone(),
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+/// Returns an outcome as it stands in tables.
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Executed => "executed",
+        Outcome::Cached => "cached",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "skipped",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+/// A real failure says more than "cancelled"; bad data of several shards is told together.
+fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
+    Some(match (earlier, later) {
+        (None, error) | (Some(StageError::Cancelled), error) => error,
+        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(format!("{a}\n{b}")),
+        (Some(error), _) => error,
+    })
+}
+
+/// A single unit's outputs as they are; for shards, per name the digest of the list of all digests.
+fn combined_outputs(units: &[(String, &Arc<Manifest>)]) -> BTreeMap<String, Digest> {
+    if let [(key, only)] = units
+        && key.is_empty()
+    {
+        return only.outputs.iter().map(|(name, o)| (name.clone(), o.digest)).collect();
+    }
+    let mut lists: BTreeMap<String, String> = BTreeMap::new();
+    for (key, manifest) in units {
+        for (name, output) in &manifest.outputs {
+            let list = lists.entry(name.clone()).or_default();
+            list.push_str(&format!("{key} {}\n", output.digest));
+        }
+    }
+    lists.into_iter().map(|(name, list)| (name, Digest::of(list.as_bytes()))).collect()
+}

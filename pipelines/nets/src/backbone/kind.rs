@@ -1,0 +1,84 @@
+//! The names of the backbones.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::classifier::Head;
+use crate::error::NetError;
+
+/// The backbones that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BackboneKind {
+    /// Conv-4 as in Relation Net: blocks 1 and 2 without padding and pooled, 3 and 4 padded; 19x19 map at 84 px.
+    Conv4Np19,
+    /// The same with all blocks padded (LibFewShot): 21x21 map at 84 px.
+    Conv4Np21,
+    /// Conv-4 with four pools (CloserLook, Prototypical Networks): 5x5 map at 84 px.
+    Conv4Pooled,
+    /// EfficientNet-Lite0: 7x7 map at 224 px.
+    EfficientNetLite0,
+}
+
+const NAMES: [(BackboneKind, &str); 4] = [
+    (BackboneKind::Conv4Np19, "conv4-np19"),
+    (BackboneKind::Conv4Np21, "conv4-np21"),
+    (BackboneKind::Conv4Pooled, "conv4-pooled"),
+    (BackboneKind::EfficientNetLite0, "efficientnet-lite0"),
+];
+
+impl BackboneKind {
+    /// Side of the square input that the backbone was made for.
+    pub fn input_px(self) -> i64 {
+        match self {
+            BackboneKind::EfficientNetLite0 => 224,
+            _ => 84,
+        }
+    }
+
+    /// The head for base training that fits the backbone best.
+    pub fn default_head(self) -> Head {
+        match self {
+            BackboneKind::Conv4Pooled => Head::Flat,
+            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => Head::Grid,
+            BackboneKind::EfficientNetLite0 => Head::Gap,
+        }
+    }
+}
+
+impl fmt::Display for BackboneKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, name) = NAMES.iter().find(|(kind, _)| kind == self).expect("every kind has a name in the table");
+        f.write_str(name)
+    }
+}
+
+impl FromStr for BackboneKind {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| NetError::UnknownName {
+            what: "backbone",
+            given: text.to_owned(),
+            known: "conv4-np19, conv4-np21, conv4-pooled, efficientnet-lite0",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_writing_and_reading() {
+        for (kind, name) in NAMES {
+            assert_eq!(kind.to_string(), name);
+            assert_eq!(name.parse::<BackboneKind>().unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error = "resnet".parse::<BackboneKind>().unwrap_err().to_string();
+        assert!(NAMES.iter().all(|(_, name)| error.contains(name)), "{error}");
+    }
+}

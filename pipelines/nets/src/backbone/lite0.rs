@@ -1,0 +1,188 @@
+//! EfficientNet-Lite0: inverted residual blocks without squeeze-and-excitation, ReLU6, fixed stem and head.
+//!
+//! Sources: Tan and Le 2019 (arXiv 1905.11946), Sandler et al. 2018 (the block, arXiv 1801.04381); tensor names, the
+//! asymmetric "same" padding and the input (x - 127) / 128 follow the PyTorch package `efficientnet_lite_pytorch`
+//! 0.1.0, so that its weights load unrenamed. Absent: drop-connect and dropout, which act in training only.
+
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+use super::{Backbone, BackboneKind, normalised};
+use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
+use crate::params::Params;
+
+const CHANNELS: i64 = 1280;
+const STEM: i64 = 32;
+const MOMENTUM: f64 = 0.01;
+const EPS: f64 = 1e-3;
+
+/// Repeats, kernel, stride of the first, expansion, input and output channels of each group of blocks.
+const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [
+    (1, 3, 1, 1, 32, 16),
+    (2, 3, 2, 6, 16, 24),
+    (2, 5, 2, 6, 24, 40),
+    (3, 3, 2, 6, 40, 80),
+    (3, 5, 1, 6, 80, 112),
+    (4, 5, 2, 6, 112, 192),
+    (1, 3, 1, 6, 192, 320),
+];
+
+/// EfficientNet-Lite0 up to its last activation.
+#[derive(Debug)]
+pub struct Lite0 {
+    params: Params,
+    stem: Unit,
+    blocks: Vec<Block>,
+    head: Unit,
+}
+
+/// A convolution with its normalisation; pads as TensorFlow's "same" does.
+#[derive(Debug)]
+struct Unit {
+    body: ConvNorm,
+    kernel: i64,
+    stride: i64,
+}
+
+/// An inverted residual block.
+#[derive(Debug)]
+struct Block {
+    expand: Option<Unit>,
+    depthwise: Unit,
+    project: Unit,
+    residual: bool,
+}
+
+impl Unit {
+    fn new(
+        params: &mut Params,
+        (conv, norm): (&str, &str),
+        (input, output, groups): (i64, i64, i64),
+        (kernel, stride): (i64, i64),
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let shape = ConvShape { input, output, kernel, stride, groups, bias: false };
+        let conv = Conv::new(params, conv, shape, rng);
+        let norm = BatchNorm::new(params, norm, output, MOMENTUM, EPS);
+        Unit { body: ConvNorm::new(conv, norm), kernel, stride }
+    }
+
+    fn forward(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+        // Stride 1 pads evenly, inside the convolution; stride 2 may not.
+        if self.stride == 1 {
+            return self.body.forward(params, x, (self.kernel - 1) / 2, train);
+        }
+        let size = x.size();
+        let (top, bottom) = same_padding(size[2], self.kernel, self.stride);
+        let (left, right) = same_padding(size[3], self.kernel, self.stride);
+        self.body.forward(params, &x.constant_pad_nd([left, right, top, bottom]), 0, train)
+    }
+
+    fn activated(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+        self.forward(params, x, train).clamp_(0.0, 6.0)
+    }
+}
+
+/// Padding before and after one side so that the output has ceil(side / stride) places; the odd one goes after.
+fn same_padding(side: i64, kernel: i64, stride: i64) -> (i64, i64) {
+    let places = (side + stride - 1) / stride;
+    let total = ((places - 1) * stride + kernel - side).max(0);
+    (total / 2, total - total / 2)
+}
+
+impl Block {
+    fn forward(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+        let wide = self.expand.as_ref().map(|expand| expand.activated(params, x, train));
+        let filtered = self.depthwise.activated(params, wide.as_ref().unwrap_or(x), train);
+        let narrow = self.project.forward(params, &filtered, train);
+        if self.residual { narrow + x } else { narrow }
+    }
+}
+
+impl Lite0 {
+    /// Fresh weights from `rng`. Trained ones come through [`Params::load`].
+    pub(super) fn new(rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let mut params = Params::new(device);
+        let stem = Unit::new(&mut params, ("_conv_stem", "_bn0"), (3, STEM, 1), (3, 2), rng);
+        let mut blocks = Vec::new();
+        for (repeats, kernel, stride, expansion, input, output) in GROUPS {
+            for repeat in 0..repeats {
+                let (input, stride) = if repeat == 0 { (input, stride) } else { (output, 1) };
+                let index = blocks.len();
+                blocks.push(block(&mut params, index, (input, output, expansion), (kernel, stride), rng));
+            }
+        }
+        let head = Unit::new(&mut params, ("_conv_head", "_bn1"), (320, CHANNELS, 1), (1, 1), rng);
+        Lite0 { params, stem, blocks, head }
+    }
+}
+
+fn block(
+    params: &mut Params,
+    index: usize,
+    (input, output, expansion): (i64, i64, i64),
+    (kernel, stride): (i64, i64),
+    rng: &mut ChaCha8Rng,
+) -> Block {
+    let wide = input * expansion;
+    let mut unit = |conv: &str, norm: &str, channels, window| {
+        let names = (format!("_blocks.{index}.{conv}"), format!("_blocks.{index}.{norm}"));
+        Unit::new(params, (&names.0, &names.1), channels, window, rng)
+    };
+    let expand = (expansion != 1).then(|| unit("_expand_conv", "_bn0", (input, wide, 1), (1, 1)));
+    let depthwise = unit("_depthwise_conv", "_bn1", (wide, wide, wide), (kernel, stride));
+    let project = unit("_project_conv", "_bn2", (wide, output, 1), (1, 1));
+    Block { expand, depthwise, project, residual: stride == 1 && input == output }
+}
+
+impl Backbone for Lite0 {
+    fn kind(&self) -> BackboneKind {
+        BackboneKind::EfficientNetLite0
+    }
+
+    fn normalise(&self, pixels: &Tensor) -> Tensor {
+        normalised(pixels, [127.0; 3], [128.0; 3], self.params.device())
+    }
+
+    fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+        let stem = self.stem.activated(params, x, train);
+        let map = self.blocks.iter().fold(stem, |map, block| block.forward(params, &map, train));
+        self.head.activated(params, &map, train)
+    }
+
+    fn embedding(&self, map: &Tensor) -> Tensor {
+        map.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float)
+    }
+
+    fn channels(&self) -> i64 {
+        CHANNELS
+    }
+
+    fn map_px(&self) -> i64 {
+        7
+    }
+
+    fn embedding_dim(&self) -> i64 {
+        CHANNELS
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_padding_halves_even_and_odd_sides_upwards() {
+        assert_eq!(same_padding(224, 3, 2), (0, 1));
+        assert_eq!(same_padding(56, 5, 2), (1, 2));
+        assert_eq!(same_padding(7, 3, 2), (1, 1));
+    }
+}

@@ -1,0 +1,139 @@
+//! What can go wrong with nets and their weights, by what the caller can do about it.
+
+use tch::TchError;
+use thiserror::Error;
+
+/// The reason why a net, its weights or a device cannot be used.
+#[derive(Debug, Error)]
+pub enum NetError {
+    /// Weights lack a tensor that the net needs.
+    #[error("the weights do not fit: tensor `{name}` is missing; give weights that were made for this net")]
+    Missing {
+        /// The tensor's name.
+        name: String,
+    },
+    /// Weights hold a tensor that the net does not have.
+    #[error("the weights do not fit: tensor `{name}` is not part of the net; give weights that were made for this net")]
+    Unexpected {
+        /// The tensor's name.
+        name: String,
+    },
+    /// A tensor of the weights has another shape than the net's.
+    #[error(
+        "the weights do not fit: tensor `{name}` has shape {found:?}, expected {expected:?}; \
+         give weights that were made for a net of this size"
+    )]
+    WrongShape {
+        /// The tensor's name.
+        name: String,
+        /// The net's shape.
+        expected: Vec<i64>,
+        /// The shape in the weights.
+        found: Vec<i64>,
+    },
+    /// A tensor is stored in an element type that is not read here.
+    #[error("tensor `{name}` holds elements of type {found}, expected {expected}; convert the weights first")]
+    WrongKind {
+        /// The tensor's name.
+        name: String,
+        /// The types that are read.
+        expected: &'static str,
+        /// The type found.
+        found: String,
+    },
+    /// An argument has a shape that the operation does not take.
+    #[error("{what} has shape {found:?}, expected {expected}")]
+    Shape {
+        /// What was given.
+        what: &'static str,
+        /// The expected shape, in words.
+        expected: String,
+        /// The shape found.
+        found: Vec<i64>,
+    },
+    /// A gradient was asked for where no graph was recorded.
+    #[error(
+        "the loss depends on no parameter that requires a gradient: it was made under no_grad or from constants; \
+         run the forward pass with gradients on"
+    )]
+    NoGraph,
+    /// A word is not one of those that a switch knows.
+    #[error("unknown {what} `{given}`; known: {known}")]
+    UnknownName {
+        /// What the word should name.
+        what: &'static str,
+        /// The word as given.
+        given: String,
+        /// The words that exist.
+        known: &'static str,
+    },
+    /// The bytes are no safetensors file, or a damaged one.
+    #[error("the tensors cannot be read: not a whole safetensors file; make the file again")]
+    NotSafetensors {
+        /// The reader's reason.
+        source: safetensors::SafeTensorError,
+    },
+    /// The tensors could not be laid out as a safetensors file.
+    #[error("the tensors cannot be written as safetensors")]
+    CannotWrite {
+        /// The writer's reason.
+        source: safetensors::SafeTensorError,
+    },
+    /// The bytes are no PyTorch weight file that can be read here.
+    #[error("the PyTorch weight file cannot be read: {why}; download it again, or convert it to safetensors")]
+    BadPth {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A PyTorch weight file asks for code that a state dict never needs.
+    #[error(
+        "the PyTorch weight file was refused: it asks for `{global}`, which a plain state dict never does and which \
+         could run code; save it again as torch.save(model.state_dict(), …)"
+    )]
+    UnsafePth {
+        /// Module and name as written in the file.
+        global: String,
+    },
+    /// The device that was asked for is not there.
+    #[error("device {device} cannot be used: {why}; choose `cpu` or `auto`, or mend the driver or the libtorch")]
+    DeviceAbsent {
+        /// The device as written by the user.
+        device: String,
+        /// The reason.
+        why: String,
+    },
+    /// libtorch refused an operation.
+    #[error("libtorch failed: {}", first_sentence(.0))]
+    Torch(TchError),
+}
+
+impl From<TchError> for NetError {
+    fn from(error: TchError) -> Self {
+        NetError::Torch(error)
+    }
+}
+
+/// The first line of libtorch's message; the rest is a C++ stack of many screens.
+fn first_sentence(error: &TchError) -> String {
+    let text = error.to_string();
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_error_shows_its_first_line_only() {
+        let error = NetError::from(TchError::Torch("\nmat1 and mat2 do not fit\nframe #0: at::native".into()));
+        assert_eq!(error.to_string(), "libtorch failed: Internal torch error:");
+        let error = NetError::from(TchError::Torch("mat1 and mat2 do not fit\nframe #0: at::native".into()));
+        assert_eq!(error.to_string(), "libtorch failed: Internal torch error: mat1 and mat2 do not fit");
+    }
+
+    #[test]
+    fn a_misfit_names_tensor_and_both_shapes() {
+        let error = NetError::WrongShape { name: "a.weight".into(), expected: vec![2, 3], found: vec![3, 2] };
+        assert!(error.to_string().contains("`a.weight` has shape [3, 2], expected [2, 3]"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The layers that several nets share: convolution, batch normalisation, linear, and the block of few-shot nets.
+//!
+//! A layer holds slots; the tensors come with each call (see `params.rs`). Weights are drawn when a layer is made, in
+//! the order of the net. Initialisation: convolutions N(0, 2 / (k·k·out)), biases 0, normalisation 1 and 0
+//! (CloserLook, Relation Net); linear layers U(±1/√in), weight and bias (PyTorch's default).
+
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+
+use crate::draw::{normal_tensor, uniform_tensor};
+use crate::params::{Params, Role, Slot};
+
+/// What a convolution looks like; square kernels only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvShape {
+    pub(crate) input: i64,
+    pub(crate) output: i64,
+    pub(crate) kernel: i64,
+    pub(crate) stride: i64,
+    pub(crate) groups: i64,
+    pub(crate) bias: bool,
+}
+
+/// A 2-D convolution.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    weight: Slot,
+    bias: Option<Slot>,
+    shape: ConvShape,
+}
+
+impl Conv {
+    pub(crate) fn new(params: &mut Params, name: &str, shape: ConvShape, rng: &mut ChaCha8Rng) -> Self {
+        let fan_out = shape.kernel * shape.kernel * shape.output / shape.groups;
+        let size = [shape.output, shape.input / shape.groups, shape.kernel, shape.kernel];
+        let drawn = normal_tensor(rng, &size, (2.0 / fan_out as f64).sqrt());
+        let weight = params.add(format!("{name}.weight"), &drawn, Role::Trainable);
+        let zeros = Tensor::zeros([shape.output], (Kind::Float, tch::Device::Cpu));
+        let bias = shape.bias.then(|| params.add(format!("{name}.bias"), &zeros, Role::Trainable));
+        Conv { weight, bias, shape }
+    }
+
+    fn run(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64) -> Tensor {
+        let ConvShape { stride, groups, .. } = self.shape;
+        x.conv2d(weight, bias, [stride, stride], [padding, padding], [1, 1], groups)
+    }
+}
+
+/// Batch normalisation over the channels of a map.
+#[derive(Debug)]
+pub(crate) struct BatchNorm {
+    weight: Slot,
+    bias: Slot,
+    mean: Slot,
+    variance: Slot,
+    momentum: f64,
+    eps: f64,
+}
+
+impl BatchNorm {
+    /// `momentum` is the share of the new batch in the running statistics, as in PyTorch.
+    pub(crate) fn new(params: &mut Params, name: &str, channels: i64, momentum: f64, eps: f64) -> Self {
+        let zeros = Tensor::zeros([channels], (Kind::Float, tch::Device::Cpu));
+        let ones = zeros.ones_like();
+        BatchNorm {
+            weight: params.add(format!("{name}.weight"), &ones, Role::Trainable),
+            bias: params.add(format!("{name}.bias"), &zeros, Role::Trainable),
+            mean: params.add(format!("{name}.running_mean"), &zeros, Role::Buffer),
+            variance: params.add(format!("{name}.running_var"), &ones, Role::Buffer),
+            momentum,
+            eps,
+        }
+    }
+
+    fn by_batch(&self, params: &Params, x: &Tensor) -> Tensor {
+        x.batch_norm(
+            Some(params.at(self.weight)),
+            Some(params.at(self.bias)),
+            Some(params.at(self.mean)),
+            Some(params.at(self.variance)),
+            true,
+            self.momentum,
+            self.eps,
+            true,
+        )
+    }
+}
+
+/// A convolution and the batch normalisation behind it.
+#[derive(Debug)]
+pub(crate) struct ConvNorm {
+    conv: Conv,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    pub(crate) fn new(conv: Conv, norm: BatchNorm) -> Self {
+        ConvNorm { conv, norm }
+    }
+
+    /// `train`: normalises by the batch and updates the running statistics. Else the running statistics are folded
+    /// into the convolution, which spares one pass over the map; gradients flow in both cases.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, padding: i64, train: bool) -> Tensor {
+        let weight = params.at(self.conv.weight);
+        let bias = self.conv.bias.map(|slot| params.at(slot));
+        if train {
+            return self.norm.by_batch(params, &self.conv.run(x, weight, bias, padding));
+        }
+        let scale = params.at(self.norm.weight) / (params.at(self.norm.variance) + self.norm.eps).sqrt();
+        let mean = params.at(self.norm.mean);
+        let centre = bias.map_or_else(|| -mean, |bias| bias - mean);
+        let folded_bias = centre * &scale + params.at(self.norm.bias);
+        self.conv.run(x, &(weight * scale.reshape([-1, 1, 1, 1])), Some(&folded_bias), padding)
+    }
+}
+
+/// The block of few-shot nets: 3x3 convolution with bias, batch normalisation, ReLU, optional 2x2 max-pool.
+#[derive(Debug)]
+pub(crate) struct ConvBlock {
+    body: ConvNorm,
+}
+
+impl ConvBlock {
+    pub(crate) fn new(params: &mut Params, name: &str, (input, output): (i64, i64), rng: &mut ChaCha8Rng) -> Self {
+        let shape = ConvShape { input, output, kernel: 3, stride: 1, groups: 1, bias: true };
+        let conv = Conv::new(params, &format!("{name}.conv"), shape, rng);
+        let norm = BatchNorm::new(params, &format!("{name}.bn"), output, 0.1, 1e-5);
+        ConvBlock { body: ConvNorm::new(conv, norm) }
+    }
+
+    /// `layout`: padding, and whether to pool. Pools before the ReLU: the same values, with a quarter of its work.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, layout: (i64, bool), train: bool) -> Tensor {
+        let (padding, pool) = layout;
+        let map = self.body.forward(params, x, padding, train);
+        let mut map = if pool { map.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false) } else { map };
+        map.relu_()
+    }
+}
+
+/// A linear layer.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    weight: Slot,
+    bias: Slot,
+}
+
+impl Linear {
+    /// `name` is the prefix with its dot, or empty.
+    pub(crate) fn new(params: &mut Params, name: &str, input: i64, output: i64, rng: &mut ChaCha8Rng) -> Self {
+        let bound = 1.0 / (input as f64).sqrt();
+        let weight = uniform_tensor(rng, &[output, input], bound);
+        let bias = uniform_tensor(rng, &[output], bound);
+        Linear {
+            weight: params.add(format!("{name}weight"), &weight, Role::Trainable),
+            bias: params.add(format!("{name}bias"), &bias, Role::Trainable),
+        }
+    }
+
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor) -> Tensor {
+        x.linear(params.at(self.weight), Some(params.at(self.bias)))
+    }
+}

@@ -1,0 +1,224 @@
+//! The switches of MLSM where its paper leaves the choice open, with the words that name them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::NetError;
+
+/// Which levels are summed: image map, global average of it, map of the object's crop. At least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// I: the feature map of the whole image.
+    pub image: bool,
+    /// G: the mean over the map of the whole image.
+    pub global: bool,
+    /// O: the feature map of the crop.
+    pub object: bool,
+}
+
+impl Levels {
+    /// All three.
+    pub const ALL: Levels = Levels { image: true, global: true, object: true };
+
+    /// Whether the map of the whole image is needed.
+    pub fn needs_image_map(self) -> bool {
+        self.image || self.global
+    }
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [(self.image, "I"), (self.global, "G"), (self.object, "O")];
+        let names: Vec<&str> = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
+impl FromStr for Levels {
+    type Err = NetError;
+
+    /// Reads `I`, `G`, `O` in any order, joined by `+`, each at most once.
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let unknown =
+            || NetError::UnknownName { what: "levels", given: text.to_owned(), known: "I, G, O, I+G, I+O, G+O, I+G+O" };
+        let mut levels = Levels { image: false, global: false, object: false };
+        for part in text.split('+') {
+            let level = match part.trim() {
+                "I" => &mut levels.image,
+                "G" => &mut levels.global,
+                "O" => &mut levels.object,
+                _ => return Err(unknown()),
+            };
+            if std::mem::replace(level, true) {
+                return Err(unknown());
+            }
+        }
+        Ok(levels)
+    }
+}
+
+/// Gives an enum its words: `Display`, `FromStr`, and the list of known words for the error.
+macro_rules! words {
+    ($type:ident, $what:literal, $known:literal, $($variant:ident = $word:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($type::$variant => $word),+ })
+            }
+        }
+        impl FromStr for $type {
+            type Err = NetError;
+
+            fn from_str(text: &str) -> Result<Self, NetError> {
+                match text {
+                    $($word => Ok($type::$variant),)+
+                    _ => Err(NetError::UnknownName { what: $what, given: text.to_owned(), known: $known }),
+                }
+            }
+        }
+    };
+}
+
+/// What the similarity net sees of a class vector a and a query vector b.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// `[a, b]`: the paper's eq. 5.
+    Concat,
+    /// `[|a - b|, a·b]`, element by element; measured far better on frozen maps.
+    AbsDiffProduct,
+    /// `[a, b, |a - b|, a·b]`.
+    ConcatAbsDiffProduct,
+}
+words!(
+    Pair,
+    "pair",
+    "concat, absdiff+product, concat+absdiff+product",
+    Concat = "concat",
+    AbsDiffProduct = "absdiff+product",
+    ConcatAbsDiffProduct = "concat+absdiff+product"
+);
+
+impl Pair {
+    /// How many vectors are joined.
+    pub(super) fn parts(self) -> i64 {
+        match self {
+            Pair::Concat | Pair::AbsDiffProduct => 2,
+            Pair::ConcatAbsDiffProduct => 4,
+        }
+    }
+}
+
+/// What training minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Mean squared error of the sigmoid scores to 1 (same class) and 0: the paper preset.
+    Mse,
+    /// Binary cross-entropy of the sigmoid scores.
+    Bce,
+    /// Softmax cross-entropy over the classes of the episode; no sigmoid.
+    Ce,
+}
+words!(Loss, "loss", "mse, bce, ce", Mse = "mse", Bce = "bce", Ce = "ce");
+
+/// What brings the levels to one scale before they are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FuseNorm {
+    /// Nothing: a plain sum.
+    None,
+    /// Layer normalisation of each level, with learned scale and shift.
+    LayerNorm,
+    /// One learned factor per level, starting at 1.
+    Scalars,
+}
+words!(FuseNorm, "fuse_norm", "none, layernorm, scalars", None = "none", LayerNorm = "layernorm", Scalars = "scalars");
+
+/// How the shots of a class become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShotPool {
+    /// Their mean (the paper).
+    Mean,
+    /// Their sum (Relation Net).
+    Sum,
+}
+words!(ShotPool, "shot_pool", "mean, sum", Mean = "mean", Sum = "sum");
+
+/// All switches of the MLSM head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MlsmOptions {
+    /// The levels that are summed.
+    pub levels: Levels,
+    /// What the similarity net sees.
+    pub pair: Pair,
+    /// What training minimises.
+    pub loss: Loss,
+    /// Hidden widths of the similarity net.
+    pub sim_hidden: Vec<i64>,
+    /// Whether I and O share the convolution blocks of the adjustment function.
+    pub share_adjust: bool,
+    /// What brings the levels to one scale.
+    pub fuse_norm: FuseNorm,
+    /// How shots become one vector.
+    pub shot_pool: ShotPool,
+    /// Channels of the backbone's map.
+    pub channels: i64,
+}
+
+impl Default for MlsmOptions {
+    /// The settings that measured best: all levels, absolute difference and product, cross-entropy.
+    fn default() -> Self {
+        MlsmOptions {
+            levels: Levels::ALL,
+            pair: Pair::AbsDiffProduct,
+            loss: Loss::Ce,
+            sim_hidden: vec![64],
+            share_adjust: true,
+            fuse_norm: FuseNorm::None,
+            shot_pool: ShotPool::Mean,
+            channels: 64,
+        }
+    }
+}
+
+impl MlsmOptions {
+    /// The paper's text: all levels, concatenation, mean squared error on sigmoid scores.
+    pub fn paper() -> Self {
+        MlsmOptions { pair: Pair::Concat, loss: Loss::Mse, ..MlsmOptions::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_of_levels_survives_writing_and_reading() {
+        for bits in 1u8..8 {
+            let levels = Levels { image: bits & 1 != 0, global: bits & 2 != 0, object: bits & 4 != 0 };
+            assert_eq!(levels.to_string().parse::<Levels>().unwrap(), levels);
+        }
+        assert_eq!("O+I".parse::<Levels>().unwrap().to_string(), "I+O");
+    }
+
+    #[test]
+    fn no_level_twice_and_none_unknown_or_empty() {
+        for text in ["", "I+I", "I+", "X", "I,G"] {
+            assert!(text.parse::<Levels>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_switch_survives_writing_and_reading() {
+        for pair in [Pair::Concat, Pair::AbsDiffProduct, Pair::ConcatAbsDiffProduct] {
+            assert_eq!(pair.to_string().parse::<Pair>().unwrap(), pair);
+        }
+        for loss in [Loss::Mse, Loss::Bce, Loss::Ce] {
+            assert_eq!(loss.to_string().parse::<Loss>().unwrap(), loss);
+        }
+        for norm in [FuseNorm::None, FuseNorm::LayerNorm, FuseNorm::Scalars] {
+            assert_eq!(norm.to_string().parse::<FuseNorm>().unwrap(), norm);
+        }
+        for pool in [ShotPool::Mean, ShotPool::Sum] {
+            assert_eq!(pool.to_string().parse::<ShotPool>().unwrap(), pool);
+        }
+        assert!("hinge".parse::<Loss>().unwrap_err().to_string().contains("mse, bce, ce"));
+    }
+}

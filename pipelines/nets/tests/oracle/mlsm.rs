@@ -1,0 +1,68 @@
+//! MLSM's head in five settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
+
+use mlsm_nets::{Device, Mlsm, MlsmOptions, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::compare::{FORWARD, Fixture};
+use crate::formula::{fill, tensor};
+
+fn compare(name: &str, side: i64, options: MlsmOptions) {
+    let fixture = Fixture::read(&format!("mlsm-{name}"));
+    let channels = options.channels;
+    let mut head = Mlsm::new(options, &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
+    fill(head.params_mut(), "");
+    let draw = fixture.draw();
+    let image = tensor(&format!("image_map{draw}"), &[10, channels, side, side]).abs();
+    let object = tensor(&format!("object_map{draw}"), &[10, channels, side, side]).abs();
+
+    let vectors = head.represent(Some(&image), Some(&object), true);
+    fixture.check("train.vectors", &vectors, FORWARD);
+    let classes = head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2);
+    let scores = head.scores(&classes, &vectors.narrow(0, 6, 4));
+    fixture.check("train.scores", &scores, FORWARD);
+    let loss = head.loss(&scores, &Tensor::from_slice(&[0i64, 2, 1, 1]));
+    fixture.check_gradients("", &loss, head.params());
+
+    fill(head.params_mut(), "");
+    fixture.check("eval.vectors", &head.represent(Some(&image), Some(&object), false), FORWARD);
+}
+
+fn switches(levels: &str, pair: &str, loss: &str, norm: &str) -> MlsmOptions {
+    MlsmOptions {
+        levels: levels.parse().unwrap(),
+        pair: pair.parse().unwrap(),
+        loss: loss.parse().unwrap(),
+        fuse_norm: norm.parse().unwrap(),
+        ..MlsmOptions::default()
+    }
+}
+
+#[test]
+fn the_default_head_equals_pytorch() {
+    compare("default", 19, MlsmOptions::default());
+}
+
+#[test]
+fn the_papers_head_equals_pytorch() {
+    compare("paper", 19, MlsmOptions::paper());
+}
+
+#[test]
+fn a_head_on_7x7_maps_with_own_blocks_layer_norm_and_summed_shots_equals_pytorch() {
+    let base = switches("I+G+O", "concat+absdiff+product", "bce", "layernorm");
+    let shot_pool = "sum".parse().unwrap();
+    compare("lite0", 7, MlsmOptions { channels: 48, sim_hidden: vec![32, 16], share_adjust: false, shot_pool, ..base });
+}
+
+#[test]
+fn a_head_on_21x21_maps_with_scalars_equals_pytorch() {
+    let base = switches("I+O", "absdiff+product", "ce", "scalars");
+    compare("np21", 21, MlsmOptions { channels: 16, sim_hidden: vec![8], ..base });
+}
+
+#[test]
+fn a_head_on_28x28_maps_equals_pytorch() {
+    let base = switches("G+O", "concat", "ce", "none");
+    compare("large", 28, MlsmOptions { channels: 8, sim_hidden: vec![8], ..base });
+}

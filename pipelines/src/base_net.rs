@@ -1,0 +1,101 @@
+//! A trained base CNN: backbone, head and the classes of its logits, as the artifacts of `train-base` hold it.
+
+use std::sync::Mutex;
+
+use mlsm_engine::{Context, StageError};
+use mlsm_nets::{Backbone, BackboneKind, Classifier};
+use mlsm_store::Digest;
+use tch::Device;
+
+use crate::artifact::decode;
+use crate::config::{Head, TrainBase};
+use crate::stages::net_error;
+
+/// What a base CNN looks like, without its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaseNetShape {
+    /// The backbone.
+    pub backbone: BackboneKind,
+    /// Filters of a Conv-4.
+    pub width: i64,
+    /// The head.
+    pub head: Head,
+}
+
+impl BaseNetShape {
+    /// Reads the shape off a checked section.
+    pub fn of(section: &TrainBase) -> Self {
+        let backbone = section.backbone.parse().expect("the configuration was checked");
+        Self { backbone, width: section.width, head: section.head }
+    }
+
+    /// Builds the backbone; its weights are drawn from `rng`.
+    pub fn backbone(&self, rng: &mut rand_chacha::ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
+        mlsm_nets::backbone(self.backbone, self.width, rng, device)
+    }
+
+    /// Builds the head for a number of classes.
+    pub fn head(
+        &self,
+        backbone: &dyn Backbone,
+        classes: usize,
+        rng: &mut rand_chacha::ChaCha8Rng,
+    ) -> Classifier {
+        let head = match self.head {
+            Head::Gap => mlsm_nets::Head::Gap,
+            Head::Grid => mlsm_nets::Head::Grid,
+            Head::Flat => mlsm_nets::Head::Flat,
+        };
+        Classifier::new(backbone, head, classes as i64, rng)
+    }
+}
+
+/// A base CNN with its weights.
+pub struct BaseNet {
+    /// The backbone.
+    pub backbone: Box<dyn Backbone + Send>,
+    /// The head, where the unit was given one.
+    pub head: Option<Classifier>,
+    /// The class ids of the logits.
+    pub classes: Vec<i64>,
+}
+
+/// Keeps the last network that was loaded, since all shards of a node use the same one.
+#[derive(Default)]
+pub struct BaseNetCache(Mutex<Option<(Digest, BaseNet)>>);
+
+impl BaseNetCache {
+    /// Hands the network of inputs `backbone`, `head` and `classes` (the last two may be absent) to `use_net`.
+    ///
+    /// # Errors
+    /// [`StageError`] when weights are damaged or do not fit, and what `use_net` returns.
+    pub fn with<T>(
+        &self,
+        context: &Context<'_>,
+        shape: &BaseNetShape,
+        device: Device,
+        use_net: impl FnOnce(&BaseNet) -> Result<T, StageError>,
+    ) -> Result<T, StageError> {
+        let digest = context.digest("backbone")?;
+        let mut kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if kept.as_ref().is_none_or(|(of, _)| *of != digest) {
+            *kept = Some((digest, load(context, shape, device)?));
+        }
+        let (_, net) = kept.as_ref().expect("filled just above");
+        use_net(net)
+    }
+}
+
+fn load(context: &Context<'_>, shape: &BaseNetShape, device: Device) -> Result<BaseNet, StageError> {
+    let mut unused = mlsm_data::streams::stream(0, "weights are loaded over these", 0);
+    let mut backbone = shape.backbone(&mut unused, device);
+    backbone.params_mut().load(&context.open("backbone")?).map_err(net_error)?;
+    if context.digest("head").is_err() {
+        return Ok(BaseNet { backbone, head: None, classes: Vec::new() });
+    }
+    let listed = context.open("classes")?;
+    let classes = decode(&listed, "class_id")?.to_i64(&listed);
+    let mut head = shape.head(backbone.as_ref(), classes.len(), &mut unused);
+    head.params_mut().load(&context.open("head")?).map_err(net_error)?;
+    Ok(BaseNet { backbone, head: Some(head), classes })
+}

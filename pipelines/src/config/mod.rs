@@ -1,0 +1,152 @@
+//! The configuration: TOML sections, one per stage, with defaults that are written in `configs/README.md`.
+//!
+//! Whatever changes results ends up in a stage's recipe; paths never do. Unknown keys are refused with the nearest key.
+
+mod error;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mlsm_store::Digest;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use sections::{
+    Augmentation, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName, MapPrecision, MetaTrain,
+    Method, Numerics, ObjectSource, OneOrMany, PairName, Predictions, Protocol, Schedule, Splits, Synthetic, TrainBase,
+};
+
+/// A whole configuration with every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The seed that every section without a seed of its own uses.
+    pub seed: u64,
+    /// Where the photos are.
+    pub data: Data,
+    /// Which classes are base, val and novel.
+    pub splits: Splits,
+    /// The base CNNs by name.
+    pub train_base: BTreeMap<String, TrainBase>,
+    /// How objects are located.
+    pub cam: Cam,
+    /// How features are stored.
+    pub extract: Extract,
+    /// The methods that learn in episodes, by name.
+    pub meta_train: BTreeMap<String, MetaTrain>,
+    /// Which rows are measured, and how.
+    pub evaluate: Evaluate,
+    /// What may change a float's last bits.
+    pub numerics: Numerics,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            data: Data::default(),
+            splits: Splits::default(),
+            train_base: BTreeMap::new(),
+            cam: Cam::default(),
+            extract: Extract::default(),
+            meta_train: BTreeMap::new(),
+            evaluate: Evaluate::default(),
+            numerics: Numerics::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a merged table and checks what can be checked without data.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key, why it is refused and the nearest right one.
+    pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {
+        let text = toml::to_string(&table).map_err(|e| ConfigError::invalid("", &e.to_string()))?;
+        let deserializer = toml::Deserializer::parse(&text).map_err(|e| ConfigError::invalid("", e.message()))?;
+        let config: Self = serde_path_to_error::deserialize(deserializer)
+            .map_err(|e| ConfigError::from_serde(&e.path().to_string(), e.inner().message()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Returns the configuration as a table with every default filled in.
+    pub fn resolved(&self) -> toml::Table {
+        toml::Table::try_from(self).unwrap_or_default()
+    }
+
+    /// Returns the digest of everything but paths: two configurations with equal digests do the same work.
+    pub fn digest(&self) -> Digest {
+        let mut pathless = self.clone();
+        pathless.data.path = None;
+        pathless.splits.file = None;
+        Digest::of(toml::to_string(&pathless).unwrap_or_default().as_bytes())
+    }
+
+    /// Makes relative paths relative to `base`.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        for path in [&mut self.data.path, &mut self.splits.file].into_iter().flatten() {
+            if path.is_relative() {
+                *path = base.join(&*path);
+            }
+        }
+    }
+
+    /// Returns the folder of photos, when one is given.
+    pub fn data_path(&self) -> Option<&Path> {
+        self.data.path.as_deref()
+    }
+
+    /// Returns the file that assigns classes to parts, when one is given.
+    pub fn split_file(&self) -> Option<&PathBuf> {
+        self.splits.file.as_ref()
+    }
+
+    /// Refuses references to sections that do not exist and values out of range.
+    fn check(&self) -> Result<(), ConfigError> {
+        for (name, base) in &self.train_base {
+            base.check(&format!("train-base.{name}"))?;
+        }
+        let base_names: Vec<&str> = self.train_base.keys().map(String::as_str).collect();
+        let exists = |key: &str, name: &str| match self.train_base.contains_key(name) {
+            true => Ok(()),
+            false => Err(ConfigError::unknown_name(key, name, &base_names)),
+        };
+        for (name, method) in &self.meta_train {
+            exists(&format!("meta-train.{name}.embedding"), &method.embedding)?;
+            method.check(&format!("meta-train.{name}"))?;
+        }
+        for baseline in &self.evaluate.baselines {
+            if let Baseline::Cl2n { embedding, .. } = baseline {
+                exists("evaluate.baselines", embedding)?;
+            }
+        }
+        if self.uses_grad_cam() {
+            exists("cam.localiser", &self.cam.localiser)?;
+        }
+        self.cam.check()?;
+        self.evaluate.check()?;
+        self.numerics.check()
+    }
+
+    /// Tells whether any row looks at Grad-CAM crops.
+    pub fn uses_grad_cam(&self) -> bool {
+        self.objects().contains(&ObjectSource::GradCam) || !self.cam.audit.is_empty()
+    }
+
+    /// Returns every object source that some row looks at, once each, in a fixed order.
+    pub fn objects(&self) -> Vec<ObjectSource> {
+        let learnt = self.meta_train.values().filter(|m| m.uses_object()).flat_map(|m| m.object.to_vec());
+        let fixed = self.evaluate.baselines.iter().filter_map(|b| match b {
+            Baseline::Cl2n { object, .. } => *object,
+            Baseline::Pixels => None,
+        });
+        let mut all: Vec<_> = learnt.chain(fixed).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}

@@ -1,0 +1,412 @@
+//! `crop`: locates the object of every photo of one shard and cuts it out.
+//!
+//! Three kinds of units. [`LocateObjects`] stores the raw Grad-CAM maps, so that another threshold needs no network.
+//! [`DrawBoxes`] turns maps (or a rule) into boxes and measures them against true ones. [`CutObjects`] packs the
+//! pixels inside the boxes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, Float32Array, UInt32Array};
+use arrow::datatypes::{DataType, Float32Type, UInt32Type};
+use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode, resize};
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_nets::{CamClass, cam_box, grad_cam};
+use mlsm_store::Field;
+use tch::{Device, Kind, Tensor};
+
+use super::ingest::{PhotoFile, content_digest, pack_pixels};
+use super::{field, net_error, torch_error};
+use crate::artifact::{Array, Column, decode, encode, read_table, table};
+use crate::base_net::{BaseNetCache, BaseNetShape};
+use crate::runtime::Runtime;
+use crate::stages::extract::floats;
+
+const FORWARD_BATCH: usize = 64;
+
+/// The side of the centre box, as a share of the photo's side.
+const CENTRE_SIDE: f32 = 0.7;
+
+/// Computes Grad-CAM maps with the arg-max base class (paper eq. 2).
+///
+/// Inputs: `backbone`, `head`, `classes`, `pixels`. Output: `cam` (image_id, raw f32 `[n, h, w]`, class_id, peak).
+pub struct LocateObjects {
+    /// The localiser.
+    pub shape: BaseNetShape,
+    /// Where to compute.
+    pub runtime: Arc<Runtime>,
+    /// The network, kept between shards.
+    pub cache: Arc<BaseNetCache>,
+}
+
+impl Stage for LocateObjects {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { shape, runtime: _, cache: _ } = self;
+        let BaseNetShape { backbone, width, head } = shape;
+        vec![
+            field("what", "grad-cam"),
+            field("backbone", backbone.to_string()),
+            field("width", *width),
+            field("head", format!("{head:?}").to_lowercase()),
+        ]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let device = self.runtime.device()?;
+        let blob = context.open("pixels")?;
+        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
+        let pixels = &blob[view.range.clone()];
+        let row = view.shape[1..].iter().product::<usize>();
+        let (mut raw, mut classes, mut peaks, mut side) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        self.cache.with(context, &self.shape, device, |net| {
+            let head = net.head.as_ref().ok_or_else(|| StageError::Failed("the localiser has no head".to_owned()))?;
+            for part in pixels.chunks(FORWARD_BATCH * row) {
+                context.check()?;
+                let shape = [(part.len() / row) as i64, view.shape[1] as i64, view.shape[2] as i64, 3];
+                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
+                let x = net.backbone.normalise(&images.to_device(device));
+                let cam = grad_cam(net.backbone.as_ref(), head, &x, CamClass::ArgMax).map_err(net_error)?;
+                side = cam.raw.size()[1] as usize;
+                raw.extend(floats(&cam.raw)?);
+                peaks.extend(floats(&cam.peak)?);
+                let chosen = Vec::<i64>::try_from(&cam.class.to_device(Device::Cpu)).map_err(torch_error)?;
+                classes.extend(chosen.into_iter().map(|index| net.classes[index as usize]));
+            }
+            Ok(())
+        })?;
+        let bytes = encode(&[
+            ("image_id", Array::i64(&ids)),
+            ("raw", Array::f32(&[ids.len(), side, side], &raw)),
+            ("class_id", Array::i64(&classes)),
+            ("peak", Array::f32(&[ids.len()], &peaks)),
+        ])?;
+        Ok(Outputs::default().with("cam", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
+    }
+}
+
+/// Where a box comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BoxRule {
+    /// All positions of the enlarged, min–max normalised map at or above a threshold.
+    GradCam {
+        /// The threshold.
+        threshold: f64,
+        /// The share of the box's side that is added on each side.
+        margin: f64,
+        /// A narrower box counts as empty.
+        min_box: f64,
+        /// The side that maps are enlarged to: the localiser's input.
+        map_px: u32,
+    },
+    /// The whole photo.
+    Whole,
+    /// A fixed box in the centre.
+    Centre,
+    /// The true box; the whole photo where none is known.
+    Oracle,
+}
+
+/// Draws one box per photo.
+///
+/// Inputs: `boxes` (sizes and true boxes), and `cam` for [`BoxRule::GradCam`]. Outputs: `crops` (Parquet) and
+/// `relative` (image_id, box f32 `[n, 4]` as x0, y0, x1, y1 in 0..1).
+pub struct DrawBoxes {
+    /// The rule.
+    pub rule: BoxRule,
+}
+
+impl Stage for DrawBoxes {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { rule } = self;
+        let mut fields = vec![field("what", "boxes")];
+        match rule {
+            BoxRule::GradCam { threshold, margin, min_box, map_px } => fields.extend([
+                field("rule", "grad-cam"),
+                field("threshold", *threshold),
+                field("margin", *margin),
+                field("min_box", *min_box),
+                field("map_px", i64::from(*map_px)),
+            ]),
+            BoxRule::Whole => fields.push(field("rule", "whole")),
+            BoxRule::Centre => fields.extend([field("rule", "centre"), field("side", f64::from(CENTRE_SIDE))]),
+            BoxRule::Oracle => fields.push(field("rule", "oracle")),
+        }
+        fields
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let truths = read_truths(&context.open("boxes")?)?;
+        let located = match &self.rule {
+            BoxRule::GradCam { threshold, margin, min_box, map_px } => {
+                let settings = [*threshold as f32, *margin as f32, *min_box as f32];
+                Some(read_cams(&context.open("cam")?, settings, *map_px as usize)?)
+            }
+            _ => None,
+        };
+        let mut rows = Vec::new();
+        for truth in truths {
+            let found = located.as_ref().and_then(|l| l.get(&truth.image_id));
+            if located.is_some() && found.is_none() {
+                continue; // a photo that was skipped at this size
+            }
+            rows.push(BoxRow::draw(&self.rule, truth, found));
+        }
+        let ids: Vec<i64> = rows.iter().map(|r| i64::from(r.truth.image_id)).collect();
+        let flat: Vec<f32> = rows.iter().flat_map(|r| r.relative).collect();
+        let relative = encode(&[("image_id", Array::i64(&ids)), ("box", Array::f32(&[ids.len(), 4], &flat))])?;
+        Ok(Outputs::default()
+            .with("crops", context.put(&crops_table(&rows)?)?)
+            .with("relative", context.put(&relative)?))
+    }
+
+    fn is_parallel(&self) -> bool {
+        !matches!(self.rule, BoxRule::GradCam { .. })
+    }
+}
+
+/// Size and true box of a photo.
+struct Truth {
+    image_id: u32,
+    width: u32,
+    height: u32,
+    bbox: Option<BoundingBox>,
+}
+
+/// What Grad-CAM found in a photo.
+struct Located {
+    relative: Option<[f32; 4]>,
+    class_id: u32,
+    peak: f32,
+}
+
+struct BoxRow {
+    truth: Truth,
+    relative: [f32; 4],
+    fallback: bool,
+    cam: Option<(u32, f32)>,
+    iou: Option<f32>,
+}
+
+const WHOLE: [f32; 4] = [0.0, 0.0, 1.0, 1.0];
+
+impl BoxRow {
+    fn draw(rule: &BoxRule, truth: Truth, located: Option<&Located>) -> Self {
+        let side = CENTRE_SIDE / 2.0;
+        let found = match rule {
+            BoxRule::GradCam { .. } => located.and_then(|l| l.relative),
+            BoxRule::Whole => Some(WHOLE),
+            BoxRule::Centre => Some([0.5 - side, 0.5 - side, 0.5 + side, 0.5 + side]),
+            BoxRule::Oracle => truth.bbox.as_ref().map(|b| b.clip(truth.width, truth.height)).and_then(|b| {
+                let relative = b.relative(truth.width, truth.height);
+                (relative[2] > relative[0] && relative[3] > relative[1]).then_some(relative)
+            }),
+        };
+        let relative = found.unwrap_or(WHOLE);
+        let drawn = BoundingBox::from_relative(relative, truth.width, truth.height);
+        let iou = truth.bbox.as_ref().map(|b| b.clip(truth.width, truth.height).iou(&drawn));
+        let cam = located.map(|l| (l.class_id, l.peak));
+        Self { truth, relative, fallback: found.is_none(), cam, iou }
+    }
+
+    fn pixels(&self) -> BoundingBox {
+        BoundingBox::from_relative(self.relative, self.truth.width, self.truth.height)
+    }
+}
+
+fn crops_table(rows: &[BoxRow]) -> Result<Vec<u8>, StageError> {
+    let side = |pick: fn(BoundingBox) -> f32| rows.iter().map(|r| Some(pick(r.pixels()))).collect();
+    table(vec![
+        Column::U32("image_id", rows.iter().map(|r| r.truth.image_id).collect()),
+        Column::F32("box_x", side(|b| b.x)),
+        Column::F32("box_y", side(|b| b.y)),
+        Column::F32("box_w", side(|b| b.w)),
+        Column::F32("box_h", side(|b| b.h)),
+        Column::MaybeU32("cam_class_id", rows.iter().map(|r| r.cam.map(|c| c.0)).collect()),
+        Column::F32("cam_peak", rows.iter().map(|r| r.cam.map(|c| c.1)).collect()),
+        Column::Bool("fallback", rows.iter().map(|r| r.fallback).collect()),
+        Column::F32("iou", rows.iter().map(|r| r.iou).collect()),
+    ])
+}
+
+fn read_truths(bytes: &[u8]) -> Result<Vec<Truth>, StageError> {
+    let mut truths = Vec::new();
+    for batch in read_table(bytes)? {
+        let column = |name: &str, kind: DataType| {
+            let found = batch.column_by_name(name).filter(|c| *c.data_type() == kind);
+            found.cloned().ok_or_else(|| StageError::Failed(format!("the table of boxes has no column {name}")))
+        };
+        let ints = |name| Ok::<_, StageError>(UInt32Array::from(column(name, DataType::UInt32)?.to_data()));
+        let reals = |name| Ok::<_, StageError>(Float32Array::from(column(name, DataType::Float32)?.to_data()));
+        let (ids, widths, heights) = (ints("image_id")?, ints("width")?, ints("height")?);
+        let sides = [reals("box_x")?, reals("box_y")?, reals("box_w")?, reals("box_h")?];
+        for i in 0..batch.num_rows() {
+            let [x, y, w, h] = sides.each_ref().map(|s| s.value(i));
+            let bbox = sides[0].is_valid(i).then_some(BoundingBox { x, y, w, h });
+            let (image_id, width, height) = (ids.value(i), widths.value(i), heights.value(i));
+            truths.push(Truth { image_id, width, height, bbox });
+        }
+    }
+    Ok(truths)
+}
+
+/// Enlarges each raw map to the localiser's input, normalises it and draws its box.
+fn read_cams(bytes: &[u8], settings: [f32; 3], px: usize) -> Result<BTreeMap<u32, Located>, StageError> {
+    let [threshold, margin, min_box] = settings;
+    let ids = decode(bytes, "image_id")?.to_i64(bytes);
+    let classes = decode(bytes, "class_id")?.to_i64(bytes);
+    let peaks = decode(bytes, "peak")?.to_f32(bytes);
+    let view = decode(bytes, "raw")?;
+    let shape: Vec<i64> = view.shape.iter().map(|d| *d as i64).collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let _guard = tch::no_grad_guard();
+    let raw = Tensor::f_from_data_size(&bytes[view.range], &shape, Kind::Float).map_err(torch_error)?;
+    let mut located = BTreeMap::new();
+    for (i, id) in ids.iter().enumerate() {
+        let map = mlsm_nets::enlarge_map(&raw.get(i as i64).unsqueeze(0), px as i64); // [1, px, px]
+        let relative = cam_box(&floats(&map)?, px, threshold, margin, min_box);
+        located.insert(*id as u32, Located { relative, class_id: classes[i] as u32, peak: peaks[i] });
+    }
+    Ok(located)
+}
+
+/// Which pixels are cut.
+pub enum CutFrom {
+    /// The photos themselves: reopened, and checked to show what `ingest` saw.
+    Photos(Vec<PhotoFile>),
+    /// The packed pixels of input `pixels`.
+    Packed,
+}
+
+/// Cuts the boxes out and squashes them.
+///
+/// Inputs: `relative`, and `content` or `pixels`. Output: `pixels` (image_id, pixels u8 `[n, s, s, 3]`).
+pub struct CutObjects {
+    /// What is cut.
+    pub from: CutFrom,
+    /// The side of the result in pixels.
+    pub size_px: u32,
+}
+
+impl Stage for CutObjects {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { from, size_px } = self;
+        let from = match from {
+            CutFrom::Photos(_) => "original",
+            CutFrom::Packed => "squashed",
+        };
+        vec![field("what", "pixels"), field("crop_from", from), field("size_px", i64::from(*size_px))]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let blob = context.open("relative")?;
+        let ids = decode(&blob, "image_id")?.to_i64(&blob);
+        let flat = decode(&blob, "box")?.to_f32(&blob);
+        let boxes: BTreeMap<i64, [f32; 4]> =
+            ids.iter().zip(flat.chunks_exact(4)).map(|(id, b)| (*id, [b[0], b[1], b[2], b[3]])).collect();
+        let mut pixels = Vec::new();
+        let mut cut = Vec::new();
+        let mut one = |id: i64, image: &RgbImage| {
+            if let Some(relative) = boxes.get(&id) {
+                cut.push(id);
+                pixels.extend(resize::crop_squash(image, *relative, self.size_px));
+            }
+        };
+        match &self.from {
+            CutFrom::Photos(photos) => reopen(photos, &boxes, context, &mut one)?,
+            CutFrom::Packed => unpack(context, &mut one)?,
+        }
+        Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.size_px)?)?))
+    }
+
+    fn is_parallel(&self) -> bool {
+        true
+    }
+}
+
+fn unpack(context: &Context<'_>, one: &mut dyn FnMut(i64, &RgbImage)) -> Result<(), StageError> {
+    let blob = context.open("pixels")?;
+    let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
+    let side = view.shape[1];
+    for (id, row) in ids.iter().zip(blob[view.range].chunks_exact(side * side * 3)) {
+        let image = RgbImage::from_raw(side as u32, side as u32, row.to_vec());
+        one(*id, &image.ok_or_else(|| StageError::Failed("packed pixels of odd length".to_owned()))?);
+    }
+    Ok(())
+}
+
+fn reopen(
+    photos: &[PhotoFile],
+    boxes: &BTreeMap<i64, [f32; 4]>,
+    context: &Context<'_>,
+    one: &mut dyn FnMut(i64, &RgbImage),
+) -> Result<(), StageError> {
+    let content = context.open("content")?;
+    let text = String::from_utf8_lossy(&content);
+    let expected: BTreeMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    for PhotoFile { photo, file } in photos {
+        context.check()?;
+        let id = i64::from(photo.image_id.0);
+        if !boxes.contains_key(&id) {
+            continue;
+        }
+        let changed = |why: String| {
+            StageError::BadData(format!(
+                "cannot cut the object out of photo {}\n  why: {why}\n  fix: run again; finished artifacts are kept",
+                file.display()
+            ))
+        };
+        let bytes = std::fs::read(file).map_err(|e| changed(e.to_string()))?;
+        let image = photo_decode::open_rgb(&bytes).map_err(|e| changed(e.to_string()))?;
+        if expected.get(photo.image_id.to_string().as_str()) != Some(&content_digest(&image).to_string().as_str()) {
+            return Err(changed("it changed while the run was going on".to_owned()));
+        }
+        one(id, &image);
+    }
+    Ok(())
+}
+
+/// Reads the IoU and fallback columns of a table of crops.
+///
+/// # Errors
+/// [`StageError::Failed`] when it is not such a table.
+pub fn read_audit(bytes: &[u8]) -> Result<Vec<(u32, Option<f32>, bool)>, StageError> {
+    let mut rows = Vec::new();
+    for batch in read_table(bytes)? {
+        let missing = || StageError::Failed("not a table of crops".to_owned());
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(missing);
+        use arrow::array::AsArray;
+        let ids = column("image_id")?.as_primitive_opt::<UInt32Type>().ok_or_else(missing)?;
+        let iou = column("iou")?.as_primitive_opt::<Float32Type>().ok_or_else(missing)?;
+        let fallback = column("fallback")?.as_boolean_opt().ok_or_else(missing)?;
+        for i in 0..batch.num_rows() {
+            rows.push((ids.value(i), iou.is_valid(i).then(|| iou.value(i)), fallback.value(i)));
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,125 @@
+//! `extract`: embeds one shard of photos or crops with a base CNN.
+
+use std::sync::Arc;
+
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_nets::BackboneKind;
+use mlsm_store::Field;
+use tch::{Device, Kind, Tensor};
+
+use super::{field, torch_error};
+use crate::artifact::{Array, Column, ElementType, decode, embedding_column, encode, table};
+use crate::base_net::{BaseNetCache, BaseNetShape};
+use crate::config::MapPrecision;
+use crate::runtime::Runtime;
+
+const FORWARD_BATCH: usize = 64;
+
+/// Embeds packed pixels.
+///
+/// Inputs: `backbone`, `pixels`. Outputs: `embedding` (image_id, embedding f32 `[n, d]`), `features` (the same as
+/// Parquet), and where heads read them `maps` (image_id, map `[n, h, w, c]`).
+pub struct Extract {
+    /// The network.
+    pub shape: BaseNetShape,
+    /// Whether and how feature maps are stored.
+    pub maps: Option<MapPrecision>,
+    /// The class of the shard, a column of the table.
+    pub class_id: u32,
+    /// Where to compute.
+    pub runtime: Arc<Runtime>,
+    /// The network, kept between shards.
+    pub cache: Arc<BaseNetCache>,
+}
+
+impl Stage for Extract {
+    fn name(&self) -> &'static str {
+        "extract"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { shape, maps, class_id, runtime: _, cache: _ } = self;
+        let BaseNetShape { backbone, width, head: _ } = shape;
+        let maps = maps.map(|m| format!("{m:?}").to_lowercase());
+        vec![
+            field("backbone", backbone.to_string()),
+            field("width", *width),
+            field("maps", maps.as_deref().unwrap_or("none")),
+            field("class_id", i64::from(*class_id)),
+        ]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let device = self.runtime.device()?;
+        let blob = context.open("pixels")?;
+        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
+        let pixels = &blob[view.range.clone()];
+        let row = view.shape[1..].iter().product::<usize>();
+        let (mut embeddings, mut maps, mut map_shape) = (Vec::new(), Vec::new(), vec![0, 0, 0]);
+        self.cache.with(context, &self.shape, device, |net| {
+            let _guard = tch::no_grad_guard();
+            for (batch, part) in pixels.chunks(FORWARD_BATCH * row).enumerate() {
+                context.check()?;
+                let done = (batch * FORWARD_BATCH) as u64;
+                context.progress(done, ids.len() as u64, "photos", "");
+                let n = (part.len() / row) as i64;
+                let shape = [n, view.shape[1] as i64, view.shape[2] as i64, 3];
+                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
+                let map = net.backbone.feature_map(&net.backbone.normalise(&images.to_device(device)), false);
+                embeddings.extend(floats(&net.backbone.embedding(&map))?);
+                if let Some(precision) = self.maps {
+                    let last = map.permute([0, 2, 3, 1]).contiguous().to_device(Device::Cpu); // [n, h, w, c]
+                    map_shape = last.size()[1..].iter().map(|d| *d as usize).collect();
+                    maps.extend(bytes(&last, precision)?);
+                }
+            }
+            Ok(())
+        })?;
+        let width = embeddings.len().checked_div(ids.len()).unwrap_or(0);
+        let packed = Array::f32(&[ids.len(), width], &embeddings);
+        let mut outputs = Outputs::default()
+            .with("embedding", context.put(&encode(&[("image_id", Array::i64(&ids)), ("embedding", packed)])?)?)
+            .with("features", context.put(&self.features(&ids, width, embeddings)?)?);
+        if let Some(precision) = self.maps {
+            let element = if precision == MapPrecision::F16 { ElementType::F16 } else { ElementType::F32 };
+            let shape: Vec<usize> = std::iter::once(ids.len()).chain(map_shape).collect();
+            let array = Array::from_bytes(element, &shape, maps);
+            let stored = context.put(&encode(&[("image_id", Array::i64(&ids)), ("map", array)])?)?;
+            outputs = outputs.with("maps", stored);
+        }
+        Ok(outputs.made_by(&self.runtime.provenance()?))
+    }
+}
+
+impl Extract {
+    fn features(&self, ids: &[i64], width: usize, embeddings: Vec<f32>) -> Result<Vec<u8>, StageError> {
+        table(vec![
+            Column::U32("image_id", ids.iter().map(|id| *id as u32).collect()),
+            Column::U32("class_id", vec![self.class_id; ids.len()]),
+            embedding_column("embedding", width.max(1), embeddings),
+        ])
+    }
+}
+
+/// Returns the side of the pixels that a backbone reads.
+pub fn input_px(kind: BackboneKind) -> u32 {
+    u32::try_from(kind.input_px()).expect("a backbone's input is a small positive number")
+}
+
+/// Copies a tensor's values out as f32.
+pub(crate) fn floats(tensor: &Tensor) -> Result<Vec<f32>, StageError> {
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    Vec::<f32>::try_from(&flat).map_err(torch_error)
+}
+
+fn bytes(map: &Tensor, precision: MapPrecision) -> Result<Vec<u8>, StageError> {
+    let kind = if precision == MapPrecision::F16 { Kind::Half } else { Kind::Float };
+    let flat = map.to_kind(kind).contiguous();
+    let mut bytes = vec![0; flat.numel() * kind.elt_size_in_bytes()];
+    flat.f_copy_data_u8(&mut bytes, flat.numel()).map_err(torch_error)?;
+    Ok(bytes)
+}

@@ -1,0 +1,242 @@
+//! `ingest`: checks, decodes and resizes the photos of one shard.
+//!
+//! Two kinds of units, each with its own fingerprint. [`ReadPhotos`] describes the photos (`source`, `boxes`), and
+//! digests their decoded pixels (`content`), so that whoever reopens a photo later depends on what it shows rather
+//! than on its bytes. [`SquashPhotos`] packs the pixels at one size.
+
+use std::path::PathBuf;
+
+use mlsm_data::{Photo, decode, resize};
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_store::{Digest, Field, Value};
+
+use super::field;
+use crate::artifact::{Array, Column, ElementType, encode, table};
+use crate::config::BadImage;
+
+/// A photo of a shard and where its file lies.
+#[derive(Clone)]
+pub struct PhotoFile {
+    /// The record of the data set.
+    pub photo: Photo,
+    /// The file; never part of a recipe.
+    pub file: PathBuf,
+}
+
+impl PhotoFile {
+    /// Returns the name of the photo among a unit's inputs.
+    pub fn input_name(&self) -> String {
+        format!("photo {} {}", self.photo.image_id, self.photo.path)
+    }
+}
+
+/// Reads a photo and checks that it is still the one that was planned with.
+fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError> {
+    let file = photo.file.display();
+    let bytes = std::fs::read(&photo.file).map_err(|e| {
+        StageError::BadData(format!(
+            "cannot read photo {file}\n  why: {e}\n  fix: restore the file, then run again; finished artifacts are kept"
+        ))
+    })?;
+    if Digest::of(&bytes) != context.digest(&photo.input_name())? {
+        return Err(StageError::BadData(format!(
+            "photo {file} changed while the run was going on\n  why: its digest differs from the planned one\n  \
+             fix: run again; finished artifacts are kept"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Decodes a shard's photos one after another; bad ones end up in `bad` with the reason.
+fn decode_all(
+    photos: &[PhotoFile],
+    context: &Context<'_>,
+    mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage) -> Result<(), StageError>,
+) -> Result<Vec<(PhotoFile, String)>, StageError> {
+    let mut bad = Vec::new();
+    for photo in photos {
+        context.check()?;
+        let bytes = read(photo, context)?;
+        match decode::open_rgb(&bytes) {
+            Ok(image) => each(photo, &bytes, &image)?,
+            Err(problem) => bad.push((photo.clone(), problem.to_string())),
+        }
+    }
+    Ok(bad)
+}
+
+/// Applies `data.on_bad_image`.
+fn judge(bad: &[(PhotoFile, String)], policy: BadImage) -> Result<(), StageError> {
+    if bad.is_empty() || policy == BadImage::Skip {
+        return Ok(());
+    }
+    let shown: Vec<_> =
+        bad.iter().take(5).map(|(p, why)| format!("cannot decode photo {}\n  why: {why}", p.file.display())).collect();
+    let more = match bad.len() - shown.len() {
+        0 => String::new(),
+        n => format!("\nand {n} more photos of this shard"),
+    };
+    Err(StageError::BadData(format!(
+        "{}{more}\n  fix: replace or remove it, or set data.on_bad_image = \"skip\"; finished artifacts are kept",
+        shown.join("\n")
+    )))
+}
+
+fn policy_name(policy: BadImage) -> &'static str {
+    match policy {
+        BadImage::Error => "error",
+        BadImage::Skip => "skip",
+    }
+}
+
+/// Describes the photos of one shard.
+pub struct ReadPhotos {
+    /// The photos, ids ascending.
+    pub photos: Vec<PhotoFile>,
+    /// The name of their class.
+    pub class_name: String,
+    /// What to do with bad ones.
+    pub on_bad_image: BadImage,
+}
+
+impl Stage for ReadPhotos {
+    fn name(&self) -> &'static str {
+        "ingest"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { photos, class_name, on_bad_image } = self;
+        let mut fields = vec![
+            field("what", "source"),
+            field("class_name", class_name.as_str()),
+            field("on_bad_image", policy_name(*on_bad_image)),
+        ];
+        for PhotoFile { photo, file: _ } in photos {
+            let Photo { image_id, class_id, path, bbox } = photo;
+            let bbox = match bbox {
+                Some(b) => Value::List([b.x, b.y, b.w, b.h].iter().map(|v| Value::from(f64::from(*v))).collect()),
+                None => Value::Null,
+            };
+            let row = vec![Value::from(path.as_str()), Value::from(i64::from(class_id.0)), bbox];
+            fields.push(field(&format!("image {image_id}"), Value::List(row)));
+        }
+        fields
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let mut rows: Vec<(Photo, u32, u32, Digest, u64)> = Vec::new();
+        let mut content = Vec::new();
+        let bad = decode_all(&self.photos, context, |photo, bytes, image| {
+            let (width, height) = image.dimensions();
+            rows.push((photo.photo.clone(), width, height, Digest::of(bytes), bytes.len() as u64));
+            content.push(format!("{} {}\n", photo.photo.image_id, content_digest(image)));
+            Ok(())
+        })?;
+        judge(&bad, self.on_bad_image)?;
+        let boxes = table(boxes_columns(&rows))?;
+        let mut columns = boxes_columns(&rows);
+        columns.extend([
+            Column::Text("path", rows.iter().map(|r| r.0.path.clone()).collect()),
+            Column::U32("class_id", rows.iter().map(|r| r.0.class_id.0).collect()),
+            Column::Text("class_name", vec![self.class_name.clone(); rows.len()]),
+            Column::Text("digest", rows.iter().map(|r| r.3.to_string()).collect()),
+            Column::I64("bytes", rows.iter().map(|r| r.4 as i64).collect()),
+        ]);
+        let outputs = Outputs::default()
+            .with("source", context.put(&table(columns)?)?)
+            .with("boxes", context.put(&boxes)?)
+            .with("content", context.put(content.concat().as_bytes())?);
+        if bad.is_empty() {
+            return Ok(outputs);
+        }
+        context.warn(format!("skipped {} photos of class {} that cannot be decoded", bad.len(), self.class_name));
+        let skipped = table(vec![
+            Column::U32("image_id", bad.iter().map(|(p, _)| p.photo.image_id.0).collect()),
+            Column::Text("path", bad.iter().map(|(p, _)| p.photo.path.clone()).collect()),
+            Column::U32("class_id", bad.iter().map(|(p, _)| p.photo.class_id.0).collect()),
+            Column::Text("reason", bad.into_iter().map(|(_, why)| why).collect()),
+        ])?;
+        Ok(outputs.with("skipped", context.put(&skipped)?))
+    }
+
+    fn is_parallel(&self) -> bool {
+        true
+    }
+}
+
+fn boxes_columns(rows: &[(Photo, u32, u32, Digest, u64)]) -> Vec<Column> {
+    let side = |pick: fn(&mlsm_data::BoundingBox) -> f32| rows.iter().map(|r| r.0.bbox.as_ref().map(pick)).collect();
+    vec![
+        Column::U32("image_id", rows.iter().map(|r| r.0.image_id.0).collect()),
+        Column::U32("width", rows.iter().map(|r| r.1).collect()),
+        Column::U32("height", rows.iter().map(|r| r.2).collect()),
+        Column::F32("box_x", side(|b| b.x)),
+        Column::F32("box_y", side(|b| b.y)),
+        Column::F32("box_w", side(|b| b.w)),
+        Column::F32("box_h", side(|b| b.h)),
+    ]
+}
+
+/// Digests what a photo shows: its size and its upright RGB pixels.
+pub(crate) fn content_digest(image: &decode::RgbImage) -> Digest {
+    let (width, height) = image.dimensions();
+    let mut bytes = [width.to_le_bytes(), height.to_le_bytes()].concat();
+    bytes.extend_from_slice(image.as_raw());
+    Digest::of(&bytes)
+}
+
+/// Packs the photos of one shard at one size.
+pub struct SquashPhotos {
+    /// The photos, ids ascending.
+    pub photos: Vec<PhotoFile>,
+    /// The side in pixels.
+    pub size_px: u32,
+    /// What to do with bad ones.
+    pub on_bad_image: BadImage,
+}
+
+impl Stage for SquashPhotos {
+    fn name(&self) -> &'static str {
+        "ingest"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { photos: _, size_px, on_bad_image } = self; // the inputs name the photos
+        vec![
+            field("what", "pixels"),
+            field("size_px", i64::from(*size_px)),
+            field("on_bad_image", policy_name(*on_bad_image)),
+        ]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let (mut ids, mut pixels) = (Vec::new(), Vec::new());
+        let bad = decode_all(&self.photos, context, |photo, _, image| {
+            ids.push(i64::from(photo.photo.image_id.0));
+            pixels.extend(resize::squash(image, self.size_px));
+            Ok(())
+        })?;
+        judge(&bad, self.on_bad_image)?;
+        let bytes = pack_pixels(&ids, pixels, self.size_px)?;
+        Ok(Outputs::default().with("pixels", context.put(&bytes)?))
+    }
+
+    fn is_parallel(&self) -> bool {
+        true
+    }
+}
+
+/// Packs `pixels` u8 `[n, size, size, 3]` with their image ids.
+pub(crate) fn pack_pixels(ids: &[i64], pixels: Vec<u8>, size_px: u32) -> Result<Vec<u8>, StageError> {
+    let size = size_px as usize;
+    let array = Array::from_bytes(ElementType::U8, &[ids.len(), size, size, 3], pixels);
+    encode(&[("image_id", Array::i64(ids)), ("pixels", array)])
+}

@@ -1,0 +1,41 @@
+//! `splits`: which class is base, val or novel, as an artifact of its own, so that a new split decodes nothing again.
+
+use std::collections::BTreeMap;
+
+use mlsm_data::{ClassId, Part};
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_store::Field;
+
+use super::field;
+use crate::artifact::{Column, table};
+
+/// Writes the assignment down.
+pub struct WriteSplit {
+    /// The classes with their names and parts.
+    pub classes: BTreeMap<ClassId, (String, Part)>,
+}
+
+impl Stage for WriteSplit {
+    fn name(&self) -> &'static str {
+        "splits"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { classes } = self;
+        let rows = classes.iter().map(|(id, (name, part))| field(&format!("class {id} {name}"), part.to_string()));
+        rows.collect()
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let bytes = table(vec![
+            Column::U32("class_id", self.classes.keys().map(|c| c.0).collect()),
+            Column::Text("class_name", self.classes.values().map(|(name, _)| name.clone()).collect()),
+            Column::Text("part", self.classes.values().map(|(_, part)| part.to_string()).collect()),
+        ])?;
+        Ok(Outputs::default().with("splits", context.put(&bytes)?))
+    }
+}

@@ -1,0 +1,28 @@
+//! Embeds the presets of `configs/` and points the binary at the libtorch it was linked against.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    if let Ok(lib) = env::var("DEP_TCH_LIBTORCH_LIB") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    }
+    println!("cargo:rerun-if-changed=configs");
+    println!("cargo:rerun-if-changed=src/build.rs");
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let mut presets: Vec<_> = fs::read_dir(Path::new(&root).join("configs"))
+        .map(|entries| entries.flatten().map(|e| e.path()).collect())
+        .unwrap_or_default();
+    presets.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    presets.sort();
+    let mut code = String::from("&[\n");
+    for path in presets {
+        let name = path.file_stem().expect("a listed file has a name").to_string_lossy();
+        writeln!(code, "    ({name:?}, include_str!({path:?})),").expect("a string takes everything");
+        println!("cargo:rerun-if-changed={}", path.display());
+    }
+    code.push(']');
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("presets.rs"), code).expect("cargo's own folder is writable");
+}

@@ -1,0 +1,93 @@
+//! The grammar of the command line: common flags and verbs. What a verb takes stands beside what it does, in `cmd/`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cmd;
+
+/// Few-shot image recognition: learns new classes from one or five photos, as an incremental pipeline.
+#[derive(Debug, Parser)]
+#[command(name = "mlsm", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Flags that every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok; 1 a check says no; 2 usage or configuration; 3 a stage failed; 4 the store cannot be used; \
+5 the store is busy; 6 the input data is bad; 130 cancelled (run again to resume).";
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// A configuration file, or the name of a preset such as `demo` [env: MLSM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE|PRESET", help_heading = "Common flags")]
+    pub config: Option<String>,
+    /// Sets one key of the configuration, such as `evaluate.episodes=100`; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Common flags")]
+    pub set: Vec<String>,
+    /// The folder of artifacts and tables [env: MLSM_STORE] [default: .mlsm]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common flags")]
+    pub store: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N [env: MLSM_DEVICE] [default: auto]
+    #[arg(long, global = true, value_name = "DEVICE", help_heading = "Common flags")]
+    pub device: Option<String>,
+    /// Threads for photos and shards; never changes results [env: MLSM_THREADS] [default: all cores]
+    #[arg(long, global = true, value_name = "N", help_heading = "Common flags")]
+    pub threads: Option<usize>,
+    /// How to answer [env: MLSM_OUTPUT] [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common flags")]
+    pub output: Option<Output>,
+    /// Shows errors and the result alone
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Common flags")]
+    pub quiet: bool,
+    /// Shows every event
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Common flags")]
+    pub verbose: u8,
+}
+
+/// What stdout carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people.
+    #[default]
+    Text,
+    /// JSON alone, one document on a line.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Brings artifacts, tables and results up to date, computing only what is missing
+    Run(cmd::run::RunArgs),
+    /// Shows what a run would compute, and why; computes nothing
+    Plan(cmd::plan::PlanArgs),
+    /// Shows in short which stages are up to date, and the last run
+    Status,
+    /// Says what changed in a node or stage since its last run
+    Explain(cmd::explain::ExplainArgs),
+    /// Answers SQL over the published tables
+    Query(cmd::query::QueryArgs),
+    /// Lists the published tables
+    Tables(cmd::tables::TablesArgs),
+    /// Prints the results of a run again, or writes them as Markdown or HTML
+    Report(cmd::report::ReportArgs),
+    /// Checks that every artifact in the store is whole
+    Verify,
+    /// Lists the runs of the store
+    Runs(cmd::runs::RunsArgs),
+    /// Draws synthetic photos, checks a data set
+    Data(cmd::data::DataArgs),
+    /// Fetches pretrained weights, lists those known
+    Weights(cmd::weights::WeightsArgs),
+    /// Checks what the pipeline needs on this machine
+    Doctor,
+    /// Prints completions for a shell
+    Completions(cmd::completions::CompletionsArgs),
+}

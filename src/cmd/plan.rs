@@ -1,0 +1,127 @@
+//! `mlsm plan`: what a run would compute, and why. Computes nothing and takes no lock.
+
+use clap::Args;
+use mlsm_engine::{Action, NodePlan, Plan, UnitPlan};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::render::table::{Align, TextTable};
+use crate::render::view::View;
+use crate::render::{stderr, stdout};
+use crate::settings::{Settings, Verbosity};
+use crate::workspace::Workspace;
+
+/// What to plan.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Stages or nodes to look at with all they need; none means everything
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Exits with 1 when anything would be computed
+    #[arg(long)]
+    check: bool,
+}
+
+/// One node as JSON.
+#[derive(Serialize)]
+struct NodeLine<'a> {
+    node: &'a str,
+    stage: &'a str,
+    action: Action,
+    reason: &'a str,
+    fingerprint: Option<String>,
+    shards: Counts,
+}
+
+/// Units of a node by what happens to them.
+#[derive(Clone, Copy, Serialize)]
+struct Counts {
+    execute: usize,
+    reuse: usize,
+    unknown: usize,
+}
+
+/// The whole plan as JSON.
+#[derive(Serialize)]
+struct PlanLine<'a> {
+    event: &'static str,
+    is_current: bool,
+    nodes: Vec<NodeLine<'a>>,
+    warnings: &'a [String],
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// [`CliError::CheckFailed`] when `--check` was given and anything is stale or unknown.
+pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
+    let (workspace, plan) = planned(settings, &args.targets)?;
+    let warnings = &workspace.assembly.warnings;
+    if settings.is_json() {
+        let nodes = plan.nodes.iter().map(node_line).collect();
+        stdout::print_json(&PlanLine { event: "plan", is_current: plan.is_current(), nodes, warnings })?;
+    } else {
+        warnings.iter().for_each(|w| stderr::line(&format!("warning: {w}")));
+        stdout::print(&text(&plan))?;
+    }
+    if args.check && !plan.is_current() { Err(CliError::CheckFailed) } else { Ok(()) }
+}
+
+/// Plans without running; also for the verbs that only sum a plan up.
+///
+/// # Errors
+/// [`CliError`] of the configuration, the store or the data set.
+pub fn planned(settings: &Settings, targets: &[String]) -> Result<(Workspace, Plan), CliError> {
+    // A plan has no events of its own, and JSON on stdout must stay one document.
+    let view = if settings.is_json() || settings.verbosity == Verbosity::Quiet {
+        View::Quiet
+    } else {
+        View::new(settings)
+    };
+    let workspace = Workspace::to_plan(settings, &view)?;
+    let Workspace { assembly, store, config, .. } = &workspace;
+    let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;
+    Ok((workspace, plan))
+}
+
+/// Names an action as in JSON.
+pub fn word(action: Action) -> &'static str {
+    match action {
+        Action::Execute => "execute",
+        Action::Reuse => "reuse",
+        Action::Unknown => "unknown",
+    }
+}
+
+fn node_line(node: &NodePlan) -> NodeLine<'_> {
+    NodeLine {
+        node: &node.node,
+        stage: node.stage,
+        action: node.action,
+        reason: &node.reason,
+        fingerprint: node.fingerprint.map(|f| f.to_string()),
+        shards: counts(&node.units),
+    }
+}
+
+fn counts(units: &[UnitPlan]) -> Counts {
+    let of = |action| units.iter().filter(|u| u.action == action).count();
+    Counts { execute: of(Action::Execute), reuse: of(Action::Reuse), unknown: of(Action::Unknown) }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut table = TextTable::new(&[
+        ("node", Align::Left),
+        ("action", Align::Left),
+        ("units", Align::Right),
+        ("why", Align::Left),
+    ]);
+    for node in &plan.nodes {
+        let Counts { execute, .. } = counts(&node.units);
+        let units = format!("{execute}/{}", node.units.len());
+        table.row(vec![node.node.clone(), word(node.action).to_owned(), units, node.reason.clone()]);
+    }
+    let of = |action| plan.nodes.iter().filter(|n| n.action == action).count();
+    let (execute, reuse, unknown) = (of(Action::Execute), of(Action::Reuse), of(Action::Unknown));
+    format!("{}\n{execute} to execute, {reuse} to reuse, {unknown} unknown until then\n", table.to_text())
+}

@@ -1,0 +1,116 @@
+//! An answer in each of the formats.
+
+use polars::prelude::*;
+
+use crate::render::table::{Align, TextTable};
+
+/// How many rows a text table shows.
+const ROWS: usize = 200;
+/// How many values of a list a cell of a text table shows.
+const VALUES: usize = 6;
+
+/// Lays the first rows out as text; also returns how many were left out.
+pub fn to_text(answer: &DataFrame) -> (String, usize) {
+    let columns: Vec<_> = answer.columns().iter().map(|c| (c.name().as_str(), align(c.dtype()))).collect();
+    let mut table = TextTable::new(&columns).keep_empty_columns();
+    let shown = answer.height().min(ROWS);
+    for row in 0..shown {
+        let cells = answer.columns().iter().map(|c| c.get(row).map_or(String::new(), |v| cell(&v, VALUES)));
+        table.row(cells.collect());
+    }
+    (table.to_text(), answer.height() - shown)
+}
+
+/// Writes the answer as CSV; lists become text in brackets, because CSV has no lists.
+///
+/// # Errors
+/// polars' own, for a type that has no text.
+pub fn to_csv(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+    let nested: Vec<_> = answer.columns().iter().filter(|c| c.dtype().is_nested()).cloned().collect();
+    for column in nested {
+        let texts = (0..column.len()).map(|row| match column.get(row)? {
+            AnyValue::Null => Ok(None),
+            value => Ok(Some(cell(&value, usize::MAX))),
+        });
+        let texts = texts.collect::<PolarsResult<Vec<_>>>()?;
+        answer.with_column(Column::new(column.name().clone(), texts))?;
+    }
+    let mut bytes = Vec::new();
+    CsvWriter::new(&mut bytes).finish(answer)?;
+    Ok(bytes)
+}
+
+/// Writes the answer as one JSON array of objects, with a line end.
+///
+/// # Errors
+/// polars' own, for a type that has no JSON.
+pub fn to_json(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JsonWriter::new(&mut bytes).with_json_format(JsonFormat::Json).finish(answer)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes the answer as Parquet.
+///
+/// # Errors
+/// polars' own.
+pub fn to_parquet(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(answer)?;
+    Ok(bytes)
+}
+
+fn align(kind: &DataType) -> Align {
+    if kind.is_primitive_numeric() { Align::Right } else { Align::Left }
+}
+
+fn cell(value: &AnyValue<'_>, values: usize) -> String {
+    match value {
+        AnyValue::Null => String::new(),
+        AnyValue::String(text) => (*text).to_owned(),
+        AnyValue::StringOwned(text) => text.to_string(),
+        AnyValue::List(items) | AnyValue::Array(items, _) => {
+            let shown = items.iter().take(values).map(|v| cell(&v, values)).collect::<Vec<_>>().join(", ");
+            let more = if items.len() > values { format!(", … {} in all", items.len()) } else { String::new() };
+            format!("[{shown}{more}]")
+        }
+        AnyValue::Float64(number) => number.to_string(),
+        AnyValue::Float32(number) => number.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> DataFrame {
+        let lists = [Series::new("".into(), [1i64, 2]), Series::new("".into(), [3i64])];
+        df!("name" => ["a", "b,c"], "n" => [Some(1i64), None], "ids" => lists).unwrap()
+    }
+
+    #[test]
+    fn text_shows_nulls_as_nothing_and_lists_in_brackets() {
+        let (text, left_out) = to_text(&answer());
+        assert_eq!(text, "name  n  ids\n────  ─  ──────\na     1  [1, 2]\nb,c      [3]\n");
+        assert_eq!(left_out, 0);
+    }
+
+    #[test]
+    fn a_long_answer_is_cut_and_counted() {
+        let rows: Vec<i64> = (0..250).collect();
+        let (text, left_out) = to_text(&df!("n" => rows).unwrap());
+        assert_eq!((text.lines().count(), left_out), (202, 50));
+    }
+
+    #[test]
+    fn csv_and_json_and_parquet_take_lists() {
+        let csv = String::from_utf8(to_csv(&mut answer()).unwrap()).unwrap();
+        assert_eq!(csv, "name,n,ids\na,1,\"[1, 2]\"\n\"b,c\",,[3]\n");
+        let json: serde_json::Value = serde_json::from_slice(&to_json(&mut answer()).unwrap()).unwrap();
+        assert_eq!(json[0]["ids"], serde_json::json!([1, 2]));
+        let parquet = to_parquet(&mut answer()).unwrap();
+        assert_eq!(&parquet[..4], b"PAR1");
+    }
+}

@@ -1,0 +1,138 @@
+//! `mlsm run`: computes what is missing, publishes the tables, prints the results.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mlsm_engine::{Outcome, RunIdentity, RunOptions, RunReport};
+use serde_json::{Map, Value};
+
+use crate::clock;
+use crate::cmd::report;
+use crate::error::CliError;
+use crate::render::view::View;
+use crate::render::{stderr, stdout, summary};
+use crate::settings::{Settings, Verbosity};
+use crate::signals;
+use crate::workspace::Workspace;
+
+/// What to bring up to date, and how.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Stages or nodes to bring up to date with all they need; none means everything
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Stops after this stage
+    #[arg(long, value_name = "STAGE")]
+    until: Vec<String>,
+    /// Computes this stage or node though its artifacts are there; may be repeated
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// Goes on with nodes that do not depend on a failed one
+    #[arg(long)]
+    keep_going: bool,
+    /// Fails with exit code 5 instead of waiting for another run
+    #[arg(long)]
+    no_wait: bool,
+    /// Refuses artifacts that were made on another kind of device
+    #[arg(long)]
+    strict_device: bool,
+}
+
+impl RunArgs {
+    fn options(&self, settings: &Settings) -> RunOptions {
+        RunOptions {
+            targets: self.targets.iter().chain(&self.until).cloned().collect(),
+            force: self.force.clone(),
+            keep_going: self.keep_going,
+            no_wait: self.no_wait,
+            threads: settings.threads,
+        }
+    }
+}
+
+/// Runs the pipeline.
+///
+/// # Errors
+/// [`CliError`] of the set-up, of the first node that failed, or [`CliError::Cancelled`].
+pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
+    let cancel = signals::install()
+        .map_err(|e| CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox"))?;
+    mlsm_nets::keep_heap();
+    let view = View::new(settings);
+    let workspace = Workspace::to_run(settings, args.strict_device, &view)?;
+    workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
+    let identity = identity(settings, &workspace);
+    let options = args.options(settings);
+    let Workspace { store, assembly, .. } = &workspace;
+    let mut report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
+    let finished = if report.outcome == "ok" && options.targets.is_empty() {
+        publish(&workspace, &identity, &report).map(Some)
+    } else {
+        Ok(None)
+    };
+    tell(settings, &view, &report, finished.as_ref().ok().and_then(Option::as_deref))?;
+    finished?;
+    match report.outcome {
+        "ok" => Ok(()),
+        "cancelled" => Err(CliError::Cancelled),
+        _ => Err(CliError::Nodes(std::mem::take(&mut report.errors))),
+    }
+}
+
+fn identity(settings: &Settings, workspace: &Workspace) -> RunIdentity {
+    RunIdentity {
+        run_id: clock::run_id(),
+        config_name: workspace.config.name.clone(),
+        config_digest: workspace.config.config.digest(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        device: settings.device_name.clone(),
+    }
+}
+
+/// Lays the tables out unless they lie there already; returns their folder.
+fn publish(workspace: &Workspace, identity: &RunIdentity, report: &RunReport) -> Result<PathBuf, CliError> {
+    let Workspace { store, assembly, .. } = workspace;
+    if report.nodes.iter().all(|n| n.outcome == Outcome::Cached) && assembly.is_published(store, identity) {
+        return Ok(report::current(store.root()));
+    }
+    assembly.publish(store, identity, report)?;
+    Ok(report::current(store.root()))
+}
+
+/// Prints what came out: the last JSON line, or the results for people.
+fn tell(settings: &Settings, view: &View, report: &RunReport, tables: Option<&Path>) -> Result<(), CliError> {
+    if let View::Json(json) = view {
+        let mut more = Map::new();
+        if let Some(tables) = tables {
+            more.insert("tables".to_owned(), Value::from(tables.to_string_lossy()));
+        }
+        return json.finish(more);
+    }
+    if let Some(tables) = tables {
+        stdout::print(&summary::to_text(&report::read(tables)?))?;
+        stdout::print(&format!(
+            "\ntables:    {}   (`mlsm tables`, `mlsm query \"SELECT …\"`)\nartifacts: {}\n",
+            tables.display(),
+            settings.store.join("blobs").display()
+        ))?;
+    }
+    if settings.verbosity != Verbosity::Quiet {
+        stderr::line(&counts(report));
+    }
+    Ok(())
+}
+
+fn counts(report: &RunReport) -> String {
+    let kinds = [
+        (Outcome::Executed, "executed"),
+        (Outcome::Cached, "reused"),
+        (Outcome::Failed, "failed"),
+        (Outcome::Skipped, "skipped"),
+        (Outcome::Cancelled, "cancelled"),
+    ];
+    let count = |outcome| report.nodes.iter().filter(|n| n.outcome == outcome).count();
+    let told = kinds.map(|(outcome, word)| (count(outcome), word));
+    // "0 executed" is what a second run is asked about, so the first two are always told.
+    let words = told.iter().enumerate().filter(|(i, (n, _))| *i < 2 || *n > 0).map(|(_, (n, word))| format!("{n} {word}"));
+    format!("{} nodes: {}", report.nodes.len(), words.collect::<Vec<_>>().join(", "))
+}

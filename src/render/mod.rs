@@ -1,0 +1,10 @@
+//! The only printers: stdout carries results, stderr everything else. Runs are shown by subscribers to their events.
+
+pub mod json;
+pub mod lines;
+pub mod progress;
+pub mod stderr;
+pub mod stdout;
+pub mod summary;
+pub mod table;
+pub mod view;

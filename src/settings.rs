@@ -1,0 +1,196 @@
+//! Flags over environment, and the layers of the configuration: preset < file < `MLSM_…` < `--set`.
+
+mod layers;
+
+use std::path::{Path, PathBuf};
+
+use mlsm_pipelines::{Config, DeviceChoice};
+use mlsm_store::{Access, Store};
+
+use crate::cli::{Common, Output};
+use crate::error::CliError;
+use crate::presets;
+
+/// How much is said besides the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Progress.
+    Normal,
+    /// Every event.
+    Verbose,
+}
+
+/// What the flags and the environment say, apart from the configuration itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// The device asked for.
+    pub device: DeviceChoice,
+    /// The device as it was written.
+    pub device_name: String,
+    /// Threads for photos and shards.
+    pub threads: usize,
+    /// What stdout carries.
+    pub output: Output,
+    /// How much is said besides the result.
+    pub verbosity: Verbosity,
+    config: Option<String>,
+    set: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// A configuration and the name that ties its runs together.
+#[derive(Clone, Debug)]
+pub struct NamedConfig {
+    /// The name of the preset or the stem of the file.
+    pub name: String,
+    /// The configuration.
+    pub config: Config,
+}
+
+impl Settings {
+    /// Fills what flags leave open from the environment, then from defaults.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for a device, a number of threads or an output that cannot be read.
+    pub fn new(common: Common) -> Result<Self, CliError> {
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(key, _)| key.starts_with("MLSM_"))
+            .collect();
+        Self::with_environment(common, environment)
+    }
+
+    fn with_environment(common: Common, environment: Vec<(String, String)>) -> Result<Self, CliError> {
+        let variable =
+            |name: &str| environment.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.clone());
+        let device_name = common.device.or_else(|| variable("MLSM_DEVICE")).unwrap_or_else(|| "auto".to_owned());
+        let device = device_name.parse::<DeviceChoice>().map_err(|_| {
+            let why = "a device is `auto`, `cpu`, `cuda` or `cuda:N`";
+            CliError::usage(format!("cannot use device `{device_name}`"), why, "give `--device cpu`")
+        })?;
+        let threads = match (common.threads, variable("MLSM_THREADS")) {
+            (Some(threads), _) => Some(threads),
+            (None, Some(text)) => Some(text.parse().map_err(|_| not_a_count(&text))?),
+            (None, None) => None,
+        };
+        if threads == Some(0) {
+            return Err(not_a_count("0"));
+        }
+        let output = match (common.output, variable("MLSM_OUTPUT").as_deref()) {
+            (Some(output), _) => output,
+            (None, Some("json")) => Output::Json,
+            (None, Some("text") | None) => Output::Text,
+            (None, Some(other)) => {
+                let what = format!("cannot use MLSM_OUTPUT `{other}`");
+                return Err(CliError::usage(what, "an output is `text` or `json`", "unset MLSM_OUTPUT"));
+            }
+        };
+        Ok(Self {
+            store: common.store.or_else(|| variable("MLSM_STORE").map(PathBuf::from)).unwrap_or(".mlsm".into()),
+            device,
+            device_name,
+            threads: threads.unwrap_or_else(all_cores),
+            output,
+            verbosity: match (common.quiet, common.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, 0) => Verbosity::Normal,
+                (false, _) => Verbosity::Verbose,
+            },
+            config: common.config.or_else(|| variable("MLSM_CONFIG")),
+            set: common.set,
+            environment,
+        })
+    }
+
+    /// Tells whether stdout carries JSON alone.
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`CliError::Store`] when it cannot be used.
+    pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
+        Ok(Store::open(&self.store, access)?)
+    }
+
+    /// Merges the layers of the configuration and checks the result.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] when none is named or a file cannot be read, [`CliError::Config`] when a key is refused.
+    pub fn load_config(&self) -> Result<NamedConfig, CliError> {
+        let here = std::env::current_dir().map_err(|source| {
+            let why = source.to_string();
+            CliError::usage("cannot find the working folder", why, "change to a folder that exists")
+        })?;
+        let Some(reference) = &self.config else {
+            let fix = format!("give `--config FILE`, or a preset: {}", presets::names().join(", "));
+            return Err(CliError::usage("no configuration", "neither --config nor MLSM_CONFIG names one", fix));
+        };
+        let mut table = layers::read(reference, &here)?;
+        layers::apply_environment(&mut table, &self.environment, &here)?;
+        layers::apply_set(&mut table, &self.set, &here)?;
+        let mut config = Config::from_table(table)?;
+        config.resolve_paths(&here);
+        Ok(NamedConfig { name: name_of(reference), config })
+    }
+}
+
+fn name_of(reference: &str) -> String {
+    let stem = Path::new(reference).file_stem().map(|s| s.to_string_lossy().into_owned());
+    stem.unwrap_or_else(|| reference.to_owned())
+}
+
+fn all_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn not_a_count(text: &str) -> CliError {
+    let what = format!("cannot use {text} threads");
+    CliError::usage(what, "a number of threads is a whole number above 0", "give `--threads 2`, or leave it out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(common: Common, environment: &[(&str, &str)]) -> Result<Settings, CliError> {
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::with_environment(common, environment)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment() {
+        let common = Common { store: Some("flag".into()), ..Common::default() };
+        let environment = [("MLSM_STORE", "variable"), ("MLSM_THREADS", "3"), ("MLSM_OUTPUT", "json")];
+        let settings = settings(common, &environment).unwrap();
+        assert_eq!(settings.store, PathBuf::from("flag"));
+        assert_eq!(settings.threads, 3);
+        assert!(settings.is_json());
+    }
+
+    #[test]
+    fn an_unusable_device_or_count_is_a_usage_error() {
+        for variable in [("MLSM_DEVICE", "gpu"), ("MLSM_THREADS", "many"), ("MLSM_THREADS", "0")] {
+            assert_eq!(settings(Common::default(), &[variable]).unwrap_err().exit_code(), 2, "{variable:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_configuration_the_error_names_the_way_to_give_one() {
+        let error = settings(Common::default(), &[]).unwrap().load_config().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.render().contains("--config FILE"), "{}", error.render());
+    }
+
+    #[test]
+    fn runs_of_a_file_are_tied_together_by_its_stem() {
+        assert_eq!(name_of("configs/demo.toml"), "demo");
+        assert_eq!(name_of("demo"), "demo");
+    }
+}

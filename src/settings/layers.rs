@@ -1,0 +1,173 @@
+//! The layers of a configuration: how each is read and laid over the ones below it.
+//!
+//! Paths are made absolute in the layer they come from: relative to the file they stand in, or to the working folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::error::CliError;
+use crate::presets;
+
+/// The keys whose values are paths.
+const PATHS: [[&str; 2]; 2] = [["data", "path"], ["splits", "file"]];
+
+/// How many files may extend one another.
+const DEPTH: usize = 8;
+
+/// Variables that stand for flags.
+const FLAGS: [&str; 5] = ["MLSM_CONFIG", "MLSM_DEVICE", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS"];
+
+/// Reads a file, or a preset when no such file exists, with everything it extends below it.
+pub fn read(reference: &str, here: &Path) -> Result<Table, CliError> {
+    read_layer(reference, here, DEPTH)
+}
+
+fn read_layer(reference: &str, base: &Path, depth: usize) -> Result<Table, CliError> {
+    if depth == 0 {
+        let why = format!("more than {DEPTH} configurations extend one another");
+        return Err(CliError::usage(format!("cannot read `{reference}`"), why, "remove an `extends` that goes round"));
+    }
+    let (text, folder) = text_of(reference, base)?;
+    let mut table: Table = toml::from_str(&text).map_err(|e| {
+        let at = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let why = format!("line {at}: {}", e.message());
+        CliError::usage(format!("cannot read `{reference}`"), why, "mend that line; configs/README.md has examples")
+    })?;
+    let extends = table.remove("extends");
+    make_absolute(&mut table, &folder);
+    match extends {
+        None => Ok(table),
+        Some(Value::String(below)) => {
+            let mut merged = read_layer(&below, &folder, depth - 1)?;
+            merge(&mut merged, table);
+            Ok(merged)
+        }
+        Some(_) => {
+            let what = format!("cannot use `extends` of `{reference}`");
+            Err(CliError::usage(what, "it is not a string", "name one preset or one file: extends = \"demo\""))
+        }
+    }
+}
+
+/// Returns the text, and the folder that its paths are relative to.
+fn text_of(reference: &str, base: &Path) -> Result<(String, PathBuf), CliError> {
+    let path = base.join(reference);
+    match (path.is_file(), presets::find(reference)) {
+        (false, Some(text)) => Ok((text.to_owned(), base.to_owned())),
+        (false, None) => Err(unknown(reference, &path)),
+        (true, _) => {
+            let text = fs::read_to_string(&path).map_err(|source| {
+                let what = format!("cannot read configuration `{}`", path.display());
+                CliError::usage(what, source.to_string(), "give a readable text file in UTF-8")
+            })?;
+            Ok((text, path.parent().unwrap_or(base).to_owned()))
+        }
+    }
+}
+
+fn unknown(reference: &str, path: &Path) -> CliError {
+    let why = format!("there is no file {} and no preset of that name", path.display());
+    let nearest = presets::names().into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, reference));
+    let fix = match nearest.filter(|name| strsim::normalized_damerau_levenshtein(name, reference) > 0.5) {
+        Some(name) => format!("did you mean the preset `{name}`? there are: {}", presets::names().join(", ")),
+        None => format!("give a file, or a preset: {}", presets::names().join(", ")),
+    };
+    CliError::usage(format!("no configuration `{reference}`"), why, fix)
+}
+
+/// Lays `over` on `below`: tables key by key, everything else as a whole.
+fn merge(below: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(over)) => merge(below, over),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+fn make_absolute(table: &mut Table, base: &Path) {
+    for [section, key] in PATHS {
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        if let Some(Value::String(path)) = section.and_then(|s| s.get_mut(key)) {
+            *path = base.join(&path).to_string_lossy().into_owned();
+        }
+    }
+}
+
+/// Lays variables such as `MLSM_META_TRAIN__MLSM__K_SHOT` over the table: `__` stands between keys.
+pub fn apply_environment(table: &mut Table, variables: &[(String, String)], here: &Path) -> Result<(), CliError> {
+    for (variable, text) in variables {
+        if FLAGS.contains(&variable.as_str()) || variable.starts_with("MLSM_TEST_") {
+            continue;
+        }
+        let Some(keys) = variable.strip_prefix("MLSM_") else { continue };
+        let segments: Vec<_> = keys.split("__").map(str::to_lowercase).collect();
+        let path = existing_spelling(table, &segments);
+        put(table, &path, value_of(text), here, variable)?;
+    }
+    Ok(())
+}
+
+/// Variables know no dashes: takes the spelling of a key that is there, else dashes in the section's name alone.
+fn existing_spelling(table: &Table, segments: &[String]) -> Vec<String> {
+    let mut at = Some(table);
+    let mut path = Vec::new();
+    for (depth, segment) in segments.iter().enumerate() {
+        let same = |key: &&String| key.to_lowercase().replace('-', "_") == *segment;
+        let known = at.and_then(|t| t.keys().find(same)).cloned();
+        let spelt = if depth == 0 { segment.replace('_', "-") } else { segment.clone() };
+        let key = known.unwrap_or(spelt);
+        at = at.and_then(|t| t.get(&key)).and_then(Value::as_table);
+        path.push(key);
+    }
+    path
+}
+
+/// Lays `key.path=value` over the table, in the order given.
+pub fn apply_set(table: &mut Table, assignments: &[String], here: &Path) -> Result<(), CliError> {
+    for assignment in assignments {
+        let (keys, text) = assignment.split_once('=').unwrap_or((assignment, ""));
+        let path: Vec<_> = keys.split('.').map(|k| k.trim().to_owned()).collect();
+        if !assignment.contains('=') || path.iter().any(String::is_empty) {
+            let what = format!("cannot use `--set {assignment}`");
+            return Err(CliError::usage(what, "it is not KEY=VALUE", "write `--set evaluate.episodes=100`"));
+        }
+        put(table, &path, value_of(text.trim()), here, &format!("--set {assignment}"))?;
+    }
+    Ok(())
+}
+
+/// Reads a value as TOML; what is not TOML is a string.
+fn value_of(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok().and_then(|mut t| t.remove("value"));
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn put(table: &mut Table, path: &[String], value: Value, here: &Path, origin: &str) -> Result<(), CliError> {
+    let (last, sections) = path.split_last().expect("splitting text gives at least one piece");
+    let mut layer = Table::from_iter([(last.clone(), value)]);
+    for (depth, section) in sections.iter().enumerate().rev() {
+        if value_at(table, &sections[..=depth]).is_some_and(|v| !v.is_table()) {
+            let what = format!("cannot use `{origin}`");
+            let why = format!("`{}` is a value, not a section", sections[..=depth].join("."));
+            return Err(CliError::usage(what, why, "configs/README.md lists every key"));
+        }
+        layer = Table::from_iter([(section.clone(), Value::Table(layer))]);
+    }
+    make_absolute(&mut layer, here);
+    merge(table, layer);
+    Ok(())
+}
+
+fn value_at<'t>(table: &'t Table, path: &[String]) -> Option<&'t Value> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(first)?;
+    if rest.is_empty() { Some(value) } else { value_at(value.as_table()?, rest) }
+}
+
+#[cfg(test)]
+mod tests;

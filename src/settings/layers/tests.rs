@@ -1,0 +1,89 @@
+use std::fs;
+
+use super::*;
+
+fn table(text: &str) -> Table {
+    toml::from_str(text).unwrap()
+}
+
+fn set(below: &str, assignments: &[&str]) -> Result<Table, CliError> {
+    let mut table = table(below);
+    let assignments: Vec<_> = assignments.iter().map(|a| (*a).to_owned()).collect();
+    apply_set(&mut table, &assignments, Path::new("/here"))?;
+    Ok(table)
+}
+
+fn environment(below: &str, variables: &[(&str, &str)]) -> Table {
+    let mut table = table(below);
+    let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    apply_environment(&mut table, &variables, Path::new("/here")).unwrap();
+    table
+}
+
+#[test]
+fn a_set_value_is_read_as_toml_and_else_as_a_string() {
+    let found = set("", &["a.n=3", "a.x=0.5", "a.on=true", "a.list=[1, 5]", "a.text=concat", "a.quoted=\"3\""]);
+    assert_eq!(found.unwrap(), table("[a]\nn = 3\nx = 0.5\non = true\nlist = [1, 5]\ntext = 'concat'\nquoted = '3'"));
+}
+
+#[test]
+fn a_later_set_wins_and_keeps_its_neighbours() {
+    let found = set("[a]\nx = 1\ny = 2", &["a.x=3", "a.x=4"]).unwrap();
+    assert_eq!(found, table("[a]\nx = 4\ny = 2"));
+}
+
+#[test]
+fn a_set_that_is_no_assignment_or_goes_through_a_value_is_refused() {
+    for wrong in ["a.x", "=3", "a..x=3", "a.x.y=3"] {
+        assert_eq!(set("[a]\nx = 1", &[wrong]).unwrap_err().exit_code(), 2, "{wrong}");
+    }
+}
+
+#[test]
+fn paths_on_the_command_line_are_relative_to_the_working_folder() {
+    let found = set("", &["data.path=photos", "splits.file=/abs"]).unwrap();
+    assert_eq!(found, table("[data]\npath = '/here/photos'\n[splits]\nfile = '/abs'"));
+}
+
+#[test]
+fn variables_find_dashed_sections_and_keys_with_underscores() {
+    let below = "[meta-train.mlsm-i]\nk_shot = 1";
+    let variables = [("MLSM_META_TRAIN__MLSM_I__K_SHOT", "5"), ("MLSM_EVALUATE__N_QUERY", "15"), ("MLSM_SEED", "7")];
+    let found = environment(below, &variables);
+    assert_eq!(found, table("seed = 7\n[meta-train.mlsm-i]\nk_shot = 5\n[evaluate]\nn_query = 15"));
+}
+
+#[test]
+fn variables_of_flags_are_no_keys() {
+    assert_eq!(environment("", &[("MLSM_STORE", "x"), ("MLSM_TEST_DATA", "y")]), Table::new());
+}
+
+#[test]
+fn a_file_lies_over_what_it_extends_and_its_paths_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::write(folder.path().join("below.toml"), "seed = 1\n[data]\npath = 'low'\nstrict = true").unwrap();
+    fs::write(folder.path().join("deep/top.toml"), "extends = '../below.toml'\nseed = 2\n[splits]\nfile = 's.txt'").unwrap();
+    let found = read("deep/top.toml", folder.path()).unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    assert_eq!(found["seed"].as_integer(), Some(2));
+    assert_eq!(found["data"]["strict"].as_bool(), Some(true));
+    assert_eq!(found["data"]["path"].as_str(), Some(path("deep/../low").as_str()));
+    assert_eq!(found["splits"]["file"].as_str(), Some(path("deep/s.txt").as_str()));
+}
+
+#[test]
+fn files_that_extend_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.toml"), "extends = 'b.toml'").unwrap();
+    fs::write(folder.path().join("b.toml"), "extends = 'a.toml'").unwrap();
+    assert_eq!(read("a.toml", folder.path()).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn a_broken_file_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.toml"), "seed = 1\nseed = = 2\n").unwrap();
+    let error = read("a.toml", folder.path()).unwrap_err();
+    assert!(error.render().contains("line 2"), "{}", error.render());
+}

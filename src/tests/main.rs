@@ -1,0 +1,10 @@
+//! End-to-end tests: the real binary on synthetic data. One binary, so that everything is linked once.
+
+mod bad_input;
+mod command_line;
+mod incremental;
+mod interrupted;
+mod program;
+mod published;
+mod scene;
+mod tidiness;

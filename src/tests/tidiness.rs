@@ -1,0 +1,94 @@
+//! What the layout promises: directions between crates, who may print, and how long a file may be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const LONGEST_FILE: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut pending: Vec<_> = ["src", "store", "pipelines"].iter().map(|f| root().join(f)).collect();
+    let mut files = Vec::new();
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let allowed: [(&str, &[&str]); 7] = [
+        ("mlsm", &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-pipelines", "mlsm-store", "polars", "torch-sys"]),
+        ("mlsm-pipelines", &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"]),
+        ("mlsm-engine", &["mlsm-store"]),
+        ("mlsm-nets", &["tch", "torch-sys"]),
+        ("mlsm-data", &[]),
+        ("mlsm-store", &[]),
+        ("mlsm-store-testkit", &["mlsm-store"]),
+    ];
+    let guarded = |name: &str| name.starts_with("mlsm") || ["arrow", "parquet", "polars", "tch", "torch-sys"].contains(&name);
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let (_, allowed) = allowed.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("unknown crate {name}"));
+        // Tests may look further: `kind` is null for what ends up in the crate itself.
+        let dependencies = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null());
+        for dependency in dependencies.map(|d| d["name"].as_str().unwrap()).filter(|d| guarded(d)) {
+            assert!(allowed.contains(&dependency), "{name} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn only_the_root_package_prints_reads_the_environment_or_exits() {
+    let forbidden = ["println!(", "eprintln!(", "print!(", "eprint!(", "env::var(", "env::var_os(", "process::exit("];
+    for path in sources() {
+        let inside = path.strip_prefix(root()).unwrap();
+        let is_build = inside.ends_with("build.rs");
+        let is_test = inside.components().any(|c| c.as_os_str() == "tests") || inside.ends_with("tests.rs");
+        if inside.starts_with("src") || is_build || is_test {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        for word in forbidden {
+            assert!(!code.contains(word), "{} has {word}", inside.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_bear() {
+    for path in sources() {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_file_begins_with_what_it_is() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let is_test = path.file_name().is_some_and(|n| n == "tests.rs") || path.iter().any(|p| p == "tests");
+        assert!(is_test || text.starts_with("//!"), "{} has no first line of documentation", path.display());
+    }
+}

@@ -1,0 +1,60 @@
+//! What most verbs begin with: the configuration, the store and the graph of stages over it.
+
+use mlsm_engine::Subscriber;
+use mlsm_pipelines::{Assembly, Execution, Purpose, assemble};
+use mlsm_store::{Access, Store, StoreError};
+
+use crate::error::CliError;
+use crate::settings::{NamedConfig, Settings};
+
+/// A configuration laid over a store.
+pub struct Workspace {
+    /// The configuration.
+    pub config: NamedConfig,
+    /// The store.
+    pub store: Store,
+    /// The graph, and what to warn of.
+    pub assembly: Assembly,
+    /// Holds the empty store that a plan without a store looks at.
+    _empty: Option<tempfile::TempDir>,
+}
+
+impl Workspace {
+    /// Opens everything for a run; the store is made when it does not exist.
+    ///
+    /// # Errors
+    /// [`CliError`] of the configuration, the store, or the data set.
+    pub fn to_run(settings: &Settings, strict_device: bool, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+        let config = settings.load_config()?;
+        let store = settings.open_store(Access::ReadWrite)?;
+        let execution = Execution { device: settings.device, strict_device };
+        let assembly = assemble(&config.config, &store, &execution, Purpose::Run, subscriber)?;
+        Ok(Self { config, store, assembly, _empty: None })
+    }
+
+    /// Opens everything to look at it: a store that does not exist counts as empty and is not made.
+    ///
+    /// # Errors
+    /// [`CliError`] of the configuration, the store, or the data set.
+    pub fn to_plan(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+        let config = settings.load_config()?;
+        let (store, empty) = existing_or_empty(settings)?;
+        let execution = Execution { device: settings.device, strict_device: false };
+        let assembly = assemble(&config.config, &store, &execution, Purpose::Plan, subscriber)?;
+        Ok(Self { config, store, assembly, _empty: empty })
+    }
+}
+
+fn existing_or_empty(settings: &Settings) -> Result<(Store, Option<tempfile::TempDir>), CliError> {
+    if settings.store.exists() {
+        let store = match Store::open(&settings.store, Access::ReadWrite) {
+            Err(StoreError::Unwritable { .. }) => Store::open(&settings.store, Access::ReadOnly)?,
+            other => other?,
+        };
+        return Ok((store, None));
+    }
+    let folder = tempfile::tempdir().map_err(|source| {
+        CliError::usage("cannot make a temporary folder", source.to_string(), "set TMPDIR to a folder you can write to")
+    })?;
+    Ok((Store::open(folder.path(), Access::ReadWrite)?, Some(folder)))
+}

@@ -1,0 +1,86 @@
+//! What can go wrong in the store, by what the caller can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::Digest;
+
+/// Why the store refused.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// There is no store at that place.
+    #[error("there is no store at {}\n  why: it has no file `format`\n  fix: name another with --store, or run the pipeline once", path.display())]
+    NotFound {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The store cannot be written.
+    #[error("cannot write the store at {}\n  why: {reason}\n  fix: make the folder writable, or name another with --store", path.display())]
+    Unwritable {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A newer program wrote the store.
+    #[error("the store at {} has format {found}, this program reads up to {expected}\n  why: a newer mlsm wrote it\n  fix: use that version, or another store", path.display())]
+    NewerFormat {
+        /// The place.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The newest that is known.
+        expected: u32,
+    },
+    /// An artifact's bytes are not what its name says; it was set aside.
+    #[error("artifact {} was damaged\n  why: its bytes do not have its digest; it was moved to {}\n  fix: run again, what depends on it is remade", digest.short(), path.display())]
+    Damaged {
+        /// The artifact.
+        digest: Digest,
+        /// Where the damaged bytes are now.
+        path: PathBuf,
+    },
+    /// An artifact is not there.
+    #[error("artifact {} is missing\n  why: its file is gone\n  fix: run again, it is remade", digest.short())]
+    Missing {
+        /// The artifact.
+        digest: Digest,
+    },
+    /// The disk is full.
+    #[error("no space left while writing {}\n  why: the disk or its quota is full\n  fix: free space, then run again; finished artifacts are kept", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Anything else the system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// Tells whether space is what is wanting.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// Sorts an error of the system into the variant that the caller can act on.
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Unwritable { path, reason: source.to_string() }
+            }
+            _ => Self::Io { action, path, source },
+        }
+    }
+}

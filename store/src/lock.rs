@@ -1,0 +1,79 @@
+//! Locks per fingerprint between processes and threads. The kernel releases them when their holder dies.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{Fingerprint, Store, StoreError};
+
+/// Who holds a lock, as far as its file tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: String,
+    /// Since when: seconds since 1970, UTC.
+    pub since: String,
+}
+
+/// A held lock; dropping it releases it.
+pub struct LockGuard(File);
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock); // closing the file releases it as well
+    }
+}
+
+impl Store {
+    /// Takes the lock of a fingerprint. While another holds it, `wait` is called about ten times a second.
+    ///
+    /// Returns `None` when `wait` breaks off.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritable`], [`StoreError::Io`].
+    pub fn lock(
+        &self,
+        fingerprint: &Fingerprint,
+        wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
+    ) -> Result<Option<LockGuard>, StoreError> {
+        // One file per first two digits would do for exclusion but make strangers wait; files are small and kept.
+        let path = self.0.root.join("locks").join(fingerprint.to_string());
+        let failed = |e| StoreError::io("lock", &path, e);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    if wait(&read_holder(&mut file)).is_break() {
+                        return Ok(None);
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(e) => return Err(failed(e.into())),
+            }
+        }
+        // The text is for people who wait; the lock itself is the kernel's.
+        let _ = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(&own_text()));
+        Ok(Some(LockGuard(file)))
+    }
+}
+
+fn own_text() -> Vec<u8> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    format!("{}\n{}\n{since}\n", host.trim(), std::process::id()).into_bytes()
+}
+
+fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let mut lines = text.lines().map(str::to_owned);
+    let mut next = || lines.next().unwrap_or_else(|| "unknown".to_owned());
+    Holder { host: next(), pid: next(), since: next() }
+}

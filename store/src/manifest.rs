@@ -1,0 +1,40 @@
+//! Manifests: which blobs answer a request. The truth of the store, one JSON file each, written last.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Fingerprint, Request};
+
+/// An artifact: its identity and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// How many there are.
+    pub bytes: u64,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of this file.
+    pub format: u32,
+    /// The identity of the request.
+    pub fingerprint: Fingerprint,
+    /// The request itself, so that two of them can be compared.
+    pub request: Request,
+    /// The artifacts by name.
+    pub outputs: BTreeMap<String, Output>,
+    /// How the bytes came about: device, CPU model, threads.
+    pub provenance: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads a manifest; `None` unless it is whole, of a known format, and its request has its fingerprint.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let manifest: Self = serde_json::from_slice(bytes).ok()?;
+        let known = manifest.format <= crate::FORMAT;
+        (known && manifest.request.fingerprint() == manifest.fingerprint).then_some(manifest)
+    }
+}

@@ -1,0 +1,95 @@
+//! The run log: one JSON file per run, written when the run ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Fingerprint, Store, StoreError, durable};
+
+/// What a run did with one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// The node's id.
+    pub node: String,
+    /// Its stage.
+    pub stage: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Its fingerprint, when it was finished.
+    pub fingerprint: Option<Fingerprint>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, Digest>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Why it was executed.
+    pub reason: String,
+    /// The fingerprints of its units.
+    pub units: BTreeMap<String, Fingerprint>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub run_id: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// When it ended, RFC 3339.
+    pub finished: String,
+    /// `ok`, `failed` or `cancelled`.
+    pub outcome: String,
+    /// The name of its configuration.
+    pub config_name: String,
+    /// The digest of the resolved configuration.
+    pub config_digest: Digest,
+    /// The version of the program.
+    pub version: String,
+    /// The device asked for.
+    pub device: String,
+    /// Its nodes.
+    pub nodes: Vec<NodeRecord>,
+}
+
+/// The runs of a store.
+pub struct RunLog<'a>(&'a Store);
+
+impl<'a> RunLog<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self(store)
+    }
+
+    /// Adds a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unwritable`].
+    pub fn append(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let path = self.0.root().join("runs").join(format!("{}.json", record.run_id));
+        durable::write(&path, &serde_json::to_vec(record).expect("a record has text keys"), &self.0.staging())
+    }
+
+    /// Lists the runs, oldest first; files that are no records are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let folder = self.0.root().join("runs");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(StoreError::io("read", &folder, e)),
+        };
+        let read = |path: std::path::PathBuf| serde_json::from_slice(&fs::read(path).ok()?).ok();
+        let mut runs: Vec<RunRecord> = entries.flatten().filter_map(|e| read(e.path())).collect();
+        runs.sort_by(|a, b| (&a.started, &a.run_id).cmp(&(&b.started, &b.run_id)));
+        Ok(runs)
+    }
+
+    /// Returns the last run of a configuration.
+    ///
+    /// # Errors
+    /// As [`RunLog::list`].
+    pub fn last(&self, config_name: &str) -> Result<Option<RunRecord>, StoreError> {
+        Ok(self.list()?.into_iter().rev().find(|r| r.config_name == config_name))
+    }
+}

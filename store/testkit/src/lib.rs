@@ -1,1 +1,0 @@
-//! Conformance suite, fault injection and damaged stores for testing mlsm-store.
