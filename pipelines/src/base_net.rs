@@ -29,6 +29,15 @@ impl BaseNetShape {
         Self { backbone, width: section.width, head: section.head }
     }
 
+    /// Returns the length of the embedding.
+    pub fn embedding_dim(&self) -> i64 {
+        match self.backbone {
+            BackboneKind::Conv4Pooled => self.width * 5 * 5,
+            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => self.width * 6 * 6,
+            BackboneKind::EfficientNetLite0 => 1280,
+        }
+    }
+
     /// Builds the backbone; its weights are drawn from `rng`.
     pub fn backbone(&self, rng: &mut rand_chacha::ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
         mlsm_nets::backbone(self.backbone, self.width, rng, device)

@@ -92,7 +92,7 @@ fn identity(settings: &Settings, workspace: &Workspace) -> RunIdentity {
 /// Lays the tables out unless they lie there already; returns their folder.
 fn publish(workspace: &Workspace, identity: &RunIdentity, report: &RunReport) -> Result<PathBuf, CliError> {
     let Workspace { store, assembly, .. } = workspace;
-    if report.nodes.iter().all(|n| n.outcome == Outcome::Cached) && assembly.is_published(store, identity) {
+    if report.nodes.iter().all(|n| n.outcome == Outcome::Cached) && assembly.is_published(store, report) {
         return Ok(report::current(store.root()));
     }
     assembly.publish(store, identity, report)?;

@@ -1,7 +1,7 @@
 //! Why something must be computed: the difference between a request and the one of the last run, in words.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use mlsm_store::{Difference, Fingerprint, NodeRecord, Request, Store};
 
@@ -11,12 +11,12 @@ use crate::{EngineError, Graph, Plan, plan};
 pub(crate) struct History<'a> {
     store: &'a Store,
     config_name: &'a str,
-    nodes: OnceCell<BTreeMap<String, NodeRecord>>,
+    nodes: OnceLock<BTreeMap<String, NodeRecord>>,
 }
 
 impl<'a> History<'a> {
     pub(crate) fn new(store: &'a Store, config_name: &'a str) -> Self {
-        Self { store, config_name, nodes: OnceCell::new() }
+        Self { store, config_name, nodes: OnceLock::new() }
     }
 
     /// Reads the run log; an unreadable one only costs the words, so it counts as empty.

@@ -98,17 +98,20 @@ impl Graph {
         Self::default()
     }
 
-    /// Adds a node whose inputs all come from nodes already added.
+    /// Adds a node whose inputs all come from nodes already added or from earlier units of its own.
     ///
     /// # Panics
     /// When an input names a unit that is not there yet, or the id is taken: both are mistakes of the graph's builder.
     pub fn add(&mut self, node: Node) -> NodeIndex {
         let index = NodeIndex(self.nodes.len());
         assert!(self.nodes.iter().all(|n| n.id != node.id), "node id {} is taken", node.id);
-        for input in node.units.iter().flat_map(|u| &u.inputs) {
-            if let InputSource::Output(unit, _) = &input.source {
-                let upstream = self.nodes.get(unit.node.0).map_or(0, |n| n.units.len());
-                assert!(unit.unit < upstream, "{} needs {}, which comes later", node.id, input.name);
+        for (i, unit) in node.units.iter().enumerate() {
+            for input in &unit.inputs {
+                if let InputSource::Output(from, _) = &input.source {
+                    let earlier = self.nodes.get(from.node.0).map_or(0, |n| n.units.len());
+                    let earlier = if from.node == index { i } else { earlier };
+                    assert!(from.unit < earlier, "{} needs {}, which comes later", node.id, input.name);
+                }
             }
         }
         self.nodes.push(node);

@@ -13,8 +13,6 @@ mod graph;
 mod plan;
 mod run;
 mod stage;
-#[cfg(test)]
-mod tests;
 
 pub use cancel::Cancel;
 pub use context::Context;

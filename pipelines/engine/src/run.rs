@@ -118,6 +118,14 @@ struct Runner<'a> {
     manifests: Manifests,
 }
 
+/// What can be computed of a node now.
+struct Wave {
+    missing: Vec<(usize, Request)>,
+    /// Units whose inputs are made by units of the same node that must run first.
+    blocked: usize,
+    plans: Vec<UnitPlan>,
+}
+
 /// How the units of one node ended.
 struct NodeResult {
     executed: Vec<usize>,
@@ -180,139 +188,140 @@ impl Runner<'_> {
         })
     }
 
-    /// Resolves a node, finds what is missing, computes it.
+    /// Resolves a node, finds what is missing, computes it: in waves, where units read earlier units of the node.
     fn node(&mut self, index: usize) -> Result<NodeResult, EngineError> {
         let node = self.graph.node(NodeIndex(index)).clone();
-        let mut done: Vec<usize> = Vec::new();
-        let mut first_reason = None;
-        for _ in 0..REPAIRS {
-            let (missing, plans) = self.missing(index, &node, &done)?;
-            let reason = first_reason.get_or_insert_with(|| node_reason(&plans)).clone();
-            if missing.is_empty() {
-                return Ok(NodeResult { executed: done, reason, error: None });
+        let (mut executed, mut first_reason, mut repairs) = (Vec::new(), None, 0);
+        loop {
+            let wave = self.wave(index, &node, &executed)?;
+            let reason = first_reason.get_or_insert_with(|| node_reason(&wave.plans)).clone();
+            if wave.missing.is_empty() {
+                return match wave.blocked {
+                    0 => Ok(NodeResult { executed, reason, error: None }),
+                    _ => Err(EngineError::Pending { unit: node.id }),
+                };
             }
-            if done.is_empty() {
-                self.subscriber.on(&Event::NodeStarted {
-                    node: node.id.clone(),
-                    execute: missing.len(),
-                    cached: node.units.len() - missing.len(),
-                    reason: reason.clone(),
-                });
+            if executed.is_empty() {
+                let execute = wave.missing.len() + wave.blocked;
+                let (id, cached) = (node.id.clone(), node.units.len() - execute);
+                self.subscriber.on(&Event::NodeStarted { node: id, execute, cached, reason: reason.clone() });
             }
+            let before = node.units.len() - wave.missing.len() - wave.blocked;
             let mut error = None;
-            for (unit, result) in self.execute(&node, missing) {
+            for (unit, result) in self.execute(&node, wave.missing, before) {
                 match result {
                     Ok(manifest) => {
                         self.manifests[index][unit] = Some(manifest);
-                        done.push(unit);
+                        executed.push(unit);
                     }
                     Err(failure) => error = worst(error, failure),
                 }
             }
             match error {
-                Some(StageError::Store(StoreError::Damaged { digest, path })) => {
-                    if !self.repair(&node, digest)? {
-                        let error = StageError::Store(StoreError::Damaged { digest, path });
-                        return Ok(NodeResult { executed: done, reason, error: Some(error) });
-                    }
+                None if wave.blocked > 0 => {}
+                Some(StageError::Store(StoreError::Damaged { digest, .. } | StoreError::Missing { digest }))
+                    if repairs < REPAIRS && self.repair(&node, digest)? =>
+                {
+                    repairs += 1;
                 }
-                error => return Ok(NodeResult { executed: done, reason, error }),
+                error => return Ok(NodeResult { executed, reason, error }),
             }
         }
-        let error = StageError::Failed(format!("artifacts that {} reads were damaged {REPAIRS} times", node.id));
-        Ok(NodeResult { executed: done, reason: first_reason.unwrap_or_default(), error: Some(error) })
     }
 
-    /// Looks every unit up; returns those to compute with their requests, and plans for the words.
-    fn missing(
-        &mut self,
-        index: usize,
-        node: &Node,
-        done: &[usize],
-    ) -> Result<(Vec<(usize, Request)>, Vec<UnitPlan>), EngineError> {
-        let forced = self.options.force.iter().any(|f| *f == node.id || f == node.stage);
-        let (mut missing, mut plans) = (Vec::new(), Vec::new());
+    /// Looks every unit up whose inputs are known; units that read others of this node may have to wait.
+    fn wave(&mut self, index: usize, node: &Node, executed: &[usize]) -> Result<Wave, EngineError> {
+        let forced = self.is_forced(node);
+        let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new() };
         for (i, unit) in node.units.iter().enumerate() {
             let Some(request) = request(unit, &self.manifests)? else {
-                return Err(EngineError::Pending { unit: format!("{} {}", node.id, unit.key()) });
+                wave.blocked += 1;
+                self.manifests[index][i] = None;
+                continue;
             };
             let fingerprint = request.fingerprint();
             let found = self.store.lookup(&fingerprint)?;
-            let wanted = found.is_none() || (forced && !done.contains(&i));
+            let wanted = found.is_none() || (forced && !executed.contains(&i));
             let reason = match (&found, wanted) {
                 (Some(_), true) => "forced".to_owned(),
                 (_, true) => self.history.reason(&node.id, &unit.key(), &request),
                 (_, false) => String::new(),
             };
             let action = if wanted { Action::Execute } else { Action::Reuse };
-            plans.push(UnitPlan { key: unit.key(), action, request: None, fingerprint: Some(fingerprint), reason });
-            self.manifests[index][i] = found;
+            wave.plans.push(UnitPlan { key: unit.key(), action, request: None, fingerprint: Some(fingerprint), reason });
+            self.manifests[index][i] = if wanted { None } else { found };
             if wanted {
-                missing.push((i, request));
+                wave.missing.push((i, request));
             }
         }
-        Ok((missing, plans))
+        Ok(wave)
     }
 
-    fn execute(&self, node: &Node, missing: Vec<(usize, Request)>) -> Vec<(usize, Result<Arc<Manifest>, StageError>)> {
-        let (total, done) = (missing.len(), AtomicUsize::new(0));
-        let is_single = node.units.len() == 1;
-        let failed = AtomicUsize::new(0);
+    fn is_forced(&self, node: &Node) -> bool {
+        self.options.force.iter().any(|f| *f == node.id || f == node.stage)
+    }
+
+    /// Computes units: those that use torch's threads one after another, the others side by side.
+    fn execute(
+        &self,
+        node: &Node,
+        missing: Vec<(usize, Request)>,
+        before: usize,
+    ) -> Vec<(usize, Result<Arc<Manifest>, StageError>)> {
+        let (done, failed) = (AtomicUsize::new(before), AtomicUsize::new(0));
         let one = |(i, request): (usize, Request)| {
             let unit = &node.units[i];
             // Bad photos are all reported, so that one round mends them; any other failure ends the node.
-            let result = if failed.load(Ordering::Relaxed) > 0 {
-                Err(StageError::Cancelled)
-            } else {
-                self.unit(&node.id, unit, request, is_single)
+            let result = match failed.load(Ordering::Relaxed) {
+                0 => self.unit(node, unit, request),
+                _ => Err(StageError::Cancelled),
             };
             match &result {
-                Ok(_) if !is_single => {
+                Ok(_) => {
                     let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    let (done, total) = (done as u64, total as u64);
-                    let (node, detail) = (node.id.clone(), unit.key());
-                    self.subscriber.on(&Event::Progress { node, done, total, unit: "shards".to_owned(), detail });
-                }
-                Ok(_) | Err(StageError::Cancelled) => {}
-                Err(error) => {
-                    if !matches!(error, StageError::BadData(_)) {
-                        failed.fetch_add(1, Ordering::Relaxed);
+                    if node.units.len() > 1 {
+                        let (done, total) = (done as u64, node.units.len() as u64);
+                        let (node, detail, unit) = (node.id.clone(), unit.key(), "units".to_owned());
+                        self.subscriber.on(&Event::Progress { node, done, total, unit, detail });
                     }
+                }
+                Err(StageError::Cancelled) => {}
+                Err(error) => {
+                    let is_data = matches!(error, StageError::BadData(_));
+                    failed.fetch_add(usize::from(!is_data), Ordering::Relaxed);
                     let (node, unit, error) = (node.id.clone(), unit.key(), error.to_string());
                     self.subscriber.on(&Event::Failed { node, unit, error });
                 }
             }
             (i, result)
         };
-        let is_parallel = node.units.first().is_some_and(|u| u.stage.is_parallel());
-        if is_parallel && total > 1 {
-            self.pool.install(|| missing.into_par_iter().map(one).collect())
-        } else {
-            missing.into_iter().map(one).collect()
-        }
+        let (parallel, serial): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|(i, _)| node.units[*i].stage.is_parallel());
+        let mut results: Vec<_> = serial.into_iter().map(one).collect();
+        results.extend(self.pool.install(|| parallel.into_par_iter().map(one).collect::<Vec<_>>()));
+        results
     }
 
     /// Computes one unit under its lock, unless another process was first.
-    fn unit(&self, node: &str, unit: &Unit, request: Request, is_single: bool) -> Result<Arc<Manifest>, StageError> {
+    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<Arc<Manifest>, StageError> {
         self.cancel.check()?;
         let fingerprint = request.fingerprint();
-        let Some(_guard) = self.lock(node, &fingerprint)? else { return Err(StageError::Cancelled) };
-        let forced = self.options.force.iter().any(|f| f == node || f == unit.stage.name());
-        if !forced && let Some(found) = self.store.lookup(&fingerprint)? {
+        let Some(_guard) = self.lock(&node.id, &fingerprint)? else { return Err(StageError::Cancelled) };
+        if !self.is_forced(node) && let Some(found) = self.store.lookup(&fingerprint)? {
             return Ok(found);
         }
         let context = Context {
             store: self.store,
-            node,
+            node: &node.id,
             fingerprint,
             inputs: &request.inputs,
             cancel: self.cancel,
             subscriber: self.subscriber,
-            is_single,
+            is_single: node.units.len() == 1,
         };
         let outputs = unit.stage.run(&context)?;
         let made = outputs.artifacts.clone();
-        let manifest = self.store.commit(request, outputs.artifacts, outputs.provenance)?;
+        let manifest = self.store.commit(request.clone(), outputs.artifacts, outputs.provenance)?;
         if manifest.outputs != made {
             context.warn(format!("{} gave other bytes than before; the first result is kept", unit.key()));
         }
@@ -355,8 +364,8 @@ impl Runner<'_> {
             let unit = &node.units[*u];
             let message = format!("artifact {} of {} {} was damaged: remade", digest.short(), node.id, unit.key());
             self.subscriber.on(&Event::Warning { node: reader.id.clone(), message });
-            let Some(request) = request(unit, &self.manifests)? else { return Ok(false) };
-            match self.unit(&node.id, unit, request, true) {
+            let Some(again) = request(unit, &self.manifests)? else { return Ok(false) };
+            match self.unit(&node, unit, again) {
                 Ok(manifest) => self.manifests[*n][*u] = Some(manifest),
                 Err(StageError::Store(StoreError::Damaged { digest, .. })) => return self.repair(reader, digest),
                 Err(_) => return Ok(false),

@@ -50,10 +50,14 @@ pub fn grad_cam(net: &dyn Backbone, head: &Classifier, x: &Tensor, class: CamCla
     let _guard = tch::no_grad_guard();
     let weights = gradient.mean_dim([2i64, 3].as_slice(), true, Kind::Float); // [n, c, 1, 1]
     let raw = (weights * features.detach()).sum_dim_intlist([1i64].as_slice(), false, Kind::Float).relu(); // [n, h, w]
-    let (height, width) = (x.size()[2], x.size()[3]);
-    let large = raw.unsqueeze(1).upsample_bilinear2d([height, width], false, None, None).squeeze_dim(1); // [n, H, W]
     let peak = raw.amax([1i64, 2].as_slice(), false);
-    Ok(Cam { map: min_max(&large), raw, class, peak })
+    Ok(Cam { map: enlarge_map(&raw, x.size()[2], x.size()[3]), raw, class, peak })
+}
+
+/// Enlarges raw maps `[n, h, w]` bilinearly to `[n, height, width]` and scales each to `[0, 1]`; a map without any
+/// contrast becomes zero.
+pub fn enlarge_map(raw: &Tensor, height: i64, width: i64) -> Tensor {
+    min_max(&raw.unsqueeze(1).upsample_bilinear2d([height, width], false, None, None).squeeze_dim(1))
 }
 
 fn chosen(logits: &Tensor, class: CamClass) -> Result<Tensor, NetError> {

@@ -24,7 +24,7 @@ pub use adam::Adam;
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, gradients};
 pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, backbone};
-pub use cam::{Cam, CamClass, grad_cam};
+pub use cam::{Cam, CamClass, enlarge_map, grad_cam};
 pub use cam_box::cam_box;
 pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};

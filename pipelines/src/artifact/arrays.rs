@@ -72,7 +72,7 @@ impl Array {
 /// [`StageError::Failed`] when a shape does not fit its bytes.
 pub fn encode(arrays: &[(&str, Array)]) -> Result<Vec<u8>, StageError> {
     let failed = |e: safetensors::SafeTensorError| StageError::Failed(format!("cannot pack arrays: {e}"));
-    let views: Result<BTreeMap<_, _>, _> = arrays
+    let views: Result<BTreeMap<_, _>, StageError> = arrays
         .iter()
         .map(|(name, a)| Ok((*name, TensorView::new(a.element.dtype(), a.shape.clone(), &a.bytes).map_err(failed)?)))
         .collect();

@@ -4,19 +4,18 @@
 
 mod error;
 mod sections;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use mlsm_data::synthetic::SyntheticSpec;
 use mlsm_store::Digest;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
     Augmentation, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName, MapPrecision, MetaTrain,
-    Method, Numerics, ObjectSource, OneOrMany, PairName, Predictions, Protocol, Schedule, Splits, Synthetic, TrainBase,
+    Numerics, ObjectSource, PairName, Schedule, Splits, Synthetic, TrainBase,
 };
 
 /// A whole configuration with every default filled in.
@@ -100,9 +99,11 @@ impl Config {
         self.data.path.as_deref()
     }
 
-    /// Returns the file that assigns classes to parts, when one is given.
-    pub fn split_file(&self) -> Option<&PathBuf> {
-        self.splits.file.as_ref()
+    /// Returns what to draw when there is no folder of photos.
+    pub fn synthetic_spec(&self) -> Option<SyntheticSpec> {
+        let Synthetic { classes, images_per_class, size_px, seed } = self.data.synthetic.clone()?;
+        let seed = seed.unwrap_or(self.seed);
+        Some(SyntheticSpec { classes, images_per_class, seed, size_px, ..SyntheticSpec::default() })
     }
 
     /// Refuses references to sections that do not exist and values out of range.

@@ -11,7 +11,7 @@ use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
 use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode, resize};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{CamClass, cam_box, grad_cam};
+use mlsm_nets::{CamClass, cam_box, enlarge_map, grad_cam};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -280,7 +280,7 @@ fn read_cams(bytes: &[u8], settings: [f32; 3], px: usize) -> Result<BTreeMap<u32
     let raw = Tensor::f_from_data_size(&bytes[view.range], &shape, Kind::Float).map_err(torch_error)?;
     let mut located = BTreeMap::new();
     for (i, id) in ids.iter().enumerate() {
-        let map = mlsm_nets::enlarge_map(&raw.get(i as i64).unsqueeze(0), px as i64); // [1, px, px]
+        let map = enlarge_map(&raw.get(i as i64).unsqueeze(0), px as i64, px as i64); // [1, px, px]
         let relative = cam_box(&floats(&map)?, px, threshold, margin, min_box);
         located.insert(*id as u32, Located { relative, class_id: classes[i] as u32, peak: peaks[i] });
     }

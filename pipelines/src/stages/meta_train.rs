@@ -16,7 +16,6 @@ use tch::{Device, Tensor};
 
 use super::train_base::load_prefixed;
 use super::{CHECKPOINT_EVERY_S, field, net_error};
-use crate::artifact::Gallery;
 use crate::config::{MetaTrain as Section, Schedule};
 use crate::curve::Curve;
 use crate::mlsm::{MlsmRecipe, Maps, Vectors};

@@ -99,7 +99,8 @@ fn a_tensor_must_lie_within_its_storage() {
     assert_eq!(read(b"K\x03", b"K\x01\x85", b"K\x01\x85").unwrap()["w"].1, [4.0]);
     let huge = b"J\xff\xff\xff\x7f";
     let many = [&huge[..], huge, huge, b"\x87"].concat();
-    let bad: [(&[u8], &[u8], &[u8], &str); 7] = [
+    type Case<'a> = (&'a [u8], &'a [u8], &'a [u8], &'a str);
+    let bad: [Case<'_>; 7] = [
         (b"K\x01", b"K\x04\x85", b"K\x01\x85", "beyond"),
         (b"J\xff\xff\xff\xff", b"K\x01\x85", b"K\x01\x85", "negative"),
         (b"K\x00", b"J\xff\xff\xff\xff\x85", b"K\x01\x85", "negative"),

@@ -1,0 +1,164 @@
+//! The photos of a run: a folder that the user names, or a synthetic one that is drawn into the store once.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use mlsm_data::synthetic::{SyntheticSpec, draw};
+use mlsm_data::{Class, Dataset, ImageId, OpenOptions, Photo};
+use mlsm_engine::{Event, Subscriber};
+use mlsm_store::{Digest, Request, Store, StoreError};
+use rayon::prelude::*;
+
+use super::{AssembleError, Purpose};
+use crate::config::Config;
+use crate::stages::field;
+
+/// A data set with the digest of every photo, as far as the photos exist.
+pub(super) struct Source {
+    pub dataset: Dataset,
+    pub digests: BTreeMap<ImageId, Digest>,
+    /// The name under which results are published.
+    pub name: String,
+    pub warnings: Vec<String>,
+    /// Why photos are only listed, when they are.
+    pub pending: Option<String>,
+}
+
+pub(super) fn open(
+    config: &Config,
+    store: &Store,
+    purpose: Purpose,
+    subscriber: &dyn Subscriber,
+) -> Result<Source, AssembleError> {
+    let Some(path) = config.data_path() else { return synthetic(config, store, purpose, subscriber) };
+    let dataset = Dataset::open(path, &OpenOptions { strict: config.data.strict })?;
+    let name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
+    let mut source = with_digests(dataset, name, store)?;
+    if source.dataset.absent > 0 {
+        let first = source.dataset.first_absent.clone().unwrap_or_default();
+        let absent = source.dataset.absent;
+        source.warnings.push(format!("{absent} listed photos are absent and left out, the first is {first}"));
+    }
+    if source.dataset.photos.is_empty() {
+        let absent = source.dataset.absent;
+        match purpose {
+            Purpose::Plan => {
+                source.dataset = listed_only(&source.dataset);
+                source.pending = Some(format!("its photos are absent ({absent} are listed)"));
+            }
+            Purpose::Run => {
+                return Err(AssembleError::Data(format!(
+                    "no photo in {}\n  why: {absent} photos are listed and none is there\n  fix: point data.path at \
+                     the folder that holds them",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(source)
+}
+
+/// Stands in for photos that do not exist: one per class, so that a plan shows every shard.
+fn listed_only(dataset: &Dataset) -> Dataset {
+    let placeholder = |class: &Class| Photo {
+        image_id: ImageId(class.class_id.0),
+        class_id: class.class_id,
+        path: "(absent)".to_owned(),
+        bbox: None,
+    };
+    let photos = dataset.classes.iter().map(placeholder).collect();
+    Dataset::new(dataset.images_root.clone(), dataset.classes.clone(), photos)
+}
+
+fn synthetic(
+    config: &Config,
+    store: &Store,
+    purpose: Purpose,
+    subscriber: &dyn Subscriber,
+) -> Result<Source, AssembleError> {
+    let Some(spec) = config.synthetic_spec() else {
+        return Err(AssembleError::Config(
+            "there are no photos\n  why: the configuration has neither data.path nor [data.synthetic]\n  fix: --set \
+             data.path=FOLDER"
+                .to_owned(),
+        ));
+    };
+    let folder = synthetic_folder(&spec, store);
+    if !folder.is_dir() {
+        if purpose == Purpose::Plan {
+            let classes = (1..=spec.classes)
+                .map(|id| Class { class_id: mlsm_data::ClassId(id), name: format!("{id:03}") })
+                .collect();
+            let dataset = listed_only(&Dataset::new(folder, classes, Vec::new()));
+            let pending = Some("the synthetic photos are not drawn yet".to_owned());
+            let (digests, name, warnings) = (BTreeMap::new(), "synthetic".to_owned(), Vec::new());
+            return Ok(Source { dataset, digests, name, warnings, pending });
+        }
+        draw_once(&spec, &folder, store, subscriber)?;
+    }
+    let dataset = Dataset::open(&folder, &OpenOptions { strict: true })?;
+    with_digests(dataset, "synthetic".to_owned(), store)
+}
+
+/// The folder is named after everything that determines the photos.
+fn synthetic_folder(spec: &SyntheticSpec, store: &Store) -> PathBuf {
+    let SyntheticSpec { classes, images_per_class, seed, size_px, .. } = spec;
+    let recipe = vec![
+        field("classes", *classes),
+        field("images_per_class", *images_per_class),
+        field("seed", *seed as i64),
+        field("size_px", *size_px),
+        field("difficulty", format!("{:?}", SyntheticSpec { classes: 1, images_per_class: 1, seed: 0, ..*spec })),
+    ];
+    let request = Request { stage: "synthetic".to_owned(), version: 1, recipe, inputs: Vec::new() };
+    store.root().join("datasets").join(request.fingerprint().short())
+}
+
+/// Draws next to the final place and renames, so that a killed run leaves no half data set.
+fn draw_once(
+    spec: &SyntheticSpec,
+    folder: &Path,
+    store: &Store,
+    subscriber: &dyn Subscriber,
+) -> Result<(), AssembleError> {
+    let lock = Request { stage: folder.display().to_string(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
+    let _guard = store.lock(&lock.fingerprint(), &mut |_| ControlFlow::Continue(()))?;
+    if folder.is_dir() {
+        return Ok(()); // another run drew it while this one waited
+    }
+    let io = |action: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| AssembleError::Store(StoreError::Io { action, path, source })
+    };
+    let half = folder.with_extension("drawing");
+    if half.exists() {
+        std::fs::remove_dir_all(&half).map_err(io("remove", &half))?;
+    }
+    draw(&half, spec, &|done, total| {
+        let (done, total) = (done as u64, total as u64);
+        let (node, unit) = ("data".to_owned(), "photos".to_owned());
+        subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
+    })?;
+    std::fs::rename(&half, folder).map_err(io("rename", &half))
+}
+
+fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source, AssembleError> {
+    let cache = store.stat_cache()?;
+    let digests: Result<BTreeMap<_, _>, StoreError> = dataset
+        .photos
+        .par_iter()
+        .map(|photo| Ok((photo.image_id, cache.digest(&dataset.images_root.join(&photo.path))?.0)))
+        .collect();
+    let digests = digests.map_err(|e| match e {
+        StoreError::Io { path, source, .. } => {
+            AssembleError::Data(format!("cannot read photo {}\n  why: {source}\n  fix: restore it", path.display()))
+        }
+        other => AssembleError::Store(other),
+    })?;
+    match cache.save() {
+        Ok(()) | Err(StoreError::Unwritable { .. }) => {} // a read-only store only costs the hashing again
+        Err(e) => return Err(e.into()),
+    }
+    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None })
+}

@@ -1,0 +1,244 @@
+//! The nodes that learn and measure: `train-base`, `extract`, `meta-train`, `evaluate`.
+
+use std::sync::Arc;
+
+use mlsm_data::{EpisodeSpec, TrainPart};
+use mlsm_engine::{InputSource, Unit, UnitInput, UnitRef};
+use mlsm_nets::Levels;
+use mlsm_store::Store;
+
+use super::plan_graph::{Builder, NodeKind};
+use super::{AssembleError, Purpose};
+use crate::base_net::{BaseNetCache, BaseNetShape};
+use crate::config::{Baseline, MetaTrain as Section, ObjectSource, TrainBase as BaseSection};
+use crate::mlsm::MlsmRecipe;
+use crate::stages::evaluate::{Evaluate, RowLabels, Scoring};
+use crate::stages::extract::Extract;
+use crate::stages::meta_train::MetaTrain;
+use crate::stages::train_base::TrainBase;
+use crate::weights;
+
+fn single(stage: Arc<dyn mlsm_engine::Stage>, inputs: Vec<UnitInput>) -> Vec<Unit> {
+    vec![Unit { shard: String::new(), aspect: String::new(), stage, inputs }]
+}
+
+pub(super) fn train_base(builder: &mut Builder<'_>, store: &Store) -> Result<(), AssembleError> {
+    for (name, section) in &builder.config.train_base {
+        let pixels = &builder.pixels[&builder.input_px(name)];
+        let mut inputs = Vec::new();
+        for input in builder.train_inputs("", TrainPart::Base, pixels, "pixels") {
+            inputs.push(UnitInput { name: input.name.trim_start_matches('/').to_owned(), ..input });
+        }
+        if section.weights != "none" {
+            inputs.push(UnitInput { name: "weights".to_owned(), source: imported(builder.purpose, section, store)? });
+        }
+        let seed = section.seed.unwrap_or(builder.config.seed);
+        let stage = Arc::new(TrainBase { section: section.clone(), seed, runtime: builder.runtime.clone() });
+        let node = builder.add(format!("train-base:{name}"), "train-base", single(stage, inputs), NodeKind::Training);
+        builder.base_nets.insert(name.clone(), UnitRef { node, unit: 0 });
+    }
+    Ok(())
+}
+
+/// Finds imported weights, or says how to get them.
+fn imported(purpose: Purpose, section: &BaseSection, store: &Store) -> Result<InputSource, AssembleError> {
+    let name = &section.weights;
+    if !weights::KNOWN.iter().any(|k| k.name == *name) {
+        let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
+        return Err(AssembleError::Config(format!(
+            "no weights are known as `{name}`\n  why: there are: none, {}\n  fix: use one of them",
+            known.join(", ")
+        )));
+    }
+    match (weights::find(store, name)?, purpose) {
+        (Some(digest), _) => Ok(InputSource::Known(digest)),
+        (None, Purpose::Plan) => {
+            Ok(InputSource::Pending(format!("weights `{name}` are missing: `mlsm weights fetch {name}`")))
+        }
+        (None, Purpose::Run) => Err(AssembleError::Config(format!(
+            "weights `{name}` are missing\n  why: they are not in this store\n  fix: mlsm weights fetch {name} --store {}",
+            store.root().display()
+        ))),
+    }
+}
+
+pub(super) fn extract(builder: &mut Builder<'_>) {
+    for (name, needs_maps) in builder.embeddings() {
+        let px = builder.input_px(&name);
+        let mut sources = vec![(None, builder.pixels[&px].clone())];
+        for object in builder.objects_of(&name) {
+            sources.push((Some(object), builder.objects[&(object, px)].clone()));
+        }
+        let shape = BaseNetShape::of(&builder.config.train_base[&name]);
+        let cache = Arc::new(BaseNetCache::default());
+        let mut units = Vec::new();
+        for (s, (shard, _)) in builder.shards.iter().enumerate() {
+            let stage = Arc::new(Extract {
+                shape: shape.clone(),
+                maps: needs_maps.then_some(builder.config.extract.maps),
+                class_id: shard.class_id.0,
+                runtime: builder.runtime.clone(),
+                cache: cache.clone(),
+            });
+            for (object, pixels) in &sources {
+                let inputs = vec![
+                    UnitInput::output("backbone", builder.base_nets[&name], "backbone"),
+                    UnitInput::output("pixels", pixels[s], "pixels"),
+                ];
+                let aspect = object.map_or("image", ObjectSource::name).to_owned();
+                units.push(Unit { shard: shard.id.clone(), aspect, stage: stage.clone(), inputs });
+            }
+        }
+        let width = shape.embedding_dim();
+        let node = builder.add(format!("extract:{name}"), "extract", units, NodeKind::Extract { width });
+        for (i, (object, _)) in sources.iter().enumerate() {
+            let refs = (0..builder.shards.len()).map(|s| UnitRef { node, unit: s * sources.len() + i }).collect();
+            builder.features.insert((name.clone(), *object), refs);
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Returns the features of whole photos, or of what an object source looks at.
+    fn features_of(&self, embedding: &str, object: Option<ObjectSource>) -> &[UnitRef] {
+        let object = object.filter(|o| *o != ObjectSource::WholeTwice);
+        &self.features[&(embedding.to_owned(), object)]
+    }
+
+    fn labels(&self, embedding: Option<&str>, object: Option<ObjectSource>, seed: u64) -> RowLabels {
+        let base = embedding.map(|e| &self.config.train_base[e]);
+        let cam = &self.config.cam;
+        let grad_cam = object == Some(ObjectSource::GradCam);
+        let localiser = grad_cam.then(|| &self.config.train_base[&cam.localiser]);
+        // Outside weights of either network count: both have seen other photos.
+        let weights = base.into_iter().chain(localiser).map(|b| b.weights.as_str()).find(|w| *w != "none");
+        RowLabels {
+            method: String::new(),
+            levels: String::new(),
+            backbone: base.map_or("none", |b| b.backbone.as_str()).to_owned(),
+            weights: weights.unwrap_or("none").to_owned(),
+            cam: if grad_cam { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
+            image_source: object.map_or("raw", ObjectSource::name).to_owned(),
+            augmentation: base.map_or_else(String::new, |b| format!("{:?}", b.augmentation).to_lowercase()),
+            protocol: self.config.evaluate.protocol_name().to_owned(),
+            seed,
+            paper_accuracy: None,
+        }
+    }
+
+    fn evaluate(&mut self, section: &str, brackets: &str, row: (Scoring, RowLabels), inputs: &[UnitInput]) {
+        let (scoring, labels) = row;
+        for spec in self.evaluation_specs() {
+            let EpisodeSpec { k_shot, .. } = spec;
+            let mut labels = labels.clone();
+            labels.paper_accuracy = paper_accuracy(&scoring, k_shot);
+            let stage = Arc::new(Evaluate {
+                scoring: scoring.clone(),
+                spec,
+                episodes: self.config.evaluate.episode_count(),
+                keep_predictions: self.config.evaluate.keeps_predictions(),
+                labels,
+                runtime: self.runtime.clone(),
+            });
+            let comma = if brackets.is_empty() { "" } else { "," };
+            let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}]");
+            let kind = NodeKind::Evaluate { section: section.to_owned() };
+            self.add(id, "evaluate", single(stage, inputs.to_vec()), kind);
+        }
+    }
+}
+
+/// Table II of the paper: 5-way accuracy of the levels with Grad-CAM crops.
+fn paper_accuracy(scoring: &Scoring, k_shot: usize) -> Option<f64> {
+    let Scoring::Mlsm(recipe) = scoring else { return None };
+    if !matches!(recipe.object, None | Some(ObjectSource::GradCam)) {
+        return None;
+    }
+    match (recipe.levels.to_string().as_str(), k_shot) {
+        ("I", 1) => Some(0.50),
+        ("I", 5) => Some(0.59),
+        ("I+G", 1) => Some(0.51),
+        ("I+G", 5) => Some(0.61),
+        ("I+G+O", 1) => Some(0.645),
+        ("I+G+O", 5) => Some(0.705),
+        _ => None,
+    }
+}
+
+pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
+    for baseline in builder.config.evaluate.baselines.clone() {
+        evaluate_baseline(builder, &baseline);
+    }
+    for (name, section) in builder.config.meta_train.clone() {
+        for levels in section.levels.to_vec() {
+            let levels: Levels = levels.parse().expect("the configuration was checked");
+            let objects = match levels.object {
+                true => section.object.to_vec().into_iter().map(Some).collect(),
+                false => vec![None],
+            };
+            for object in objects {
+                let seeds = section.seeds.as_ref().map_or_else(|| vec![builder.config.seed], |s| s.to_vec());
+                for seed in seeds {
+                    learnt_row(builder, &name, &section, (levels, object), seed);
+                }
+            }
+        }
+    }
+}
+
+fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
+    let (section, scoring, mut labels, inputs) = match baseline {
+        Baseline::Pixels => {
+            let inputs = builder.novel_inputs("pixels", &builder.pixels[&84], "pixels");
+            ("pixels".to_owned(), Scoring::Pixels, builder.labels(None, None, builder.config.seed), inputs)
+        }
+        Baseline::Cl2n { embedding, object } => {
+            let mut inputs = Vec::new();
+            let sides = [Some(("image", None)), object.map(|o| ("object", Some(o)))];
+            for (prefix, object) in sides.into_iter().flatten() {
+                let units = builder.features_of(embedding, object);
+                inputs.extend(builder.train_inputs(prefix, TrainPart::Base, units, "embedding"));
+                inputs.extend(builder.novel_inputs(prefix, units, "embedding"));
+            }
+            let labels = builder.labels(Some(embedding), *object, builder.config.seed);
+            (baseline.to_string().replace(':', "-"), Scoring::Cl2n { with_object: object.is_some() }, labels, inputs)
+        }
+    };
+    labels.method = match baseline {
+        Baseline::Pixels => "pixels".to_owned(),
+        Baseline::Cl2n { embedding, .. } => format!("cl2n:{embedding}"),
+    };
+    builder.evaluate(&section, "", (scoring, labels), &inputs);
+}
+
+fn learnt_row(
+    builder: &mut Builder<'_>,
+    name: &str,
+    section: &Section,
+    (levels, object): (Levels, Option<ObjectSource>),
+    seed: u64,
+) {
+    let mlsm = MlsmRecipe::new(section, levels, object);
+    let sides = [Some(("image", None)), object.map(|o| ("object", Some(o)))];
+    let (mut training, mut novel) = (Vec::new(), Vec::new());
+    for (prefix, object) in sides.into_iter().flatten() {
+        let units = builder.features_of(&section.embedding, object);
+        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, "maps"));
+        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, "maps"));
+        novel.extend(builder.novel_inputs(prefix, units, "maps"));
+    }
+    let object_name = object.map_or_else(String::new, |o| format!(",object={}", o.name()));
+    let brackets = format!("levels={levels}{object_name},seed={seed}");
+    let stage = Arc::new(MetaTrain {
+        section: section.clone(),
+        mlsm: mlsm.clone(),
+        seed,
+        runtime: builder.runtime.clone(),
+    });
+    let id = format!("meta-train:{name}[{brackets}]");
+    let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
+    novel.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
+    let mut labels = builder.labels(Some(&section.embedding), object, seed);
+    (labels.method, labels.levels) = (name.to_owned(), levels.to_string());
+    builder.evaluate(name, &brackets, (Scoring::Mlsm(mlsm), labels), &novel);
+}

@@ -1,0 +1,262 @@
+//! The graph as a whole: data, base CNNs, crops, features, learning, in the order of the dataflow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use mlsm_data::splits::assign;
+use mlsm_data::{ClassId, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
+use mlsm_engine::{Graph, Node, NodeIndex, Subscriber, Unit, UnitInput, UnitRef};
+use mlsm_store::Store;
+
+use super::dataset::{self, Source};
+use super::{AssembleError, Execution, Purpose, learning, photos};
+use crate::base_net::BaseNetShape;
+use crate::config::{Baseline, Config, ObjectSource};
+use crate::runtime::Runtime;
+use crate::stages::extract::input_px;
+use crate::stages::splits::WriteSplit;
+
+/// A graph, and what people should know about it.
+pub struct Assembly {
+    /// The nodes.
+    pub graph: Graph,
+    /// What people should read.
+    pub warnings: Vec<String>,
+    pub(crate) kinds: BTreeMap<String, NodeKind>,
+    pub(crate) shards: Vec<ShardInfo>,
+    pub(crate) dataset: String,
+    pub(crate) split: String,
+}
+
+/// What a node is to people who read its tables.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NodeKind {
+    Splits,
+    Ingest,
+    Training,
+    Crop,
+    Extract { width: i64 },
+    Evaluate { section: String },
+}
+
+/// A shard as tables name it.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardInfo {
+    pub id: String,
+    pub part: Part,
+}
+
+/// What all parts of the builder share.
+pub(super) struct Builder<'a> {
+    pub config: &'a Config,
+    pub purpose: Purpose,
+    pub source: Source,
+    pub shards: Vec<(Shard, Part)>,
+    pub parts: BTreeMap<ClassId, Part>,
+    pub runtime: Arc<Runtime>,
+    pub graph: Graph,
+    pub kinds: BTreeMap<String, NodeKind>,
+    /// Packed pixels of whole photos by size, one unit per shard.
+    pub pixels: BTreeMap<u32, Vec<UnitRef>>,
+    pub sources: Vec<UnitRef>,
+    pub base_nets: BTreeMap<String, UnitRef>,
+    /// Packed pixels of objects by where they come from and size.
+    pub objects: BTreeMap<(ObjectSource, u32), Vec<UnitRef>>,
+    /// Features by embedding and object source (none: whole photo).
+    pub features: BTreeMap<(String, Option<ObjectSource>), Vec<UnitRef>>,
+}
+
+/// Builds the graph of a configuration over a store.
+///
+/// # Errors
+/// [`AssembleError`]: a configuration or data set that does not fit, or a store that cannot be used.
+pub fn assemble(
+    config: &Config,
+    store: &Store,
+    execution: &Execution,
+    purpose: Purpose,
+    subscriber: &dyn Subscriber,
+) -> Result<Assembly, AssembleError> {
+    let source = dataset::open(config, store, purpose, subscriber)?;
+    let rule = split_rule(config)?;
+    let parts = assign(&rule, &source.dataset.class_ids())?;
+    let shards = shards(&source.dataset, &ShardOptions { max_photos: config.data.shard_photos });
+    let shards = shards.into_iter().filter_map(|s| Some((parts.get(&s.class_id).copied()?, s)));
+    let mut builder = Builder {
+        config,
+        purpose,
+        shards: shards.map(|(part, shard)| (shard, part)).collect(),
+        source,
+        parts,
+        runtime: Arc::new(Runtime::new(execution.device, config.numerics.threads)),
+        graph: Graph::new(),
+        kinds: BTreeMap::new(),
+        pixels: BTreeMap::new(),
+        sources: Vec::new(),
+        base_nets: BTreeMap::new(),
+        objects: BTreeMap::new(),
+        features: BTreeMap::new(),
+    };
+    builder.check_pools()?;
+    builder.splits();
+    photos::ingest(&mut builder);
+    learning::train_base(&mut builder, store)?;
+    photos::crop(&mut builder);
+    learning::extract(&mut builder);
+    learning::meta_train_and_evaluate(&mut builder);
+    let warnings = builder.source.warnings.clone();
+    Ok(Assembly {
+        graph: builder.graph,
+        warnings,
+        kinds: builder.kinds,
+        shards: builder.shards.iter().map(|(s, part)| ShardInfo { id: s.id.clone(), part: *part }).collect(),
+        dataset: builder.source.name,
+        split: split_name(config),
+    })
+}
+
+fn split_name(config: &Config) -> String {
+    match config.splits.rule.as_str() {
+        "random" => format!("random-{}", config.splits.seed.unwrap_or(config.seed)),
+        other => other.to_owned(),
+    }
+}
+
+fn split_rule(config: &Config) -> Result<SplitRule, AssembleError> {
+    let splits = &config.splits;
+    match splits.rule.as_str() {
+        "random" => Ok(SplitRule::Random { seed: splits.seed.unwrap_or(config.seed), ratios: splits.ratios }),
+        "file" => {
+            let file = splits.file.as_deref().ok_or_else(|| {
+                AssembleError::Config(
+                    "splits.rule = \"file\" needs splits.file\n  why: no file is named\n  fix: --set \
+                     splits.file=FILE"
+                        .to_owned(),
+                )
+            })?;
+            Ok(SplitRule::File(read_split(file)?))
+        }
+        name => Ok(SplitRule::from_name(name)?),
+    }
+}
+
+fn read_split(file: &Path) -> Result<String, AssembleError> {
+    std::fs::read_to_string(file).map_err(|e| {
+        AssembleError::Config(format!("cannot read the split {}\n  why: {e}\n  fix: name another file", file.display()))
+    })
+}
+
+impl Builder<'_> {
+    /// Refuses episodes that the classes at hand cannot fill, before anything is computed.
+    fn check_pools(&self) -> Result<(), AssembleError> {
+        if self.source.pending.is_some() {
+            return Ok(());
+        }
+        let of_part = |part: Part| -> mlsm_data::Pool {
+            self.source.dataset.photos.iter().filter(|p| self.parts.get(&p.class_id) == Some(&part)).collect()
+        };
+        let named = |part: Part, what: &str, error: mlsm_data::DataError| match error.is_config() {
+            true => AssembleError::Config(format!("{what} does not fit: {error}")),
+            false => AssembleError::Data(format!("the {part} classes do not suffice for {what}: {error}")),
+        };
+        if !self.config.train_base.is_empty() && of_part(Part::Base).classes().next().is_none() {
+            return Err(AssembleError::Data(
+                "there are no base classes\n  why: the split leaves them empty on the classes at hand\n  fix: choose \
+                 another splits.rule"
+                    .to_owned(),
+            ));
+        }
+        for (name, section) in &self.config.meta_train {
+            for k_shot in section.train_shot.to_vec() {
+                let (n_way, n_query) = (section.n_way, section.train_query);
+                let spec = mlsm_data::EpisodeSpec { n_way, k_shot, n_query, seed: 0 };
+                for part in [Part::Base, Part::Val] {
+                    let what = format!("meta-train.{name}");
+                    of_part(part).check(&spec).map_err(|e| named(part, &what, e))?;
+                }
+            }
+        }
+        for spec in self.evaluation_specs() {
+            of_part(Part::Novel).check(&spec).map_err(|e| named(Part::Novel, "evaluate", e))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the episodes of every number of shots.
+    pub fn evaluation_specs(&self) -> Vec<mlsm_data::EpisodeSpec> {
+        let evaluate = &self.config.evaluate;
+        let (n_way, n_query) = (evaluate.n_way, evaluate.query_count());
+        let seed = evaluate.seed.unwrap_or(self.config.seed);
+        let shots = evaluate.k_shot.to_vec().into_iter();
+        shots.map(|k_shot| mlsm_data::EpisodeSpec { n_way, k_shot, n_query, seed }).collect()
+    }
+
+    fn splits(&mut self) {
+        let name = |class: ClassId| self.source.dataset.class(class).map_or_else(String::new, |c| c.name.clone());
+        let classes = self.parts.iter().map(|(class, part)| (*class, (name(*class), *part))).collect();
+        let stage = Arc::new(WriteSplit { classes });
+        let unit = Unit { shard: String::new(), aspect: String::new(), stage, inputs: Vec::new() };
+        self.add("splits".to_owned(), "splits", vec![unit], NodeKind::Splits);
+    }
+
+    /// Adds a node and remembers what it is to readers of tables.
+    pub fn add(&mut self, id: String, stage: &'static str, units: Vec<Unit>, kind: NodeKind) -> NodeIndex {
+        self.kinds.insert(id.clone(), kind);
+        self.graph.add(Node { id, stage, units })
+    }
+
+    /// Names the outputs of a part's shards as inputs, for what trains or selects.
+    pub fn train_inputs(&self, prefix: &str, part: TrainPart, units: &[UnitRef], output: &str) -> Vec<UnitInput> {
+        self.part_inputs(prefix, part.into(), units, output)
+    }
+
+    /// Names the outputs of the novel classes' shards as inputs: for `evaluate` alone.
+    pub fn novel_inputs(&self, prefix: &str, units: &[UnitRef], output: &str) -> Vec<UnitInput> {
+        self.part_inputs(prefix, Part::Novel, units, output)
+    }
+
+    fn part_inputs(&self, prefix: &str, part: Part, units: &[UnitRef], output: &str) -> Vec<UnitInput> {
+        let of_part = self.shards.iter().zip(units).filter(|((_, p), _)| *p == part);
+        of_part
+            .map(|((shard, _), unit)| UnitInput::output(format!("{prefix}/{part}/{}", shard.id), *unit, output))
+            .collect()
+    }
+
+    /// Returns the embeddings that some row reads, with whether their feature maps are read.
+    pub fn embeddings(&self) -> BTreeMap<String, bool> {
+        let mut found = BTreeMap::new();
+        for baseline in &self.config.evaluate.baselines {
+            if let Baseline::Cl2n { embedding, .. } = baseline {
+                found.entry(embedding.clone()).or_insert(false);
+            }
+        }
+        for section in self.config.meta_train.values() {
+            found.insert(section.embedding.clone(), true);
+        }
+        found
+    }
+
+    /// Returns the object sources that rows on an embedding look at.
+    pub fn objects_of(&self, embedding: &str) -> BTreeSet<ObjectSource> {
+        let mut found = BTreeSet::new();
+        for baseline in &self.config.evaluate.baselines {
+            match baseline {
+                Baseline::Cl2n { embedding: e, object: Some(object) } if e == embedding => {
+                    found.insert(*object);
+                }
+                _ => {}
+            }
+        }
+        for section in self.config.meta_train.values().filter(|s| s.embedding == embedding && s.uses_object()) {
+            found.extend(section.object.to_vec());
+        }
+        found.remove(&ObjectSource::WholeTwice); // the photo's own features serve twice
+        found
+    }
+
+    /// Returns the side of the pixels that a base CNN reads.
+    pub fn input_px(&self, base_net: &str) -> u32 {
+        input_px(BaseNetShape::of(&self.config.train_base[base_net]).backbone)
+    }
+}

@@ -1,0 +1,319 @@
+//! `evaluate`: measures one row on episodes of novel classes, from what is stored.
+//!
+//! Every row of one setting is measured on the same episodes, a function of the seed alone, so that rows can be
+//! compared pair by pair. This is the only stage that reads novel labels, and only to count what was right.
+
+use std::sync::Arc;
+
+use mlsm_data::{Episode, EpisodeSpec, ImageId, mean_ci};
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_nets::{Metric, Mlsm, cl2n, class_mean_scores};
+use mlsm_store::Field;
+use tch::{Device, Kind, Tensor};
+
+use super::extract::floats;
+use super::{field, net_error};
+use crate::artifact::{Column, Gallery, table};
+use crate::mlsm::{Maps, MlsmRecipe, Vectors, accuracy};
+use crate::runtime::Runtime;
+
+/// How queries are scored.
+#[derive(Clone)]
+pub enum Scoring {
+    /// MLSM with the weights of input `weights`, on maps `image/novel/` and `object/novel/`.
+    Mlsm(MlsmRecipe),
+    /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
+    /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
+    Cl2n {
+        /// Whether there is an object.
+        with_object: bool,
+    },
+    /// Nearest class mean of raw pixels, Euclidean, on `pixels/novel/`.
+    Pixels,
+}
+
+/// What a row says of itself in the table `results`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowLabels {
+    /// The method.
+    pub method: String,
+    /// The levels, empty for methods without.
+    pub levels: String,
+    /// The backbone.
+    pub backbone: String,
+    /// `none` or the name of imported weights, of the backbone or of the localiser.
+    pub weights: String,
+    /// How the object was located: threshold and localiser, or empty.
+    pub cam: String,
+    /// `raw`, or what the object level looks at.
+    pub image_source: String,
+    /// Augmentation of the base CNN.
+    pub augmentation: String,
+    /// The protocol's name.
+    pub protocol: String,
+    /// The seed of the row's training.
+    pub seed: u64,
+    /// The paper's figure, 0 to 1.
+    pub paper_accuracy: Option<f64>,
+}
+
+/// Measures a row. Outputs: `episodes`, `results`, and `predictions` where they are kept.
+pub struct Evaluate {
+    /// How queries are scored.
+    pub scoring: Scoring,
+    /// Episodes: way, shot, queries, seed.
+    pub spec: EpisodeSpec,
+    /// How many episodes.
+    pub episodes: u64,
+    /// Whether predictions are kept.
+    pub keep_predictions: bool,
+    /// The row's description.
+    pub labels: RowLabels,
+    /// Where to compute.
+    pub runtime: Arc<Runtime>,
+}
+
+impl Stage for Evaluate {
+    fn name(&self) -> &'static str {
+        "evaluate"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { scoring, spec, episodes, keep_predictions, labels, runtime: _ } = self;
+        let EpisodeSpec { n_way, k_shot, n_query, seed } = spec;
+        let RowLabels {
+            method,
+            levels,
+            backbone,
+            weights,
+            cam,
+            image_source,
+            augmentation,
+            protocol,
+            seed: training_seed,
+            paper_accuracy,
+        } = labels;
+        let mut fields = match scoring {
+            Scoring::Mlsm(recipe) => recipe.fields(),
+            Scoring::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
+            Scoring::Pixels => vec![field("method", "pixels")],
+        };
+        fields.extend([
+            field("n_way", *n_way as i64),
+            field("k_shot", *k_shot as i64),
+            field("n_query", *n_query as i64),
+            field("episodes", *episodes as i64),
+            field("seed", *seed as i64),
+            field("keep_predictions", *keep_predictions),
+            field("label.method", method.as_str()),
+            field("label.levels", levels.as_str()),
+            field("label.backbone", backbone.as_str()),
+            field("label.weights", weights.as_str()),
+            field("label.cam", cam.as_str()),
+            field("label.image_source", image_source.as_str()),
+            field("label.augmentation", augmentation.as_str()),
+            field("label.protocol", protocol.as_str()),
+            field("label.seed", *training_seed as i64),
+            field("label.paper_accuracy", *paper_accuracy),
+        ]);
+        fields
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let device = self.runtime.device()?;
+        let scorer = Scorer::open(&self.scoring, context, device)?;
+        let pool = scorer.photos().pool();
+        pool.check(&self.spec).map_err(|e| StageError::BadData(format!("the novel classes do not suffice: {e}")))?;
+        let mut measured = Measured::default();
+        for index in 0..self.episodes {
+            context.check()?;
+            let episode = pool.episode(&self.spec, index);
+            let scores = scorer.scores(&episode, device)?;
+            let right = accuracy(&scores, &episode)?;
+            if self.keep_predictions {
+                measured.predictions(index, &episode, &scores)?;
+            }
+            measured.episode(episode, right);
+            if index % 100 == 99 {
+                context.progress(index + 1, self.episodes, "episodes", "");
+            }
+        }
+        let outputs = Outputs::default()
+            .with("episodes", context.put(&measured.episodes_table(self)?)?)
+            .with("results", context.put(&measured.results_table(self)?)?);
+        let outputs = match self.keep_predictions {
+            true => outputs.with("predictions", context.put(&measured.predictions_table()?)?),
+            false => outputs,
+        };
+        Ok(outputs.made_by(&self.runtime.provenance()?))
+    }
+}
+
+/// A row that can score episodes. It is never handed the labels of queries.
+enum Scorer {
+    Mlsm(Box<Mlsm>, Vectors, Maps),
+    Cl2n { image: (Gallery, Tensor), object: Option<(Gallery, Tensor)> },
+    Pixels(Gallery),
+}
+
+impl Scorer {
+    fn open(scoring: &Scoring, context: &Context<'_>, device: Device) -> Result<Self, StageError> {
+        Ok(match scoring {
+            Scoring::Mlsm(recipe) => {
+                let maps = Maps::open(context, recipe, "novel/")?;
+                let mut unused = mlsm_data::streams::stream(0, "weights are loaded over these", 0);
+                let mut model = Mlsm::new(recipe.options(maps.channels()), &mut unused, device);
+                model.params_mut().load(&context.open("weights")?).map_err(net_error)?;
+                let vectors = Vectors::of(&model, &maps, device)?;
+                Self::Mlsm(Box::new(model), vectors, maps)
+            }
+            Scoring::Cl2n { with_object } => {
+                let side = |kind: &str| -> Result<(Gallery, Tensor), StageError> {
+                    let base = Gallery::open(context, &format!("{kind}/base/"), "embedding")?;
+                    let novel = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
+                    Ok((novel, mean(&base, device)?))
+                };
+                Self::Cl2n { image: side("image")?, object: with_object.then(|| side("object")).transpose()? }
+            }
+            Scoring::Pixels => Self::Pixels(Gallery::open(context, "pixels/novel/", "pixels")?),
+        })
+    }
+
+    fn photos(&self) -> &Gallery {
+        match self {
+            Self::Mlsm(_, _, maps) => maps.image(),
+            Self::Cl2n { image: (gallery, _), .. } | Self::Pixels(gallery) => gallery,
+        }
+    }
+
+    /// Scores the queries of an episode: `[q, n_way]`.
+    fn scores(&self, episode: &Episode, device: Device) -> Result<Tensor, StageError> {
+        let _guard = tch::no_grad_guard();
+        let (support, query) = (episode.support.concat(), episode.query.concat());
+        let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
+        match self {
+            Self::Mlsm(model, vectors, _) => Ok(vectors.predict(model, episode)?.0),
+            Self::Cl2n { image, object } => {
+                let vectors = |images: &[ImageId]| -> Result<Tensor, StageError> {
+                    let one = |(gallery, mean): &(Gallery, Tensor)| -> Result<Tensor, StageError> {
+                        Ok(cl2n(&gallery.gather(images, device)?, mean))
+                    };
+                    let mut parts = vec![one(image)?];
+                    if let Some(object) = object {
+                        parts.push(one(object)?);
+                    }
+                    Ok::<_, StageError>(Tensor::cat(&parts, 1))
+                };
+                let (support, query) = (vectors(&support)?, vectors(&query)?);
+                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
+            }
+            Self::Pixels(gallery) => {
+                let flat = |images: &[ImageId]| -> Result<Tensor, StageError> {
+                    Ok(gallery.gather(images, device)?.to_kind(Kind::Float).flatten(1, -1) / 255.0)
+                };
+                let (support, query) = (flat(&support)?, flat(&query)?);
+                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
+            }
+        }
+    }
+}
+
+/// Averages the embeddings of the base photos.
+fn mean(gallery: &Gallery, device: Device) -> Result<Tensor, StageError> {
+    let images: Vec<ImageId> = gallery.classes().values().flatten().copied().collect();
+    let mut sum = Tensor::zeros(gallery.row_shape(), (Kind::Double, device));
+    for chunk in images.chunks(256) {
+        sum += gallery.gather(chunk, device)?.to_kind(Kind::Double).sum_dim_intlist([0i64].as_slice(), false, None);
+    }
+    Ok((sum / images.len() as f64).to_kind(Kind::Float))
+}
+
+/// What was measured, in the order of the episodes.
+#[derive(Default)]
+struct Measured {
+    support: Vec<Vec<u32>>,
+    query: Vec<Vec<u32>>,
+    accuracies: Vec<f64>,
+    predicted: Vec<(i64, u32, u32, u32)>,
+    scores: Vec<Vec<f32>>,
+}
+
+impl Measured {
+    fn episode(&mut self, episode: Episode, accuracy: f64) {
+        let ids = |images: Vec<Vec<ImageId>>| images.concat().into_iter().map(|id| id.0).collect();
+        self.support.push(ids(episode.support));
+        self.query.push(ids(episode.query));
+        self.accuracies.push(accuracy);
+    }
+
+    fn predictions(&mut self, index: u64, episode: &Episode, scores: &Tensor) -> Result<(), StageError> {
+        let n_way = episode.classes.len();
+        let rows = floats(scores)?;
+        let truths = episode.classes.iter().zip(&episode.query).flat_map(|(c, q)| q.iter().map(move |id| (c.0, id.0)));
+        for ((class, image), row) in truths.zip(rows.chunks_exact(n_way)) {
+            let best = (0..n_way).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap_or(0);
+            self.predicted.push((index as i64, image, class, episode.classes[best].0));
+            self.scores.push(row.to_vec());
+        }
+        Ok(())
+    }
+
+    fn episodes_table(&self, row: &Evaluate) -> Result<Vec<u8>, StageError> {
+        let n = self.accuracies.len();
+        let text = |value: &str| vec![value.to_owned(); n];
+        table(vec![
+            Column::Text("method", text(&row.labels.method)),
+            Column::Text("levels", text(&row.labels.levels)),
+            Column::I64("n_way", vec![row.spec.n_way as i64; n]),
+            Column::I64("k_shot", vec![row.spec.k_shot as i64; n]),
+            Column::I64("n_query", vec![row.spec.n_query as i64; n]),
+            Column::I64("seed", vec![row.spec.seed as i64; n]),
+            Column::I64("episode", (0..n as i64).collect()),
+            Column::U32Lists("support_ids", self.support.clone()),
+            Column::U32Lists("query_ids", self.query.clone()),
+            Column::F64("accuracy", self.accuracies.iter().map(|a| Some(*a)).collect()),
+        ])
+    }
+
+    fn predictions_table(&self) -> Result<Vec<u8>, StageError> {
+        let ids = |pick: fn(&(i64, u32, u32, u32)) -> u32| self.predicted.iter().map(pick).collect();
+        table(vec![
+            Column::I64("episode", self.predicted.iter().map(|p| p.0).collect()),
+            Column::U32("image_id", ids(|p| p.1)),
+            Column::U32("class_id", ids(|p| p.2)),
+            Column::U32("predicted_class_id", ids(|p| p.3)),
+            Column::F32Lists("scores", self.scores.clone()),
+        ])
+    }
+
+    fn results_table(&self, row: &Evaluate) -> Result<Vec<u8>, StageError> {
+        let result = mean_ci(&self.accuracies);
+        let labels = &row.labels;
+        let text = |name, value: &str| Column::Text(name, vec![value.to_owned()]);
+        table(vec![
+            text("method", &labels.method),
+            text("levels", &labels.levels),
+            text("backbone", &labels.backbone),
+            text("mode", "frozen"),
+            text("weights", &labels.weights),
+            text("precision", "f32"),
+            text("cam", &labels.cam),
+            text("image_source", &labels.image_source),
+            Column::I64("n_way", vec![row.spec.n_way as i64]),
+            Column::I64("k_shot", vec![row.spec.k_shot as i64]),
+            Column::I64("n_query", vec![row.spec.n_query as i64]),
+            Column::I64("episodes", vec![row.episodes as i64]),
+            Column::F64("accuracy", vec![Some(result.mean)]),
+            Column::F64("ci95", vec![Some(result.ci95)]),
+            text("protocol", &labels.protocol),
+            text("augmentation", &labels.augmentation),
+            text("bn_eval", "running"),
+            Column::I64("seed", vec![labels.seed as i64]),
+            Column::F64("paper_accuracy", vec![labels.paper_accuracy]),
+        ])
+    }
+}

