@@ -44,12 +44,7 @@ impl BaseNetShape {
     }
 
     /// Builds the head for a number of classes.
-    pub fn head(
-        &self,
-        backbone: &dyn Backbone,
-        classes: usize,
-        rng: &mut rand_chacha::ChaCha8Rng,
-    ) -> Classifier {
+    pub fn head(&self, backbone: &dyn Backbone, classes: usize, rng: &mut rand_chacha::ChaCha8Rng) -> Classifier {
         let head = match self.head {
             Head::Gap => mlsm_nets::Head::Gap,
             Head::Grid => mlsm_nets::Head::Grid,

@@ -172,9 +172,8 @@ fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manif
 fn differences(rows: &[Row]) -> Vec<PairedRow> {
     let mut found = Vec::new();
     for row in rows.iter().filter(|r| !r.result.levels.is_empty()) {
-        let same = |other: &&Row| {
-            (other.result.k_shot, other.accuracies.len()) == (row.result.k_shot, row.accuracies.len())
-        };
+        let same =
+            |other: &&Row| (other.result.k_shot, other.accuracies.len()) == (row.result.k_shot, row.accuracies.len());
         for other in rows.iter().filter(same).filter(|other| is_compared(&row.result, &other.result)) {
             let difference = paired(&row.accuracies, &other.accuracies);
             found.push(PairedRow {
@@ -219,7 +218,8 @@ fn audit(
             else {
                 continue;
             };
-            let table = read_audit(&store.open_blob(&output.digest)?).map_err(|e| AssembleError::Data(e.to_string()))?;
+            let table =
+                read_audit(&store.open_blob(&output.digest)?).map_err(|e| AssembleError::Data(e.to_string()))?;
             for (_, iou, fell_back) in table {
                 ious.extend(iou.map(f64::from));
                 fallback += usize::from(fell_back);

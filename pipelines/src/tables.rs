@@ -17,12 +17,7 @@ impl Assembly {
     ///
     /// # Errors
     /// [`AssembleError::Store`] when the disk is full; what was published before stays.
-    pub fn publish(
-        &self,
-        store: &Store,
-        identity: &RunIdentity,
-        report: &RunReport,
-    ) -> Result<PathBuf, AssembleError> {
+    pub fn publish(&self, store: &Store, identity: &RunIdentity, report: &RunReport) -> Result<PathBuf, AssembleError> {
         let mut files = Vec::new();
         for node in self.graph.nodes() {
             for unit in &node.units {

@@ -130,7 +130,11 @@ fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliEr
         absent: dataset.absent,
         bad: bad.iter().map(ToString::to_string).collect(),
     };
-    if settings.is_json() { stdout::print_json(&line)? } else { stdout::print(&text(&line))? }
+    if settings.is_json() {
+        stdout::print_json(&line)?
+    } else {
+        stdout::print(&text(&line))?
+    }
     if line.bad.is_empty() {
         return Ok(());
     }

@@ -110,7 +110,12 @@ fn cuda() -> Check {
         Ok(_) => Check::new("cuda", Verdict::Ok, "a card can be used", ""),
         Err(error) => {
             let found = error.to_string().lines().next().unwrap_or_default().to_owned();
-            Check::new("cuda", Verdict::Limited, found, "none is needed; a full PyTorch and a card make training faster")
+            Check::new(
+                "cuda",
+                Verdict::Limited,
+                found,
+                "none is needed; a full PyTorch and a card make training faster",
+            )
         }
     }
 }

@@ -73,11 +73,8 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
 /// [`CliError`] of the configuration, the store or the data set.
 pub fn planned(settings: &Settings, targets: &[String]) -> Result<(Workspace, Plan), CliError> {
     // A plan has no events of its own, and JSON on stdout must stay one document.
-    let view = if settings.is_json() || settings.verbosity == Verbosity::Quiet {
-        View::Quiet
-    } else {
-        View::new(settings)
-    };
+    let view =
+        if settings.is_json() || settings.verbosity == Verbosity::Quiet { View::Quiet } else { View::new(settings) };
     let workspace = Workspace::to_plan(settings, &view)?;
     let Workspace { assembly, store, config, .. } = &workspace;
     let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;

@@ -65,7 +65,11 @@ pub fn published(store: &Path, run: Option<&str>) -> Result<PathBuf, CliError> {
             known.reverse();
             known.truncate(5);
             let fix = format!("the latest with tables are: {}; `mlsm runs` lists all", known.join(", "));
-            Err(CliError::usage(format!("no tables of run `{run}`"), format!("nothing lies in {}", runs.display()), fix))
+            Err(CliError::usage(
+                format!("no tables of run `{run}`"),
+                format!("nothing lies in {}", runs.display()),
+                fix,
+            ))
         }
     }
 }

@@ -133,6 +133,7 @@ fn counts(report: &RunReport) -> String {
     let count = |outcome| report.nodes.iter().filter(|n| n.outcome == outcome).count();
     let told = kinds.map(|(outcome, word)| (count(outcome), word));
     // "0 executed" is what a second run is asked about, so the first two are always told.
-    let words = told.iter().enumerate().filter(|(i, (n, _))| *i < 2 || *n > 0).map(|(_, (n, word))| format!("{n} {word}"));
+    let words =
+        told.iter().enumerate().filter(|(i, (n, _))| *i < 2 || *n > 0).map(|(_, (n, word))| format!("{n} {word}"));
     format!("{} nodes: {}", report.nodes.len(), words.collect::<Vec<_>>().join(", "))
 }

@@ -20,8 +20,7 @@ struct VerifyLine {
 /// [`CliError::CheckFailed`] when anything was found.
 pub fn verify(settings: &Settings) -> Result<(), CliError> {
     let store = settings.open_store(Access::ReadOnly)?;
-    let findings: Vec<String> =
-        store.verify(&VerifyOptions::default())?.iter().map(ToString::to_string).collect();
+    let findings: Vec<String> = store.verify(&VerifyOptions::default())?.iter().map(ToString::to_string).collect();
     let is_whole = findings.is_empty();
     if settings.is_json() {
         stdout::print_json(&VerifyLine { is_whole, findings })?;

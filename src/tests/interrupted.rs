@@ -29,7 +29,9 @@ impl Running {
         let is_inside = |event: &Value| {
             let node = event["node"].as_str().unwrap_or_default();
             let of_stage = node == stage || node.starts_with(&format!("{stage}:"));
-            of_stage && event["event"] == "progress" && 3 * event["done"].as_u64().unwrap() >= event["total"].as_u64().unwrap()
+            of_stage
+                && event["event"] == "progress"
+                && 3 * event["done"].as_u64().unwrap() >= event["total"].as_u64().unwrap()
         };
         assert!(self.events.any(|event| is_inside(&event)), "the run never got inside {stage}");
     }

@@ -68,7 +68,12 @@ impl Scene {
 
 /// Returns the flags that select the tiny configuration over a folder of photos.
 pub fn config(data: &Path) -> [String; 4] {
-    ["--config".to_owned(), "tiny".to_owned(), "--set".to_owned(), format!("data.path={:?}", data.display().to_string())]
+    [
+        "--config".to_owned(),
+        "tiny".to_owned(),
+        "--set".to_owned(),
+        format!("data.path={:?}", data.display().to_string()),
+    ]
 }
 
 /// Returns what the undisturbed run said at its end.
@@ -97,7 +102,8 @@ fn finished() -> &'static Path {
 fn make(folder: &Path) {
     let (store, data) = (folder.join("store"), folder.join("photos"));
     let size = ["--classes", "12", "--images", "16", "--seed", "3", "--size", "96"];
-    let draw: Vec<&str> = ["data", "synthesize", data.to_str().expect("a plain path")].into_iter().chain(size).collect();
+    let draw: Vec<&str> =
+        ["data", "synthesize", data.to_str().expect("a plain path")].into_iter().chain(size).collect();
     mlsm(&store, draw).ok();
     let arguments = ["run", "--output", "json"].map(str::to_owned).into_iter().chain(config(&data));
     let answer = mlsm(&store, arguments).ok();
@@ -107,7 +113,8 @@ fn make(folder: &Path) {
 /// Artifacts of another build of the program prove nothing about this one.
 fn build_id() -> String {
     let program = fs::metadata(env!("CARGO_BIN_EXE_mlsm")).expect("the program is built");
-    let built = program.modified().expect("a file has a time").duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let built =
+        program.modified().expect("a file has a time").duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}", program.len(), built.as_nanos())
 }
 

@@ -39,14 +39,18 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let allowed: [(&str, &[&str]); 7] = [
         ("mlsm", &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-pipelines", "mlsm-store", "polars", "torch-sys"]),
-        ("mlsm-pipelines", &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"]),
+        (
+            "mlsm-pipelines",
+            &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"],
+        ),
         ("mlsm-engine", &["mlsm-store"]),
         ("mlsm-nets", &["tch", "torch-sys"]),
         ("mlsm-data", &[]),
         ("mlsm-store", &[]),
         ("mlsm-store-testkit", &["mlsm-store"]),
     ];
-    let guarded = |name: &str| name.starts_with("mlsm") || ["arrow", "parquet", "polars", "tch", "torch-sys"].contains(&name);
+    let guarded =
+        |name: &str| name.starts_with("mlsm") || ["arrow", "parquet", "polars", "tch", "torch-sys"].contains(&name);
     for package in metadata["packages"].as_array().unwrap() {
         let name = package["name"].as_str().unwrap();
         let (_, allowed) = allowed.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("unknown crate {name}"));

@@ -1,7 +1,7 @@
 //! Blobs: immutable bytes under their digest, verified when they are first opened, read from a memory map.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use crate::{Digest, Output, Store, StoreError, durable};
+use crate::{Digest, Output, Store, StoreError, disk, durable};
 
 /// The bytes of an artifact. Clones share one memory map.
 #[derive(Clone)]
@@ -57,20 +57,21 @@ impl Store {
         let verified = || self.0.verified.lock().unwrap_or_else(|p| p.into_inner());
         if !verified().contains(&key) {
             if Digest::of(&blob) != *digest {
-                return Err(StoreError::Damaged { digest: *digest, path: self.quarantine(digest)? });
+                return Err(StoreError::Damaged { digest: *digest, path: self.quarantine(digest) });
             }
             verified().insert(key);
         }
         Ok(blob)
     }
 
-    /// Sets damaged bytes aside, so that the next look-up misses them and they are remade.
-    pub(crate) fn quarantine(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
-        let folder = self.0.root.join("quarantine");
-        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
-        let (from, to) = (self.blob_path(digest), folder.join(digest.to_string()));
-        fs::rename(&from, &to).map_err(|e| StoreError::io("rename", &from, e))?;
-        Ok(to)
+    /// Sets damaged bytes aside, so that the next look-up misses them and they are remade. Returns where they are now:
+    /// still in their place when the store may not be written, since the damage is what the caller must learn of.
+    fn quarantine(&self, digest: &Digest) -> PathBuf {
+        let (from, folder) = (self.blob_path(digest), self.0.root.join("quarantine"));
+        let to = folder.join(digest.to_string());
+        let moved =
+            self.writable().and_then(|()| durable::make_folder(&folder)).and_then(|()| disk::rename(&from, &to));
+        if moved.is_ok() { to } else { from }
     }
 
     /// Begins an artifact that is too large to hold in memory.
@@ -78,8 +79,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
+        self.writable()?;
         let path = durable::temporary(&self.staging());
-        let file = File::create_new(&path).map_err(|e| StoreError::io("create", &path, e))?;
+        let file = disk::create(&path)?;
         Ok(BlobWriter { store: self.clone(), path, file, hasher: blake3::Hasher::new(), bytes: 0 })
     }
 }
@@ -95,7 +97,7 @@ pub struct BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buffer)?;
+        let n = disk::write_some(&mut self.file, &self.path, buffer)?;
         self.hasher.update(&buffer[..n]);
         self.bytes += n as u64;
         Ok(n)
@@ -107,20 +109,24 @@ impl Write for BlobWriter {
 }
 
 impl BlobWriter {
-    /// Makes the artifact durable under its digest.
+    /// Makes the artifact durable under its digest. One that is there already in the same size is kept.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn finish(self) -> Result<Output, StoreError> {
         let digest = Digest::from_bytes(*self.hasher.finalize().as_bytes());
-        self.file.sync_all().map_err(|e| StoreError::io("sync", &self.path, e))?;
-        durable::settle(&self.path, &self.store.blob_path(&digest))?;
-        Ok(Output { digest, bytes: self.bytes })
+        let output = Output { digest, bytes: self.bytes };
+        if !self.store.has(&output) {
+            disk::make_read_only(&self.file, &self.path)?;
+            disk::sync(&self.file, &self.path)?;
+            durable::settle(&self.path, &self.store.blob_path(&digest))?;
+        }
+        Ok(output)
     }
 }
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // gone already when the artifact was finished
+        let _ = disk::remove_file(&self.path); // gone already when the artifact was finished
     }
 }

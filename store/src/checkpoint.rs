@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::{Digest, Fingerprint, Store, StoreError, durable};
+use crate::{Digest, Fingerprint, Store, StoreError, disk, durable};
 
 const DIGEST_BYTES: usize = 32;
 
@@ -18,6 +18,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn save_checkpoint(&self, fingerprint: &Fingerprint, bytes: &[u8]) -> Result<(), StoreError> {
+        self.writable()?;
         let mut all = Digest::of(bytes).as_bytes().to_vec();
         all.extend_from_slice(bytes);
         durable::write(&self.checkpoint_path(fingerprint), &all, &self.staging())
@@ -30,13 +31,11 @@ impl Store {
     pub fn load_checkpoint(&self, fingerprint: &Fingerprint) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.checkpoint_path(fingerprint);
         let mut bytes = match fs::read(&path) {
-            Ok(bytes) if bytes.len() >= DIGEST_BYTES => bytes,
-            Ok(_) => return Ok(None),
+            Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io("read", &path, e)),
         };
-        let rest = bytes.split_off(DIGEST_BYTES);
-        Ok((Digest::of(&rest).as_bytes()[..] == bytes[..]).then_some(rest))
+        Ok(is_whole(&bytes).then(|| bytes.split_off(DIGEST_BYTES)))
     }
 
     /// Drops the state of work that is finished.
@@ -44,10 +43,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn clear_checkpoint(&self, fingerprint: &Fingerprint) -> Result<(), StoreError> {
-        let path = self.checkpoint_path(fingerprint);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", &path, e)),
-            _ => Ok(()),
-        }
+        self.writable()?;
+        disk::remove_file(&self.checkpoint_path(fingerprint))
     }
+}
+
+/// Tells whether the bytes of a checkpoint's file have the digest that they begin with.
+pub(crate) fn is_whole(file: &[u8]) -> bool {
+    file.split_at_checked(DIGEST_BYTES).is_some_and(|(digest, rest)| Digest::of(rest).as_bytes()[..] == *digest)
 }

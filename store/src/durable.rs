@@ -3,14 +3,19 @@
 //! Without the first sync a crash can leave an empty file under the final name; without the second the name itself
 //! can be lost, after something that refers to it was written.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::StoreError;
+use crate::{StoreError, disk};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Whether people and other programs may write the finished file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Ordinary,
+    ReadOnly,
+}
 
 /// Returns a name in `folder` that no other thread or process uses.
 pub(crate) fn temporary(folder: &Path) -> PathBuf {
@@ -21,36 +26,80 @@ pub(crate) fn temporary(folder: &Path) -> PathBuf {
 
 /// Writes `bytes` so that `path` holds them wholly or is as before.
 pub(crate) fn write(path: &Path, bytes: &[u8], staging: &Path) -> Result<(), StoreError> {
+    stage(bytes, staging, Mode::Ordinary, |temporary| settle(temporary, path))
+}
+
+/// Like [`write`], for artifacts: the file is read-only.
+pub(crate) fn write_read_only(path: &Path, bytes: &[u8], staging: &Path) -> Result<(), StoreError> {
+    stage(bytes, staging, Mode::ReadOnly, |temporary| settle(temporary, path))
+}
+
+/// Like [`write`], but leaves a file that is there alone; tells whether this one was written.
+pub(crate) fn write_first(path: &Path, bytes: &[u8], staging: &Path) -> Result<bool, StoreError> {
+    stage(bytes, staging, Mode::Ordinary, |temporary| {
+        let folder = prepare_folder(path)?;
+        let is_first = disk::rename_new(temporary, path)?;
+        if is_first {
+            disk::sync_folder(folder)?;
+        } else {
+            disk::remove_file(temporary)?;
+        }
+        Ok(is_first)
+    })
+}
+
+fn stage<T>(
+    bytes: &[u8],
+    staging: &Path,
+    mode: Mode,
+    finish: impl FnOnce(&Path) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let temporary = temporary(staging);
-    let result = write_new(&temporary, bytes).and_then(|()| settle(&temporary, path));
+    let result = write_new(&temporary, bytes, mode).and_then(|()| finish(&temporary));
     if result.is_err() {
-        let _ = fs::remove_file(&temporary); // garbage at worst; the first error says more
+        let _ = disk::remove_file(&temporary); // garbage at worst; the first error says more
     }
     result
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut file = File::create_new(path).map_err(|e| StoreError::io("create", path, e))?;
-    file.write_all(bytes).map_err(|e| StoreError::io("write", path, e))?;
-    file.sync_all().map_err(|e| StoreError::io("sync", path, e))
-}
-
-/// Gives a synced temporary file its final name.
-pub(crate) fn settle(temporary: &Path, path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
-        if let Some(above) = folder.parent() {
-            sync_folder(above)?;
-        }
+fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), StoreError> {
+    let mut file = disk::create(path)?;
+    disk::write_all(&mut file, path, bytes)?;
+    if mode == Mode::ReadOnly {
+        disk::make_read_only(&file, path)?;
     }
-    fs::rename(temporary, path).map_err(|e| StoreError::io("rename", path, e))?;
-    sync_folder(folder)
+    disk::sync(&file, path)
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    let opened = File::open(folder).map_err(|e| StoreError::io("open", folder, e))?;
-    opened.sync_all().map_err(|e| StoreError::io("sync", folder, e))
+/// Gives a synced temporary file (or tree) its final name.
+pub(crate) fn settle(temporary: &Path, path: &Path) -> Result<(), StoreError> {
+    let folder = prepare_folder(path)?;
+    disk::rename(temporary, path)?;
+    disk::sync_folder(folder)
+}
+
+/// Makes the folder of a file and returns it.
+fn prepare_folder(path: &Path) -> Result<&Path, StoreError> {
+    let folder = folder_of(path);
+    make_folder(folder)?;
+    Ok(folder)
+}
+
+/// Makes a folder and those above it. Each new one is synced into the one above, or all in it could be lost with it.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(folder);
+    if above != folder {
+        make_folder(above)?;
+    }
+    disk::make_folder(folder)?;
+    disk::sync_folder(above)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().map_or(path, |folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// Writes a file that a user named, wholly or not at all.
@@ -58,16 +107,18 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`] when the folder cannot be written or is full.
 pub fn publish_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
-    write(&folder.join(path.file_name().unwrap_or_default()), bytes, folder)
+    if path.file_name().is_none() || path.is_dir() {
+        let source = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it names a folder, not a file");
+        return Err(StoreError::io("write", path, source));
+    }
+    let folder = prepare_folder(path)?;
+    write(path, bytes, folder)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -78,5 +129,22 @@ mod tests {
         publish_file(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_not_replaced_by_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(publish_file(folder.path(), b"x").is_err());
+        assert!(publish_file(&folder.path().join(".."), b"x").is_err());
+    }
+
+    #[test]
+    fn the_first_of_two_files_stays_when_it_is_asked_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert!(write_first(&path, b"one", folder.path()).unwrap());
+        assert!(!write_first(&path, b"two", folder.path()).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -55,7 +55,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Anything else the system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,

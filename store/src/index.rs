@@ -1,15 +1,17 @@
 //! The index: all manifests in one file of JSON lines, since reading a thousand small files takes twenty times longer.
 //!
-//! It is a copy, never the truth. Each record is one `write` in append mode, so writers do not tear each other's
-//! lines; a torn last line is ignored. When the file is absent, it is rebuilt from the manifests.
+//! It is a copy, never the truth: an answer counts while the manifest's file is there, and what the index lacks, a
+//! crash between manifest and index say, is read from that file. Each record is one `write` in append mode, so writers
+//! do not tear each other's lines; a torn last line is ignored. An absent index is rebuilt from the manifests.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Access, Fingerprint, Manifest, Store, StoreError, durable};
+use crate::{Access, Fingerprint, Manifest, Store, StoreError, disk, durable};
 
 /// A manifest as it lies in the index, parsed when it is asked for.
 enum Entry {
@@ -20,17 +22,37 @@ enum Entry {
 pub(crate) struct Index {
     path: PathBuf,
     entries: HashMap<Fingerprint, Entry>,
-    /// How much of the file is in `entries`, and which file that was.
+    /// How much of the file is in `entries`, and which file that was: it stays open, so that none that replaces it can
+    /// have its inode.
     read: u64,
-    inode: u64,
+    file: Option<File>,
 }
 
 impl Index {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { path: root.join("index.jsonl"), entries: HashMap::new(), read: 0, inode: 0 }
+        Self { path: root.join("index.jsonl"), entries: HashMap::new(), read: 0, file: None }
     }
 
-    pub(crate) fn get(&mut self, fingerprint: &Fingerprint) -> Option<Arc<Manifest>> {
+    /// Finds the manifest of a fingerprint, provided that its blobs are there.
+    pub(crate) fn find(
+        &mut self,
+        store: &Store,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        self.refresh(store)?;
+        if let Some(manifest) = self.get(fingerprint).filter(|m| store.has_all(m)) {
+            return Ok(store.manifest_path(fingerprint).exists().then_some(manifest));
+        }
+        // The index does not know it, or knows an older one.
+        let Some(manifest) = store.read_manifest(fingerprint)?.map(Arc::new) else { return Ok(None) };
+        match store.0.access {
+            Access::ReadWrite => self.append(store, &manifest)?,
+            Access::ReadOnly => drop(self.entries.insert(*fingerprint, Entry::Parsed(manifest.clone()))),
+        }
+        Ok(Some(manifest))
+    }
+
+    fn get(&mut self, fingerprint: &Fingerprint) -> Option<Arc<Manifest>> {
         let entry = self.entries.get_mut(fingerprint)?;
         if let Entry::Line(line) = entry {
             // A line that does not hold the manifest of its fingerprint is damage: the manifest file may still be whole.
@@ -49,25 +71,38 @@ impl Index {
     }
 
     /// Takes in what other processes have appended since.
-    pub(crate) fn refresh(&mut self, store: &Store) -> Result<(), StoreError> {
-        use std::os::unix::fs::MetadataExt;
+    fn refresh(&mut self, store: &Store) -> Result<(), StoreError> {
         let stat = match fs::metadata(&self.path) {
             Ok(stat) => stat,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.rebuild(store),
+            Err(e) if e.kind() == ErrorKind::NotFound && store.0.access == Access::ReadWrite => {
+                return self.rebuild(store);
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()), // each manifest is read when asked for
             Err(e) => return Err(StoreError::io("stat", &self.path, e)),
         };
-        if stat.ino() != self.inode || stat.len() < self.read {
+        if stat.len() != self.read || !self.is_open(&stat) {
+            self.read_on(&stat).map_err(|e| StoreError::io("read", &self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether the file that was read is the one that is there now.
+    fn is_open(&self, now: &Metadata) -> bool {
+        let opened = self.file.as_ref().and_then(|file| file.metadata().ok());
+        opened.is_some_and(|opened| (opened.dev(), opened.ino()) == (now.dev(), now.ino()))
+    }
+
+    /// Reads what is new in the file; all of it when it is another one or has become shorter.
+    fn read_on(&mut self, now: &Metadata) -> io::Result<()> {
+        if !self.is_open(now) || now.len() < self.read {
             self.entries.clear();
-            (self.inode, self.read) = (stat.ino(), 0);
+            self.read = 0;
+            self.file = Some(File::open(&self.path)?);
         }
-        if stat.len() == self.read {
-            return Ok(());
-        }
-        let read = |e| StoreError::io("read", &self.path, e);
-        let mut file = File::open(&self.path).map_err(read)?;
-        file.seek(SeekFrom::Start(self.read)).map_err(read)?;
+        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
+        file.seek(SeekFrom::Start(self.read))?;
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(read)?;
+        file.read_to_end(&mut text)?;
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
         for line in text[..whole].split(|b| *b == b'\n') {
             let Ok(line) = std::str::from_utf8(line) else { continue };
@@ -83,17 +118,27 @@ impl Index {
 
     pub(crate) fn append(&mut self, store: &Store, manifest: &Arc<Manifest>) -> Result<(), StoreError> {
         self.refresh(store)?;
-        let write = |e| StoreError::io("write", &self.path, e);
-        let mut file = OpenOptions::new().append(true).open(&self.path).map_err(write)?;
-        let torn = self.read < file.metadata().map_err(write)?.len();
+        let length = fs::metadata(&self.path).map_err(|e| StoreError::io("stat", &self.path, e))?.len();
         // After a torn line a newline closes it, so that this record stands on a line of its own.
-        let line = format!("{}{}", if torn { "\n" } else { "" }, line(manifest));
-        file.write_all(line.as_bytes()).map_err(write)?;
+        let newline = if self.read < length { "\n" } else { "" };
+        disk::append(&self.path, format!("{newline}{}", line(manifest)).as_bytes())?;
         self.entries.insert(manifest.fingerprint, Entry::Parsed(manifest.clone()));
         Ok(())
     }
 
-    /// Reads all manifests; writes the file when the store may be written.
+    /// Takes back what the index says of a fingerprint, before another manifest is written. Otherwise a crash between
+    /// that and its line would leave the old answer standing. Most often there is none, and nothing is to be done.
+    pub(crate) fn forget(&mut self, store: &Store, fingerprint: &Fingerprint) -> Result<(), StoreError> {
+        self.refresh(store)?;
+        if self.entries.remove(fingerprint).is_some() {
+            // A line that holds no manifest sends who reads it to the manifest's file.
+            let file = disk::append(&self.path, format!("\n{fingerprint} \n").as_bytes())?;
+            disk::sync(&file, &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all manifests and writes them down as one file.
     fn rebuild(&mut self, store: &Store) -> Result<(), StoreError> {
         self.entries.clear();
         let mut text = String::new();
@@ -102,19 +147,15 @@ impl Index {
             text.push_str(&line(&manifest));
             self.entries.insert(manifest.fingerprint, Entry::Parsed(Arc::new(manifest)));
         }
-        if store.0.access == Access::ReadWrite {
-            use std::os::unix::fs::MetadataExt;
-            durable::write(&self.path, text.as_bytes(), &store.staging())?;
-            let stat = fs::metadata(&self.path).map_err(|e| StoreError::io("stat", &self.path, e))?;
-            (self.inode, self.read) = (stat.ino(), text.len() as u64);
-        }
+        durable::write(&self.path, text.as_bytes(), &store.staging())?;
+        let file = File::open(&self.path).map_err(|e| StoreError::io("open", &self.path, e))?;
+        (self.file, self.read) = (Some(file), text.len() as u64);
         Ok(())
     }
 }
 
 fn line(manifest: &Manifest) -> String {
-    let json = serde_json::to_string(manifest).expect("a manifest has only text keys");
-    format!("{} {json}\n", manifest.fingerprint)
+    format!("{} {}\n", manifest.fingerprint, String::from_utf8_lossy(&manifest.write()))
 }
 
 impl Store {

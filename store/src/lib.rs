@@ -7,18 +7,25 @@
 mod blob;
 mod checkpoint;
 mod digest;
+mod disk;
 mod durable;
 mod encoding;
 mod error;
+mod faults;
 mod index;
 mod lock;
 mod manifest;
 mod request;
 mod runs;
+mod seal;
 mod stat_cache;
 mod store;
+mod sweep;
 mod tables;
 mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use blob::{Blob, BlobWriter};
 pub use digest::{Digest, Fingerprint, ParseHexError};
@@ -31,4 +38,4 @@ pub use runs::{NodeRecord, RunLog, RunRecord};
 pub use stat_cache::StatCache;
 pub use store::{Access, FORMAT, Store};
 pub use tables::TableSource;
-pub use verify::Finding;
+pub use verify::{Finding, VerifyOptions};

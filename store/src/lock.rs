@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -23,9 +24,25 @@ pub struct Holder {
 /// A held lock; dropping it releases it.
 pub struct LockGuard(File);
 
+/// Waits for a lock of the store itself, which nobody holds for longer than a moment.
+pub(crate) fn wait_for(path: &Path) -> Result<LockGuard, StoreError> {
+    let failed = |e| StoreError::io("lock", path, e);
+    let file = open_file(path)?;
+    flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
+    Ok(LockGuard(file))
+}
+
+/// Opens the file of a lock. It is made when it is not there, and never removed: two holders could have one each.
+pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(|e| StoreError::io("lock", path, e))
+}
+
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        let _ = flock(&self.0, FlockOperation::Unlock); // closing the file releases it as well
+        // Closing is not enough: a child that is being forked holds the file until it becomes another program.
+        let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
@@ -41,11 +58,11 @@ impl Store {
         fingerprint: &Fingerprint,
         wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<LockGuard>, StoreError> {
+        self.writable()?;
         // One file per first two digits would do for exclusion but make strangers wait; files are small and kept.
         let path = self.0.root.join("locks").join(fingerprint.to_string());
         let failed = |e| StoreError::io("lock", &path, e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = open_file(&path)?;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,

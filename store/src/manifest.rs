@@ -1,10 +1,10 @@
-//! Manifests: which blobs answer a request. The truth of the store, one JSON file each, written last.
+//! Manifests: which blobs answer a request. The truth of the store, one sealed JSON file each, written last.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Fingerprint, Request};
+use crate::{Digest, Fingerprint, Request, seal};
 
 /// An artifact: its identity and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +31,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Writes a manifest under its seal.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        seal::write(self)
+    }
+
     /// Reads a manifest; `None` unless it is whole, of a known format, and its request has its fingerprint.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let manifest: Self = serde_json::from_slice(bytes).ok()?;
+        let manifest: Self = seal::read(bytes)?;
         let known = manifest.format <= crate::FORMAT;
         (known && manifest.request.fingerprint() == manifest.fingerprint).then_some(manifest)
     }

@@ -18,11 +18,44 @@ pub enum Value {
     /// A whole number.
     Int(i64),
     /// A real number.
-    Float(f64),
+    Float(#[serde(with = "real")] f64),
     /// A text.
     Text(String),
     /// Values in order.
     List(Vec<Value>),
+}
+
+/// JSON has no infinities and no "not a number": these are written as `{"float": "inf"}`, or they would come back as
+/// nothing, and the manifest with another fingerprint than its own.
+mod real {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        float: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Finite(f64),
+        Named(Named),
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            return serializer.serialize_f64(*value);
+        }
+        Named { float: value.to_string() }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Finite(value) => Ok(value),
+            Written::Named(Named { float }) => float.parse().map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 macro_rules! from {
@@ -141,10 +174,7 @@ impl Request {
 }
 
 /// Returns the names whose value differs: those of the new list in its order, then those that are gone.
-fn changes<V: Clone + PartialEq>(
-    old: Vec<(String, V)>,
-    new: Vec<(String, V)>,
-) -> Vec<(String, Option<V>, Option<V>)> {
+fn changes<V: Clone + PartialEq>(old: Vec<(String, V)>, new: Vec<(String, V)>) -> Vec<(String, Option<V>, Option<V>)> {
     let before: BTreeMap<&str, &V> = old.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let now: BTreeMap<&str, &V> = new.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let changed = new.iter().filter(|(k, v)| before.get(k.as_str()) != Some(&v));

@@ -1,11 +1,12 @@
-//! The run log: one JSON file per run, written when the run ends.
+//! The run log: one sealed JSON file per run, written when the run ends.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Fingerprint, Store, StoreError, durable};
+use crate::tables::plain_name;
+use crate::{Digest, Fingerprint, Store, StoreError, durable, seal};
 
 /// What a run did with one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,10 +63,11 @@ impl<'a> RunLog<'a> {
     /// Adds a run.
     ///
     /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Unwritable`].
+    /// [`StoreError::Full`], [`StoreError::Unwritable`]; [`StoreError::Io`] for a run id that is no plain file name.
     pub fn append(&self, record: &RunRecord) -> Result<(), StoreError> {
-        let path = self.0.root().join("runs").join(format!("{}.json", record.run_id));
-        durable::write(&path, &serde_json::to_vec(record).expect("a record has text keys"), &self.0.staging())
+        self.0.writable()?;
+        let path = self.0.root().join("runs").join(plain_name(&format!("{}.json", record.run_id))?);
+        durable::write(&path, &seal::write(record), &self.0.staging())
     }
 
     /// Lists the runs, oldest first; files that are no records are left out.
@@ -79,7 +81,7 @@ impl<'a> RunLog<'a> {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(StoreError::io("read", &folder, e)),
         };
-        let read = |path: std::path::PathBuf| serde_json::from_slice(&fs::read(path).ok()?).ok();
+        let read = |path: std::path::PathBuf| seal::read(&fs::read(path).ok()?);
         let mut runs: Vec<RunRecord> = entries.flatten().filter_map(|e| read(e.path())).collect();
         runs.sort_by(|a, b| (&a.started, &a.run_id).cmp(&(&b.started, &b.run_id)));
         Ok(runs)

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Store, StoreError, durable};
+use crate::{Digest, Store, StoreError, durable, seal};
 
 /// How close to its own writing an entry's file may have changed and still be doubted, in nanoseconds.
 const DOUBT_NS: i128 = 2_000_000_000;
@@ -28,8 +28,8 @@ struct Entry {
 
 /// The cache; it may be asked from several threads.
 pub struct StatCache {
+    store: Store,
     path: PathBuf,
-    staging: PathBuf,
     old: BTreeMap<String, Entry>,
     new: Mutex<BTreeMap<String, Entry>>,
 }
@@ -37,8 +37,8 @@ pub struct StatCache {
 impl StatCache {
     pub(crate) fn open(store: &Store) -> Self {
         let path = store.root().join("stat-cache.json");
-        let old = fs::read(&path).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
-        Self { path, staging: store.staging(), old, new: Mutex::default() }
+        let old = fs::read(&path).ok().and_then(|b| seal::read(&b)).unwrap_or_default();
+        Self { store: store.clone(), path, old, new: Mutex::default() }
     }
 
     /// Returns a file's digest and size; reads it only when the cache cannot vouch for it.
@@ -73,8 +73,9 @@ impl StatCache {
         if new.is_empty() {
             return Ok(());
         }
+        self.store.writable()?;
         let mut all = self.old.clone();
         all.extend(new.clone());
-        durable::write(&self.path, &serde_json::to_vec(&all).expect("entries have text keys"), &self.staging)
+        durable::write(&self.path, &seal::write(&all), &self.store.staging())
     }
 }

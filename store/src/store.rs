@@ -10,12 +10,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::blob::Verified;
 use crate::index::Index;
-use crate::{Digest, Fingerprint, Manifest, Output, Request, RunLog, StatCache, StoreError, durable};
+use crate::sweep::Writers;
+use crate::{Digest, Fingerprint, Manifest, Output, Request, RunLog, StatCache, StoreError, durable, lock};
 
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -40,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) index: Mutex<Index>,
     pub(crate) verified: Mutex<Verified>,
+    /// Held as long as this store may write: what lies in `staging/` is then no garbage.
+    _writers: Option<Writers>,
 }
 
 impl Store {
@@ -50,10 +54,14 @@ impl Store {
     /// [`StoreError::Unwritable`].
     pub fn open(root: &Path, access: Access) -> Result<Self, StoreError> {
         let format = root.join("format");
+        let mut is_new = false;
         match fs::read_to_string(&format) {
             Ok(text) => check_format(root, text.trim())?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && access == Access::ReadWrite => make(root)?,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(e) if e.kind() == ErrorKind::NotFound && access == Access::ReadWrite => {
+                begin(root)?;
+                is_new = true;
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(match access {
                     Access::ReadOnly => StoreError::NotFound { path: root.to_owned() },
                     Access::ReadWrite => unwritable(root, "it is not a folder"),
@@ -61,12 +69,19 @@ impl Store {
             }
             Err(e) => return Err(StoreError::io("read", &format, e)),
         }
+        let mut writers = None;
         if access == Access::ReadWrite {
             prepare(root)?;
+            writers = Some(Writers::join(root)?);
+        }
+        if is_new {
+            // Last: a folder without this file is no store yet.
+            let text = format!("{FORMAT}\n");
+            durable::write(&format, text.as_bytes(), &root.join("staging")).map_err(|e| cannot_make(root, e))?;
         }
         let root = root.canonicalize().map_err(|e| StoreError::io("open", root, e))?;
         let index = Mutex::new(Index::new(&root));
-        Ok(Self(Arc::new(Inner { root, access, index, verified: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { root, access, index, verified: Mutex::default(), _writers: writers })))
     }
 
     /// Returns the folder of the store.
@@ -79,6 +94,14 @@ impl Store {
         self.0.root.join("staging")
     }
 
+    /// Refuses when the store was opened for reading.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        match self.0.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(unwritable(&self.0.root, "it was opened for reading only")),
+        }
+    }
+
     pub(crate) fn manifest_path(&self, fingerprint: &Fingerprint) -> PathBuf {
         let hex = fingerprint.to_string();
         self.0.root.join("manifests").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
@@ -89,17 +112,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] when the index cannot be read.
     pub fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Manifest>>, StoreError> {
-        let found = {
-            let mut index = self.0.index.lock().unwrap_or_else(|p| p.into_inner());
-            index.refresh(self)?;
-            index.get(fingerprint)
-        };
-        let Some(manifest) = found else { return Ok(None) };
-        let is_whole = manifest.outputs.values().all(|o| self.has(o));
-        Ok(is_whole.then_some(manifest))
+        self.index().find(self, fingerprint)
     }
 
-    fn has(&self, output: &Output) -> bool {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.0.index.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
+    /// Reads the file of a manifest; `None` unless it is there, whole, and has its blobs.
+    pub(crate) fn read_manifest(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
+        let path = self.manifest_path(fingerprint);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("read", &path, e)),
+        };
+        Ok(Manifest::read(&bytes).filter(|m| m.fingerprint == *fingerprint && self.has_all(m)))
+    }
+
+    pub(crate) fn has_all(&self, manifest: &Manifest) -> bool {
+        manifest.outputs.values().all(|o| self.has(o))
+    }
+
+    pub(crate) fn has(&self, output: &Output) -> bool {
         fs::metadata(self.blob_path(&output.digest)).is_ok_and(|m| m.len() == output.bytes)
     }
 
@@ -115,6 +150,7 @@ impl Store {
         outputs: BTreeMap<String, Output>,
         provenance: BTreeMap<String, String>,
     ) -> Result<Arc<Manifest>, StoreError> {
+        self.writable()?;
         let fingerprint = request.fingerprint();
         if let Some(first) = self.lookup(&fingerprint)? {
             return Ok(first);
@@ -123,11 +159,25 @@ impl Store {
             return Err(StoreError::Missing { digest: absent.digest });
         }
         let manifest = Manifest { format: FORMAT, fingerprint, request, outputs, provenance };
-        let bytes = serde_json::to_vec(&manifest).expect("a manifest has only text keys");
-        durable::write(&self.manifest_path(&fingerprint), &bytes, &self.staging())?;
+        self.index().forget(self, &fingerprint)?;
+        let is_first = durable::write_first(&self.manifest_path(&fingerprint), &manifest.write(), &self.staging())?;
+        if !is_first && let Some(first) = self.overrule(&manifest)? {
+            return Ok(first); // another writer was faster
+        }
         let manifest = Arc::new(manifest);
-        self.0.index.lock().unwrap_or_else(|p| p.into_inner()).append(self, &manifest)?;
+        self.index().append(self, &manifest)?;
         Ok(manifest)
+    }
+
+    /// Replaces a manifest that is no longer whole, or returns the one that has replaced it meanwhile. One writer at a
+    /// time, or a second would overrule what the first has told its caller.
+    fn overrule(&self, manifest: &Manifest) -> Result<Option<Arc<Manifest>>, StoreError> {
+        let _alone = lock::wait_for(&self.0.root.join("locks/replace"))?;
+        if let Some(first) = self.lookup(&manifest.fingerprint)? {
+            return Ok(Some(first));
+        }
+        durable::write(&self.manifest_path(&manifest.fingerprint), &manifest.write(), &self.staging())?;
+        Ok(None)
     }
 
     /// Returns the run log.
@@ -148,9 +198,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn put(&self, bytes: &[u8]) -> Result<Output, StoreError> {
+        self.writable()?;
         let output = Output { digest: Digest::of(bytes), bytes: bytes.len() as u64 };
         if !self.has(&output) {
-            durable::write(&self.blob_path(&output.digest), bytes, &self.staging())?;
+            durable::write_read_only(&self.blob_path(&output.digest), bytes, &self.staging())?;
         }
         Ok(output)
     }
@@ -163,30 +214,34 @@ fn check_format(root: &Path, found: &str) -> Result<(), StoreError> {
     }
 }
 
+/// Says what the system said, under the name of the store; a full disk stays a full disk.
+fn cannot_make(root: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io { source, .. } => unwritable(root, source),
+        StoreError::Unwritable { reason, .. } => unwritable(root, reason),
+        other => other,
+    }
+}
+
 fn unwritable(root: &Path, reason: impl ToString) -> StoreError {
     StoreError::Unwritable { path: root.to_owned(), reason: reason.to_string() }
 }
 
-/// Makes the folders, and the file `format` last: a folder without it is no store yet.
-fn make(root: &Path) -> Result<(), StoreError> {
+/// Makes the folder of a new store, unless it serves something else.
+fn begin(root: &Path) -> Result<(), StoreError> {
     let strange = fs::read_dir(root).is_ok_and(|mut entries| {
-        entries.any(|e| e.is_ok_and(|e| !FOLDERS.iter().any(|f| e.file_name() == *f)))
+        // Another process may be making the same store at this moment.
+        entries.any(|e| e.is_ok_and(|e| e.file_name() != "format" && !FOLDERS.iter().any(|f| e.file_name() == *f)))
     });
     if strange {
         return Err(unwritable(root, "the folder holds other files and is no store"));
     }
-    fs::create_dir_all(root).map_err(|e| unwritable(root, e))?;
-    prepare(root)?;
-    durable::write(&root.join("format"), format!("{FORMAT}\n").as_bytes(), &root.join("staging"))
-        .map_err(|e| unwritable(root, e))
+    durable::make_folder(root).map_err(|e| cannot_make(root, e))
 }
 
 fn prepare(root: &Path) -> Result<(), StoreError> {
     for folder in FOLDERS {
-        let folder = root.join(folder);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).map_err(|e| unwritable(root, e))?;
-        }
+        durable::make_folder(&root.join(folder)).map_err(|e| cannot_make(root, e))?;
     }
     rustix::fs::access(root.join("staging"), rustix::fs::Access::WRITE_OK).map_err(|e| unwritable(root, e))
 }

@@ -2,11 +2,11 @@
 //!
 //! They are copies (or reflinks), read-only: an analyst's write can never reach a blob.
 
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
-use crate::{Digest, Store, StoreError, durable};
+use crate::{Digest, Store, StoreError, disk, durable};
 
 /// Where the bytes of a published file come from.
 #[derive(Clone, Debug)]
@@ -22,51 +22,90 @@ impl Store {
     /// `tables/current` then leads to it.
     ///
     /// # Errors
-    /// [`StoreError`] when an artifact is missing or the disk is full; what was published before stays.
+    /// [`StoreError`] when an artifact is missing or damaged, the disk is full, or a path leads out of the folder; what was
+    /// published before stays.
     pub fn publish_tables(
         &self,
         run_id: &str,
         files: &[(String, TableSource)],
         make_current: bool,
     ) -> Result<PathBuf, StoreError> {
-        let runs = self.0.root.join("tables/runs");
-        fs::create_dir_all(&runs).map_err(|e| StoreError::io("create", &runs, e))?;
-        let (building, finished) = (durable::temporary(&self.staging()), runs.join(run_id));
-        for (relative, source) in files {
-            let path = building.join(relative);
-            let folder = path.parent().unwrap_or(&building);
-            fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
-            self.lay(&path, source)?;
+        self.writable()?;
+        let finished = self.0.root.join("tables/runs").join(plain_name(run_id)?);
+        let building = durable::temporary(&self.staging());
+        let result = self.build(&building, files).and_then(|()| self.replace(&building, &finished));
+        if result.is_err() {
+            let _ = disk::remove_tree(&building); // garbage at worst; the first error says more
         }
-        let _ = fs::remove_dir_all(&finished); // a run publishes once; an earlier attempt was cut short
-        durable::settle(&building, &finished)?;
+        result?;
         if make_current {
             self.point_current(run_id)?;
         }
         Ok(finished)
     }
 
+    fn build(&self, building: &Path, files: &[(String, TableSource)]) -> Result<(), StoreError> {
+        disk::make_folder(building)?;
+        for (relative, source) in files {
+            let path = building.join(inner_path(relative)?);
+            let folder = path.parent().unwrap_or(building);
+            for new in folder.ancestors().take_while(|f| !f.is_dir()).collect::<Vec<_>>().into_iter().rev() {
+                disk::make_folder(new)?; // synced with the whole tree below
+            }
+            self.lay(&path, source)?;
+        }
+        disk::sync_tree(building)
+    }
+
+    /// An earlier publication of the same run is swapped out, so that its readers always find one.
+    fn replace(&self, building: &Path, finished: &Path) -> Result<(), StoreError> {
+        if !finished.is_dir() {
+            return durable::settle(building, finished);
+        }
+        disk::exchange(building, finished)?;
+        disk::sync_folder(finished.parent().unwrap_or(finished))?;
+        disk::remove_tree(building)
+    }
+
     fn lay(&self, path: &Path, source: &TableSource) -> Result<(), StoreError> {
-        let failed = |e| StoreError::io("write", path, e);
+        let mut to = disk::create(path)?;
         match source {
-            TableSource::Bytes(bytes) => fs::write(path, bytes).map_err(failed)?,
+            TableSource::Bytes(bytes) => disk::write_all(&mut to, path, bytes)?,
             TableSource::Blob(digest) => {
                 let blob = self.blob_path(digest);
-                let from = File::open(&blob).map_err(|_| StoreError::Missing { digest: *digest })?;
-                let to = File::create_new(path).map_err(failed)?;
-                if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-                    fs::copy(&blob, path).map_err(failed)?;
-                }
+                let _verified = self.open_blob(digest)?; // people must not be shown damaged bytes either
+                let from = File::open(&blob).map_err(|e| StoreError::io("open", &blob, e))?;
+                disk::copy(&from, &mut to, path)?;
             }
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o444)).map_err(failed)
+        disk::make_read_only(&to, path)
     }
 
     /// Swaps the link `tables/current` by one rename.
     fn point_current(&self, run_id: &str) -> Result<(), StoreError> {
         let link = durable::temporary(&self.staging());
-        let failed = |e| StoreError::io("link", &link, e);
-        std::os::unix::fs::symlink(Path::new("runs").join(run_id), &link).map_err(failed)?;
+        disk::link(&Path::new("runs").join(run_id), &link)?;
         durable::settle(&link, &self.0.root.join("tables/current"))
     }
+}
+
+/// Lets a name pass that is one plain part of a path.
+pub(crate) fn plain_name(name: &str) -> Result<&str, StoreError> {
+    let mut parts = Path::new(inner_path(name)?).components();
+    match (parts.next(), parts.next()) {
+        (Some(_), None) => Ok(name),
+        _ => Err(leads_elsewhere(name)),
+    }
+}
+
+/// Lets a relative path pass that stays below its folder.
+fn inner_path(relative: &str) -> Result<&str, StoreError> {
+    let mut parts = Path::new(relative).components();
+    let stays = !relative.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)));
+    if stays { Ok(relative) } else { Err(leads_elsewhere(relative)) }
+}
+
+fn leads_elsewhere(name: &str) -> StoreError {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, "the name leads out of its folder");
+    StoreError::io("write", Path::new(name), source)
 }

@@ -1,21 +1,31 @@
 //! Verification: re-hashes everything and reports what is wrong, each finding with its repair.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::checkpoint::is_whole;
 use crate::index::files_below;
-use crate::{Digest, Manifest, Store, StoreError};
+use crate::{Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, disk, durable, seal};
+
+/// How a verification is to be done.
+#[derive(Clone, Copy, Default)]
+pub struct VerifyOptions<'a> {
+    /// Receives the bytes hashed so far, from several threads.
+    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+}
 
 /// Something wrong in a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
 pub enum Finding {
-    /// An artifact whose bytes do not have its digest.
+    /// An artifact whose bytes do not have its digest, or cannot be read.
     DamagedBlob {
         /// Its file.
         path: PathBuf,
@@ -32,7 +42,7 @@ pub enum Finding {
         /// Its file.
         path: PathBuf,
     },
-    /// A line of the index that does not agree with its manifest.
+    /// An index that gives another answer than the manifest does.
     DamagedIndex {
         /// Its file.
         path: PathBuf,
@@ -49,89 +59,123 @@ pub enum Finding {
     },
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// Returns the file to set aside; nothing when it is gone already.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::DamagedBlob { path } => {
-                write!(f, "artifact {} is damaged; repair: `mlsm verify --repair`, then run again", path.display())
-            }
-            Self::MissingBlob { digest, manifest } => write!(
-                f,
-                "artifact {} of manifest {} is missing; repair: run again",
-                digest.short(),
-                manifest.display()
-            ),
-            Self::DamagedManifest { path } => {
-                write!(f, "manifest {} is damaged; repair: `mlsm verify --repair`, then run again", path.display())
-            }
-            Self::DamagedIndex { path } => {
-                write!(f, "index {} disagrees with the manifests; repair: `mlsm verify --repair`", path.display())
-            }
-            Self::DamagedCheckpoint { path } => {
-                write!(f, "checkpoint {} is damaged and is not used; repair: `mlsm verify --repair`", path.display())
-            }
-            Self::DamagedRun { path } => {
-                write!(f, "run record {} is damaged and is not shown; repair: `mlsm verify --repair`", path.display())
-            }
+            Self::MissingBlob { .. } => None,
+            Self::DamagedBlob { path }
+            | Self::DamagedManifest { path }
+            | Self::DamagedIndex { path }
+            | Self::DamagedCheckpoint { path }
+            | Self::DamagedRun { path } => Some(path),
         }
     }
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, repair) = match self {
+            Self::MissingBlob { digest, manifest } => {
+                let (digest, manifest) = (digest.short(), manifest.display());
+                return write!(f, "artifact {digest} of manifest {manifest} is missing; repair: run again");
+            }
+            Self::DamagedBlob { .. } => ("artifact {} is damaged", "remove the file, then run again"),
+            Self::DamagedManifest { .. } => ("manifest {} is damaged", "remove the file, then run again"),
+            Self::DamagedIndex { .. } => {
+                ("index {} disagrees with the manifests", "remove the file, the next run rebuilds it")
+            }
+            Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "remove the file"),
+            Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "remove the file"),
+        };
+        let path = self.path().map(|p| p.display().to_string()).unwrap_or_default();
+        write!(f, "{}; repair: {repair}", what.replace("{}", &path))
+    }
+}
+
 impl Store {
-    /// Checks every file of the store. `progress` receives the bytes hashed so far, from several threads.
+    /// Checks every file of the store.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the index cannot be read.
-    pub fn verify(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Vec<Finding>, StoreError> {
+    /// None at present: what cannot be read is a finding.
+    pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<Vec<Finding>, StoreError> {
+        let mut findings = self.check_blobs(options);
+        findings.extend(self.check_manifests(&findings));
+        findings.extend(self.check_index());
+        let whole_checkpoint = |path: &Path| fs::read(path).is_ok_and(|bytes| is_whole(&bytes));
+        findings.extend(self.check_each("checkpoints", whole_checkpoint, |path| Finding::DamagedCheckpoint { path }));
+        let whole_run = |path: &Path| fs::read(path).is_ok_and(|b| seal::read::<RunRecord>(&b).is_some());
+        findings.extend(self.check_each("runs", whole_run, |path| Finding::DamagedRun { path }));
+        Ok(findings)
+    }
+
+    fn check_blobs(&self, options: &VerifyOptions<'_>) -> Vec<Finding> {
         let hashed = AtomicU64::new(0);
-        let root = self.root();
-        let mut findings: Vec<Finding> = files_below(&root.join("blobs"))
-            .into_par_iter()
-            .filter_map(|path| {
-                let named: String = path.iter().rev().take(2).map(|p| p.to_string_lossy()).rev_join();
-                let (digest, bytes) = Digest::of_file(&path).ok()?;
+        let is_damaged = |path: &PathBuf| {
+            let Ok((digest, bytes)) = Digest::of_file(path) else { return true };
+            if let Some(progress) = options.progress {
                 progress(hashed.fetch_add(bytes, Ordering::Relaxed) + bytes);
-                (digest.to_string() != named).then_some(Finding::DamagedBlob { path })
-            })
-            .collect();
+            }
+            self.blob_path(&digest) != *path
+        };
+        let blobs = files_below(&self.root().join("blobs")).into_par_iter();
+        blobs.filter(is_damaged).map(|path| Finding::DamagedBlob { path }).collect()
+    }
+
+    fn check_manifests(&self, of_blobs: &[Finding]) -> Vec<Finding> {
+        let damaged: BTreeSet<_> = of_blobs.iter().filter_map(Finding::path).collect();
+        // A whole artifact of another size than its manifest says is a miss for every look-up.
+        let misstated = |o: &Output| {
+            let path = self.blob_path(&o.digest);
+            fs::metadata(&path).is_ok_and(|m| m.len() != o.bytes) && !damaged.contains(path.as_path())
+        };
+        let mut findings = Vec::new();
         for path in self.manifest_files() {
-            match fs::read(&path).ok().and_then(|b| Manifest::read(&b)) {
-                Some(m) if self.manifest_path(&m.fingerprint) == path => {
+            match fs::read(&path).ok().and_then(|bytes| Manifest::read(&bytes)) {
+                Some(m) if self.manifest_path(&m.fingerprint) == path && !m.outputs.values().any(misstated) => {
                     let absent = m.outputs.values().filter(|o| !self.blob_path(&o.digest).exists());
                     findings.extend(absent.map(|o| Finding::MissingBlob { digest: o.digest, manifest: path.clone() }));
                 }
                 _ => findings.push(Finding::DamagedManifest { path }),
             }
         }
-        findings.extend(self.check_index());
-        let flat = |folder: &str| fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|e| e.path());
-        for path in flat("checkpoints") {
-            let whole = fs::read(&path).is_ok_and(|b| b.len() >= 32 && Digest::of(&b[32..]).as_bytes()[..] == b[..32]);
-            if !whole {
-                findings.push(Finding::DamagedCheckpoint { path });
-            }
-        }
-        for path in flat("runs") {
-            let whole = fs::read(&path).is_ok_and(|b| serde_json::from_slice::<crate::RunRecord>(&b).is_ok());
-            if !whole {
-                findings.push(Finding::DamagedRun { path });
-            }
-        }
-        Ok(findings)
+        findings
     }
 
+    /// The index is wrong when the answer that it would give is not the manifest's. A torn line gives none, and an
+    /// earlier line of a fingerprint is overruled by a later one.
     fn check_index(&self) -> Option<Finding> {
         let path = self.root().join("index.jsonl");
-        let text = fs::read_to_string(&path).ok();
-        let Some(text) = text else { return path.exists().then_some(Finding::DamagedIndex { path }) };
-        let agrees = |line: &str| {
-            let Some((fingerprint, json)) = line.split_once(' ') else { return false };
-            let Ok(fingerprint) = fingerprint.parse() else { return false };
-            fs::read(self.manifest_path(&fingerprint)).is_ok_and(|bytes| bytes == json.as_bytes())
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(_) => return path.exists().then_some(Finding::DamagedIndex { path }),
         };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1); // a torn last line is no damage
-        let good = text[..whole].lines().filter(|l| !l.is_empty()).all(agrees);
-        (!good).then_some(Finding::DamagedIndex { path })
+        let mut answers = BTreeMap::<Fingerprint, &str>::new();
+        for line in bytes.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
+            if let Some((fingerprint, json)) = line.split_once(' ')
+                && let Ok(fingerprint) = fingerprint.parse()
+            {
+                answers.insert(fingerprint, json);
+            }
+        }
+        let differs = |(fingerprint, json): (&Fingerprint, &&str)| {
+            let claims = Manifest::read(json.as_bytes()).filter(|m| m.fingerprint == *fingerprint);
+            let truth = fs::read(self.manifest_path(fingerprint)).ok().and_then(|bytes| Manifest::read(&bytes));
+            matches!((claims, truth), (Some(claims), Some(truth)) if (&claims.outputs, &claims.provenance) != (&truth.outputs, &truth.provenance))
+        };
+        answers.iter().any(differs).then_some(Finding::DamagedIndex { path })
+    }
+
+    fn check_each(
+        &self,
+        folder: &str,
+        is_whole: impl Fn(&Path) -> bool,
+        finding: impl Fn(PathBuf) -> Finding,
+    ) -> Vec<Finding> {
+        let entries = fs::read_dir(self.root().join(folder)).into_iter().flatten().flatten().map(|e| e.path());
+        let mut damaged: Vec<_> = entries.filter(|path| !is_whole(path)).collect();
+        damaged.sort();
+        damaged.into_iter().map(finding).collect()
     }
 
     /// Sets aside what [`Store::verify`] found damaged, so that the next run remakes exactly that.
@@ -139,37 +183,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Unwritable`].
     pub fn repair(&self, findings: &[Finding]) -> Result<(), StoreError> {
+        self.writable()?;
         let folder = self.root().join("quarantine");
-        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
-        let mut index_is_stale = false;
-        for finding in findings {
-            let path = match finding {
-                Finding::MissingBlob { .. } => continue,
-                Finding::DamagedBlob { path }
-                | Finding::DamagedManifest { path }
-                | Finding::DamagedIndex { path }
-                | Finding::DamagedCheckpoint { path }
-                | Finding::DamagedRun { path } => path,
-            };
-            index_is_stale |= matches!(finding, Finding::DamagedManifest { .. });
-            let name: String = path.iter().rev().take(2).map(|p| p.to_string_lossy()).rev_join();
-            fs::rename(path, folder.join(name)).map_err(|e| StoreError::io("rename", path, e))?;
-        }
-        let index = self.root().join("index.jsonl");
-        if index_is_stale && index.exists() {
-            fs::remove_file(&index).map_err(|e| StoreError::io("remove", &index, e))?;
+        for path in findings.iter().filter_map(Finding::path) {
+            let inner = path.strip_prefix(self.root()).unwrap_or(path);
+            let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
+            durable::make_folder(&folder)?;
+            match disk::rename(path, &folder.join(parts.join("-"))) {
+                Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {} // somebody else did
+                result => result?,
+            }
         }
         Ok(())
-    }
-}
-
-/// Joins the last components of a path in their order.
-trait RevJoin {
-    fn rev_join(self) -> String;
-}
-
-impl<'a, I: Iterator<Item = std::borrow::Cow<'a, str>>> RevJoin for I {
-    fn rev_join(self) -> String {
-        self.collect::<Vec<_>>().into_iter().rev().collect()
     }
 }

@@ -248,7 +248,13 @@ impl Runner<'_> {
                 (_, false) => String::new(),
             };
             let action = if wanted { Action::Execute } else { Action::Reuse };
-            wave.plans.push(UnitPlan { key: unit.key(), action, request: None, fingerprint: Some(fingerprint), reason });
+            wave.plans.push(UnitPlan {
+                key: unit.key(),
+                action,
+                request: None,
+                fingerprint: Some(fingerprint),
+                reason,
+            });
             self.manifests[index][i] = if wanted { None } else { found };
             if wanted {
                 wave.missing.push((i, request));
@@ -307,7 +313,9 @@ impl Runner<'_> {
         self.cancel.check()?;
         let fingerprint = request.fingerprint();
         let Some(_guard) = self.lock(&node.id, &fingerprint)? else { return Err(StageError::Cancelled) };
-        if !self.is_forced(node) && let Some(found) = self.store.lookup(&fingerprint)? {
+        if !self.is_forced(node)
+            && let Some(found) = self.store.lookup(&fingerprint)?
+        {
             return Ok(found);
         }
         let context = Context {

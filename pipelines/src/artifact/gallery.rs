@@ -92,10 +92,8 @@ impl Gallery {
         let row_bytes = self.row_shape.iter().product::<i64>() as usize * self.element.size();
         let mut bytes = Vec::with_capacity(row_bytes * images.len());
         for image in images {
-            let (shard, row) = *self
-                .index
-                .get(image)
-                .ok_or_else(|| StageError::Failed(format!("image {image} has no stored row")))?;
+            let (shard, row) =
+                *self.index.get(image).ok_or_else(|| StageError::Failed(format!("image {image} has no stored row")))?;
             let Shard { blob, rows } = &self.shards[shard];
             let start = rows.range.start + row * row_bytes;
             bytes.extend_from_slice(&blob[start..start + row_bytes]);

@@ -89,8 +89,7 @@ pub fn table(columns: Vec<Column>) -> Result<Vec<u8>, StageError> {
     let level = ZstdLevel::try_new(1).map_err(|e| failed(e.to_string()))?;
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|e| failed(e.to_string()))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|e| failed(e.to_string()))?;
     writer.write(&batch).map_err(|e| failed(e.to_string()))?;
     writer.close().map_err(|e| failed(e.to_string()))?;
     Ok(bytes)

@@ -229,12 +229,8 @@ fn learnt_row(
     }
     let object_name = object.map_or_else(String::new, |o| format!(",object={}", o.name()));
     let brackets = format!("levels={levels}{object_name},seed={seed}");
-    let stage = Arc::new(MetaTrain {
-        section: section.clone(),
-        mlsm: mlsm.clone(),
-        seed,
-        runtime: builder.runtime.clone(),
-    });
+    let stage =
+        Arc::new(MetaTrain { section: section.clone(), mlsm: mlsm.clone(), seed, runtime: builder.runtime.clone() });
     let id = format!("meta-train:{name}[{brackets}]");
     let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
     novel.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));

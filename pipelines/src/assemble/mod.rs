@@ -13,8 +13,8 @@ use mlsm_nets::DeviceChoice;
 use mlsm_store::StoreError;
 use thiserror::Error;
 
-pub use plan_graph::{Assembly, assemble};
 pub(crate) use plan_graph::NodeKind;
+pub use plan_graph::{Assembly, assemble};
 
 /// What does not change results: where to compute.
 #[derive(Clone, Copy, Debug)]

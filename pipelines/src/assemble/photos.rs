@@ -24,10 +24,8 @@ pub(super) fn ingest(builder: &mut Builder<'_>) {
         let class_name = builder.source.dataset.class(shard.class_id).map_or_else(String::new, |c| c.name.clone());
         let on_bad_image = builder.config.data.on_bad_image;
         let unit = |aspect: String, stage| Unit { shard: shard.id.clone(), aspect, stage, inputs: inputs.clone() };
-        units.push(unit(
-            "source".to_owned(),
-            Arc::new(ReadPhotos { photos: photos.clone(), class_name, on_bad_image }),
-        ));
+        units
+            .push(unit("source".to_owned(), Arc::new(ReadPhotos { photos: photos.clone(), class_name, on_bad_image })));
         for size_px in &sizes {
             let stage = Arc::new(SquashPhotos { photos: photos.clone(), size_px: *size_px, on_bad_image });
             units.push(unit(format!("pixels-{size_px}"), stage));
@@ -104,7 +102,8 @@ fn grad_cam(builder: &mut Builder<'_>, sizes: BTreeSet<u32>) {
     let stride = 2 + sizes.len();
     let mut units = Vec::new();
     for (s, (shard, _)) in builder.shards.iter().enumerate() {
-        let unit = |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
+        let unit =
+            |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
         let net = ["backbone", "head", "classes"].map(|output| UnitInput::output(output, localiser, output));
         let mut inputs = net.to_vec();
         inputs.push(UnitInput::output("pixels", builder.pixels[&px][s], "pixels"));
@@ -148,7 +147,8 @@ fn boxes(builder: &mut Builder<'_>, id: &str, rule: BoxRule, object: Option<Obje
     let stride = 1 + sizes.len();
     let mut units = Vec::new();
     for (s, (shard, _)) in builder.shards.iter().enumerate() {
-        let unit = |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
+        let unit =
+            |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
         units.push(unit("boxes", draw.clone(), box_inputs(builder, s, None)));
         for size_px in &sizes {
             let (stage, inputs) = cut(builder, shard, s, UnitRef { node, unit: s * stride }, *size_px);

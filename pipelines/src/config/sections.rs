@@ -415,9 +415,7 @@ impl MetaTrain {
     pub(super) fn check(&self, path: &str) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{path}.{name}");
         for levels in self.levels.to_vec() {
-            levels
-                .parse::<mlsm_nets::Levels>()
-                .map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
+            levels.parse::<mlsm_nets::Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
         }
         for shot in self.train_shot.to_vec() {
             in_range(&key("train_shot"), shot as f64, 1.0, 1000.0)?;

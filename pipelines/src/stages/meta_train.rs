@@ -18,7 +18,7 @@ use super::train_base::load_prefixed;
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::config::{MetaTrain as Section, Schedule};
 use crate::curve::Curve;
-use crate::mlsm::{MlsmRecipe, Maps, Vectors};
+use crate::mlsm::{Maps, MlsmRecipe, Vectors};
 use crate::runtime::Runtime;
 
 /// Trains MLSM.

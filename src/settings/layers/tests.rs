@@ -63,7 +63,8 @@ fn a_file_lies_over_what_it_extends_and_its_paths_are_relative_to_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("deep")).unwrap();
     fs::write(folder.path().join("below.toml"), "seed = 1\n[data]\npath = 'low'\nstrict = true").unwrap();
-    fs::write(folder.path().join("deep/top.toml"), "extends = '../below.toml'\nseed = 2\n[splits]\nfile = 's.txt'").unwrap();
+    fs::write(folder.path().join("deep/top.toml"), "extends = '../below.toml'\nseed = 2\n[splits]\nfile = 's.txt'")
+        .unwrap();
     let found = read("deep/top.toml", folder.path()).unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     assert_eq!(found["seed"].as_integer(), Some(2));

@@ -1,0 +1,62 @@
+//! Tests of the store as a whole: what its users see, and what a crash, damage and other processes leave of it.
+
+mod access;
+mod bits;
+mod crash;
+mod damage;
+mod fixture;
+mod locks;
+mod lookup;
+mod stat_cache;
+mod tables;
+mod truth;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::*;
+
+/// A folder in memory where there is one: the crash matrix makes some ten thousand syncs.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn open(folder: &TempDir) -> Store {
+    open_at(&folder.path().join("store"))
+}
+
+fn open_at(root: &Path) -> Store {
+    Store::open(root, Access::ReadWrite).unwrap()
+}
+
+fn request(name: &str) -> Request {
+    let recipe = vec![Field { key: "name".to_owned(), value: Value::from(name) }];
+    Request { stage: "test".to_owned(), version: 1, recipe, inputs: Vec::new() }
+}
+
+/// Commits the answer `bytes` to `request(name)`.
+fn commit(store: &Store, name: &str, bytes: &[u8]) -> Result<Arc<Manifest>, StoreError> {
+    let outputs = BTreeMap::from([("out".to_owned(), store.put(bytes)?)]);
+    store.commit(request(name), outputs, BTreeMap::new())
+}
+
+fn lookup(store: &Store, name: &str) -> Option<Arc<Manifest>> {
+    store.lookup(&request(name).fingerprint()).unwrap()
+}
+
+fn run(run_id: &str, started: &str) -> RunRecord {
+    RunRecord {
+        run_id: run_id.to_owned(),
+        started: started.to_owned(),
+        finished: started.to_owned(),
+        outcome: "ok".to_owned(),
+        config_name: "demo".to_owned(),
+        config_digest: Digest::of(b"config"),
+        version: "0".to_owned(),
+        device: "cpu".to_owned(),
+        nodes: Vec::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Tables for people: whole or as before, and no way back into the artifacts.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn summary(text: &str) -> Vec<(String, TableSource)> {
+    vec![("summary.json".to_owned(), TableSource::Bytes(text.into()))]
+}
+
+#[test]
+fn published_tables_are_read_only_copies_below_their_run() {
+    let folder = folder();
+    let store = open(&folder);
+    let output = store.put(b"rows").unwrap();
+    let files = [("features/split=novel/node=a:b[k_shot=1]/1.parquet".to_owned(), TableSource::Blob(output.digest))];
+    let published = store.publish_tables("r1", &files, true).unwrap();
+    assert_eq!(published, store.root().join("tables/runs/r1"));
+    let path = store.root().join("tables/current").join(&files[0].0);
+    assert_eq!(fs::read(&path).unwrap(), b"rows");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o222, 0);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"an analyst's").unwrap();
+    assert_eq!(&store.open_blob(&output.digest).unwrap()[..], b"rows");
+}
+
+#[test]
+fn current_moves_only_when_asked_and_what_it_left_stays() {
+    let folder = folder();
+    let store = open(&folder);
+    let current = || fs::read_to_string(store.root().join("tables/current/summary.json")).unwrap();
+    store.publish_tables("r1", &summary("one"), true).unwrap();
+    store.publish_tables("r2", &summary("two"), false).unwrap();
+    assert_eq!(current(), "one");
+    store.publish_tables("r3", &summary("three"), true).unwrap();
+    assert_eq!(current(), "three");
+    store.publish_tables("r3", &summary("again"), true).unwrap();
+    assert_eq!(current(), "again");
+    assert_eq!(fs::read_to_string(store.root().join("tables/runs/r1/summary.json")).unwrap(), "one");
+    assert_eq!(fs::read_dir(store.root().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_publication_that_fails_leaves_what_was_there() {
+    let folder = folder();
+    let store = open(&folder);
+    store.publish_tables("r1", &summary("one"), true).unwrap();
+    let mut files = summary("two");
+    files.push(("gone.parquet".to_owned(), TableSource::Blob(Digest::of(b"gone"))));
+    let error = store.publish_tables("r1", &files, true).unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    assert_eq!(fs::read_to_string(store.root().join("tables/current/summary.json")).unwrap(), "one");
+    assert_eq!(fs::read_dir(store.root().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn damaged_bytes_are_not_published() {
+    let folder = folder();
+    let store = open(&folder);
+    let output = store.put(b"rows").unwrap();
+    let path = store.blob_path(&output.digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"rowz").unwrap();
+    let files = [("1.parquet".to_owned(), TableSource::Blob(output.digest))];
+    let error = store.publish_tables("r1", &files, true).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(!store.root().join("tables/current").exists());
+}
+
+#[test]
+fn no_name_leads_out_of_the_folder() {
+    let folder = folder();
+    let store = open(&folder);
+    for relative in ["../out", "/tmp/out", "a/../../out", ""] {
+        let files = [(relative.to_owned(), TableSource::Bytes(Vec::new()))];
+        assert!(store.publish_tables("r", &files, true).is_err(), "{relative}");
+    }
+    for run_id in ["..", "a/b", "", "/"] {
+        assert!(store.publish_tables(run_id, &summary("x"), true).is_err(), "{run_id}");
+    }
+    assert!(!store.root().join("tables/current").exists());
+}
