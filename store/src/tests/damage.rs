@@ -195,6 +195,16 @@ fn a_manifest_that_misstates_the_size_of_an_artifact_is_damaged() {
 }
 
 #[test]
+fn an_index_that_tells_another_provenance_is_a_finding() {
+    let folder = folder();
+    let store = open(&folder);
+    let mut manifest = Manifest::clone(&commit(&store, "a", b"bytes").unwrap());
+    manifest.provenance.insert("device".to_owned(), "cuda".to_owned());
+    fs::write(store.manifest_path(&manifest.fingerprint), manifest.write()).unwrap();
+    assert_eq!(verify(&store), [Finding::DamagedIndex { path: store.root().join("index.jsonl") }]);
+}
+
+#[test]
 fn an_artifact_that_is_cut_off_is_one_finding() {
     let folder = folder();
     let store = open(&folder);

@@ -35,7 +35,9 @@ fn the_first_realisation_wins() {
     let folder = folder();
     let store = open(&folder);
     let first = commit(&store, "a", b"first").unwrap();
+    let index = fs::read(store.root().join("index.jsonl")).unwrap();
     assert_eq!(commit(&store, "a", b"second").unwrap(), first);
+    assert_eq!(fs::read(store.root().join("index.jsonl")).unwrap(), index, "nothing was written for it");
     assert_eq!(lookup(&open(&folder), "a"), Some(first));
 }
 
