@@ -24,10 +24,10 @@ impl Workspace {
     ///
     /// # Errors
     /// [`CliError`] of the configuration, the store, or the data set.
-    pub fn to_run(settings: &Settings, strict_device: bool, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+    pub fn to_run(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let store = settings.open_store(Access::ReadWrite)?;
-        let execution = Execution { device: settings.device, strict_device };
+        let execution = Execution { device: settings.device };
         let assembly = assemble(&config.config, &store, &execution, Purpose::Run, subscriber)?;
         Ok(Self { config, store, assembly, _empty: None })
     }
@@ -39,7 +39,7 @@ impl Workspace {
     pub fn to_plan(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let (store, empty) = existing_or_empty(settings)?;
-        let execution = Execution { device: settings.device, strict_device: false };
+        let execution = Execution { device: settings.device };
         let assembly = assemble(&config.config, &store, &execution, Purpose::Plan, subscriber)?;
         Ok(Self { config, store, assembly, _empty: empty })
     }

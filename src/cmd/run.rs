@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mlsm_engine::{Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_nets::{Device, DeviceChoice};
 use serde_json::{Map, Value};
 
 use crate::clock;
@@ -39,13 +40,14 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    fn options(&self, settings: &Settings) -> RunOptions {
+    fn options(&self, settings: &Settings, device: Option<Device>) -> RunOptions {
         RunOptions {
             targets: self.targets.iter().chain(&self.until).cloned().collect(),
             force: self.force.clone(),
             keep_going: self.keep_going,
             no_wait: self.no_wait,
             threads: settings.threads,
+            only_from: device.filter(|_| self.strict_device).map(kind_of),
         }
     }
 }
@@ -58,11 +60,12 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = signals::install()
         .map_err(|e| CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox"))?;
     mlsm_nets::keep_heap();
+    let device = device(args, settings)?;
     let view = View::new(settings);
-    let workspace = Workspace::to_run(settings, args.strict_device, &view)?;
+    let workspace = Workspace::to_run(settings, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace);
-    let options = args.options(settings);
+    let options = args.options(settings, device);
     let Workspace { store, assembly, .. } = &workspace;
     let mut report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
     let finished = if report.outcome == "ok" && options.targets.is_empty() {
@@ -77,6 +80,22 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
         "cancelled" => Err(CliError::Cancelled),
         _ => Err(CliError::Nodes(std::mem::take(&mut report.errors))),
     }
+}
+
+/// Resolves the device before anything else when it is named or matters, so that a missing one costs no work.
+fn device(args: &RunArgs, settings: &Settings) -> Result<Option<Device>, CliError> {
+    if !args.strict_device && !matches!(settings.device, DeviceChoice::Cuda(_)) {
+        return Ok(None); // finding CUDA takes a moment that a run without work need not spend
+    }
+    let found = mlsm_nets::pick(settings.device).map_err(|e| {
+        let what = format!("cannot use device `{}`", settings.device_name);
+        CliError::usage(what, e.to_string(), "give `--device cpu`, or install a libtorch with CUDA")
+    })?;
+    Ok(Some(found))
+}
+
+fn kind_of(device: Device) -> String {
+    if device.is_cuda() { "cuda".to_owned() } else { "cpu".to_owned() }
 }
 
 fn identity(settings: &Settings, workspace: &Workspace) -> RunIdentity {

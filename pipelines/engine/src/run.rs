@@ -47,6 +47,8 @@ pub struct RunOptions {
     pub no_wait: bool,
     /// Threads for stages whose shards may run side by side.
     pub threads: usize,
+    /// The kind of device (`cpu`, `cuda`) on which every reused artifact must have been made; none takes all.
+    pub only_from: Option<String>,
 }
 
 /// How a run went.
@@ -124,6 +126,8 @@ struct Wave {
     /// Units whose inputs are made by units of the same node that must run first.
     blocked: usize,
     plans: Vec<UnitPlan>,
+    /// An artifact that was made on a device of another kind than is accepted.
+    foreign: Option<String>,
 }
 
 /// How the units of one node ended.
@@ -195,6 +199,14 @@ impl Runner<'_> {
         loop {
             let wave = self.wave(index, &node, &executed)?;
             let reason = first_reason.get_or_insert_with(|| node_reason(&wave.plans)).clone();
+            if let Some(foreign) = wave.foreign {
+                let only = self.options.only_from.as_deref().unwrap_or_default();
+                let error = StageError::Setup(format!(
+                    "{foreign}\n  why: only artifacts made on {only} are accepted\n  fix: leave --strict-device out, or \
+                     use another store"
+                ));
+                return Ok(NodeResult { executed, reason, error: Some(error) });
+            }
             if wave.missing.is_empty() {
                 return match wave.blocked {
                     0 => Ok(NodeResult { executed, reason, error: None }),
@@ -232,7 +244,7 @@ impl Runner<'_> {
     /// Looks every unit up whose inputs are known; units that read others of this node may have to wait.
     fn wave(&mut self, index: usize, node: &Node, executed: &[usize]) -> Result<Wave, EngineError> {
         let forced = self.is_forced(node);
-        let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new() };
+        let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new(), foreign: None };
         for (i, unit) in node.units.iter().enumerate() {
             let Some(request) = request(unit, &self.manifests)? else {
                 wave.blocked += 1;
@@ -241,6 +253,9 @@ impl Runner<'_> {
             };
             let fingerprint = request.fingerprint();
             let found = self.store.lookup(&fingerprint)?;
+            if let Some(foreign) = found.as_ref().and_then(|m| self.foreign_device(m)) {
+                wave.foreign.get_or_insert_with(|| format!("{} {} was made on {foreign}", node.id, unit.key()));
+            }
             let wanted = found.is_none() || (forced && !executed.contains(&i));
             let reason = match (&found, wanted) {
                 (Some(_), true) => "forced".to_owned(),
@@ -261,6 +276,12 @@ impl Runner<'_> {
             }
         }
         Ok(wave)
+    }
+
+    /// Returns the device of an artifact whose kind is not accepted.
+    fn foreign_device(&self, manifest: &Manifest) -> Option<String> {
+        let (only, device) = (self.options.only_from.as_ref()?, manifest.provenance.get("device")?);
+        (device.split(':').next() != Some(only)).then(|| device.clone())
     }
 
     fn is_forced(&self, node: &Node) -> bool {
