@@ -11,7 +11,6 @@ mod signals;
 mod workspace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -19,16 +18,17 @@ use crate::cli::Cli;
 use crate::error::CliError;
 use crate::settings::Settings;
 
-fn main() -> ExitCode {
+fn main() {
     let cli = Cli::parse();
     let work = || Settings::new(cli.common).and_then(|settings| cmd::dispatch(cli.verb, &settings));
     // A panic is a defect, but scheduled jobs still need an exit code that is documented; artifacts are whole anyway.
     let result = catch_unwind(AssertUnwindSafe(work));
-    match result.unwrap_or(Err(CliError::Panicked)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match result.unwrap_or(Err(CliError::Panicked)) {
+        Ok(()) => 0,
         Err(error) => {
             render::stderr::print(&error.render());
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
-    }
+    };
+    mlsm_nets::leave(code) // every result was flushed when it was written
 }

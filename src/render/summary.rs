@@ -34,7 +34,8 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
 /// Writes the tables as plain text.
 pub fn to_text(summary: &Summary) -> String {
     let texts = sections(summary).into_iter().map(|s| format!("{}\n\n{}({})\n", s.title, s.table.to_text(), s.note));
-    texts.collect::<Vec<_>>().join("\n")
+    let warnings = summary.warnings.iter().map(|w| format!("warning: {w}\n"));
+    texts.chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes the tables as Markdown under a heading.
@@ -43,16 +44,18 @@ pub fn to_markdown(summary: &Summary, heading: &str) -> String {
         let Section { title, table, note } = s;
         format!("## {title}\n\n{}\n{note}\n", table.to_markdown())
     });
-    format!("# {heading}\n\n{}", texts.collect::<Vec<_>>().join("\n"))
+    let warnings = summary.warnings.iter().map(|w| format!("**Warning:** {w}\n"));
+    format!("# {heading}\n\n{}", texts.chain(warnings).collect::<Vec<_>>().join("\n"))
 }
 
 /// Writes the tables as one HTML page that needs nothing else.
 pub fn to_html(summary: &Summary, heading: &str) -> String {
     let heading = escape_html(heading);
-    let body: String = sections(summary)
+    let tables = sections(summary)
         .into_iter()
-        .map(|s| format!("<h2>{}</h2>\n{}<p>{}</p>\n", escape_html(&s.title), s.table.to_html(), escape_html(s.note)))
-        .collect();
+        .map(|s| format!("<h2>{}</h2>\n{}<p>{}</p>\n", escape_html(&s.title), s.table.to_html(), escape_html(s.note)));
+    let warnings = summary.warnings.iter().map(|w| format!("<p><strong>Warning:</strong> {}</p>\n", escape_html(w)));
+    let body: String = tables.chain(warnings).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title>\n<style>{STYLE}</style>\
          </head>\n<body><h1>{heading}</h1>\n{body}</body></html>\n"

@@ -1,7 +1,7 @@
 //! Adam whose state can be stored: tch's own keeps its moments to itself, so a killed run could not resume.
 //!
 //! Source: Kingma and Ba 2015 (arXiv 1412.6980), in the form of `torch.optim.Adam`, β = (0.9, 0.999), ε = 1e-8;
-//! weight decay is added to the gradient (L2).
+//! weight decay is added to the gradient (L2) or taken off the weights (Loshchilov and Hutter 2019, `torch.optim.AdamW`).
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,15 @@ const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 const STEP: &str = "adam.step";
 
+/// How weights are kept small.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decay {
+    /// So much of each weight is added to its gradient: `torch.optim.Adam(weight_decay=…)`. Zero for none.
+    L2(f64),
+    /// Each step first takes the learning rate times so much off each weight: `torch.optim.AdamW(weight_decay=…)`.
+    Decoupled(f64),
+}
+
 /// The optimiser of a fixed list of parameters.
 #[derive(Debug)]
 pub struct Adam {
@@ -24,16 +33,16 @@ pub struct Adam {
     second: Vec<Tensor>,
     step: i64,
     lr: f64,
-    weight_decay: f64,
+    decay: Decay,
 }
 
 impl Adam {
     /// `params`: names and handles as [`crate::Params::trainable`] gives them; several lists may be joined, their
     /// names prefixed by the caller so that each is there once.
-    pub fn new(params: Vec<(String, Tensor)>, lr: f64, weight_decay: f64) -> Self {
+    pub fn new(params: Vec<(String, Tensor)>, lr: f64, decay: Decay) -> Self {
         let (names, params): (Vec<_>, Vec<_>) = params.into_iter().unzip();
         let zeros = || params.iter().map(|param| param.detach().zeros_like()).collect::<Vec<_>>();
-        Adam { first: zeros(), second: zeros(), names, params, step: 0, lr, weight_decay }
+        Adam { first: zeros(), second: zeros(), names, params, step: 0, lr, decay }
     }
 
     /// The handles, in the order in which [`Adam::step`] wants the gradients.
@@ -73,7 +82,14 @@ impl Adam {
         let root = (1.0 - BETA2.powf(exponent)).sqrt();
         for (index, gradient) in gradients.iter().enumerate() {
             let param = &mut self.params[index];
-            let decayed = (self.weight_decay != 0.0).then(|| gradient + &*param * self.weight_decay);
+            let decayed = match self.decay {
+                Decay::L2(share) if share != 0.0 => Some(gradient + &*param * share),
+                Decay::L2(_) => None,
+                Decay::Decoupled(share) => {
+                    let _ = param.f_mul_scalar_(1.0 - self.lr * share)?;
+                    None
+                }
+            };
             let gradient = decayed.as_ref().unwrap_or(gradient);
             let _ = self.first[index].f_lerp_(gradient, 1.0 - BETA1)?;
             let squared = gradient.f_square()? * (1.0 - BETA2);
@@ -164,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_first_step_moves_each_weight_by_the_learning_rate() {
-        let mut adam = Adam::new(vec![("w".into(), param())], 0.1, 0.0);
+        let mut adam = Adam::new(vec![("w".into(), param())], 0.1, Decay::L2(0.0));
         adam.step(&[Tensor::from_slice(&[5.0f32, -0.01, 0.0])]).unwrap();
         let moved = &adam.params()[0];
         assert!((moved.double_value(&[0]) - 0.9).abs() < 1e-6);
@@ -174,13 +190,13 @@ mod tests {
 
     #[test]
     fn a_resumed_run_ends_bit_equal_with_an_undisturbed_one() {
-        let mut whole = Adam::new(vec![("w".into(), param())], 0.01, 0.1);
+        let mut whole = Adam::new(vec![("w".into(), param())], 0.01, Decay::L2(0.1));
         run(&mut whole, 0..7);
-        let mut begun = Adam::new(vec![("w".into(), param())], 0.01, 0.1);
+        let mut begun = Adam::new(vec![("w".into(), param())], 0.01, Decay::L2(0.1));
         run(&mut begun, 0..3);
         let (bytes, kept) = (begun.to_safetensors().unwrap(), begun.params()[0].detach().copy());
         drop(begun);
-        let mut resumed = Adam::new(vec![("w".into(), kept.set_requires_grad(true))], 0.01, 0.1);
+        let mut resumed = Adam::new(vec![("w".into(), kept.set_requires_grad(true))], 0.01, Decay::L2(0.1));
         resumed.load(&bytes).unwrap();
         run(&mut resumed, 3..7);
         assert_eq!(resumed.params()[0], whole.params()[0]);
@@ -190,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_state_of_other_parameters_is_refused() {
-        let mut adam = Adam::new(vec![("w".into(), param())], 0.01, 0.0);
-        let other = Adam::new(vec![("u".into(), param())], 0.01, 0.0);
+        let mut adam = Adam::new(vec![("w".into(), param())], 0.01, Decay::L2(0.0));
+        let other = Adam::new(vec![("u".into(), param())], 0.01, Decay::L2(0.0));
         assert!(matches!(adam.load(&other.to_safetensors().unwrap()), Err(NetError::Missing { .. })));
         assert!(matches!(adam.step(&[]), Err(NetError::Shape { .. })));
     }

@@ -12,7 +12,7 @@ mod classifier;
 mod device;
 mod draw;
 mod error;
-mod heap;
+mod process;
 mod layers;
 mod methods;
 mod pack;
@@ -20,7 +20,7 @@ mod params;
 mod pth;
 mod weights;
 
-pub use adam::Adam;
+pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, gradients};
 pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, backbone};
@@ -29,7 +29,7 @@ pub use cam_box::cam_box;
 pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
-pub use heap::keep_heap;
+pub use process::{keep_heap, leave};
 pub use methods::{
     FuseNorm, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n, class_mean_scores, class_means,
 };

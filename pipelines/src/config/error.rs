@@ -27,6 +27,11 @@ impl ConfigError {
         Self { what, why: why.to_owned(), fix, path: path.to_owned(), expected: Vec::new() }
     }
 
+    /// Says what to do in particular.
+    pub(crate) fn with_fix(self, fix: String) -> Self {
+        Self { fix, ..self }
+    }
+
     /// Refuses a name that refers to nothing.
     pub(crate) fn unknown_name(path: &str, name: &str, known: &[&str]) -> Self {
         let expected: Vec<String> = known.iter().map(|k| (*k).to_owned()).collect();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ConfigError;
 pub use sections::{
     Augmentation, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName, MapPrecision, MetaTrain,
-    Numerics, ObjectSource, PairName, Schedule, Splits, Synthetic, TrainBase,
+    Numerics, ObjectSource, Optimizer, PairName, Schedule, Splits, Synthetic, TrainBase,
 };
 
 /// A whole configuration with every default filled in.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Mlsm, clip_grad_norm, gradients, pack, unpack};
+use mlsm_nets::{Adam, Decay, Mlsm, clip_grad_norm, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
@@ -142,16 +142,15 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn new(stage: &'a MetaTrain, model: Mlsm, base: Maps, val: Maps, device: Device) -> Self {
-        let adam = Adam::new(model.params().trainable(), stage.section.lr, stage.section.weight_decay);
+        let adam = Adam::new(model.params().trainable(), stage.section.lr, Decay::L2(stage.section.weight_decay));
         let (curve, best) = (Curve::default(), None);
         Self { stage, model, adam, base, val, device, curve, best, best_accuracy: -1.0, since_best: 0 }
     }
 
     fn run(&mut self, context: &Context<'_>) -> Result<(), StageError> {
         let section = &self.stage.section;
-        let mut episode = self.resume(context)?;
+        let (mut episode, mut losses) = self.resume(context)?;
         let mut saved = Instant::now();
-        let mut losses = 0.0;
         while episode < section.episodes && self.since_best < section.patience {
             if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
                 context.save_checkpoint(&self.checkpoint(episode, losses)?)?;
@@ -241,11 +240,11 @@ impl<'a> Training<'a> {
         pack(&tensors, &text).map_err(net_error)
     }
 
-    /// Takes an interrupted attempt up; returns the episode to go on with.
-    fn resume(&mut self, context: &Context<'_>) -> Result<u64, StageError> {
-        let Some(bytes) = context.load_checkpoint()? else { return Ok(0) };
-        let Ok((tensors, text)) = unpack(&bytes) else { return Ok(0) };
-        let Ok(state) = serde_json::from_str::<State>(&text) else { return Ok(0) };
+    /// Takes an interrupted attempt up; returns the episode to go on with and the losses since the last validation.
+    fn resume(&mut self, context: &Context<'_>) -> Result<(u64, f64), StageError> {
+        let Some(bytes) = context.load_checkpoint()? else { return Ok((0, 0.0)) };
+        let Ok((tensors, text)) = unpack(&bytes) else { return Ok((0, 0.0)) };
+        let Ok(state) = serde_json::from_str::<State>(&text) else { return Ok((0, 0.0)) };
         load_prefixed(self.model.params_mut(), &tensors, "model.")?;
         self.adam.load_state(&tensors).map_err(net_error)?;
         let best: BTreeMap<String, Tensor> = tensors
@@ -258,7 +257,7 @@ impl<'a> Training<'a> {
         }
         self.stage.runtime.use_threads(state.threads);
         (self.best_accuracy, self.since_best, self.curve) = (state.best_accuracy, state.since_best, state.curve);
-        Ok(state.episode)
+        Ok((state.episode, state.losses))
     }
 }
 

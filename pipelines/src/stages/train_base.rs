@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Backbone, Classifier, gradients, pack, unpack};
+use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::artifact::{Array, Gallery, encode};
 use crate::base_net::BaseNetShape;
-use crate::config::{self, Augmentation};
+use crate::config::{self, Augmentation, Optimizer};
 use crate::curve::Curve;
 use crate::runtime::Runtime;
 
@@ -54,9 +54,12 @@ impl Stage for TrainBase {
             weights,
             head,
             augmentation,
+            augmentation_area,
+            augmentation_jitter,
             steps,
             batch,
             lr,
+            optimizer,
             weight_decay,
             holdout,
             seed: _,
@@ -67,9 +70,12 @@ impl Stage for TrainBase {
             field("weights", weights.as_str()),
             field("head", format!("{head:?}").to_lowercase()),
             field("augmentation", format!("{augmentation:?}").to_lowercase()),
+            field("augmentation_area", *augmentation_area),
+            field("augmentation_jitter", *augmentation_jitter),
             field("steps", *steps as i64),
             field("batch", *batch as i64),
             field("lr", *lr),
+            field("optimizer", format!("{optimizer:?}").to_lowercase()),
             field("weight_decay", *weight_decay),
             field("holdout", *holdout),
             field("seed", *seed as i64),
@@ -171,7 +177,11 @@ impl<'a> Training<'a> {
         } else {
             trained.extend(named("backbone.", backbone.params()));
         }
-        let adam = Adam::new(trained, stage.section.lr, stage.section.weight_decay);
+        let decay = match stage.section.optimizer {
+            Optimizer::Adam => Decay::L2(stage.section.weight_decay),
+            Optimizer::Adamw => Decay::Decoupled(stage.section.weight_decay),
+        };
+        let adam = Adam::new(trained, stage.section.lr, decay);
         let curve = Curve::default();
         Ok(Self { stage, backbone, head, adam, images, photos, device, curve, order: (u64::MAX, Vec::new()) })
     }
@@ -214,9 +224,14 @@ impl<'a> Training<'a> {
                 let mut pixels = gallery.gather(&ids, Device::Cpu)?;
                 if section.augmentation == Augmentation::Standard {
                     let mut draws = stream(self.stage.seed, "train-base/augment", step);
-                    pixels = mlsm_nets::augment(&pixels, &mlsm_nets::Augmentation::default(), &mut draws);
+                    let how = mlsm_nets::Augmentation {
+                        min_area: section.augmentation_area,
+                        jitter: section.augmentation_jitter,
+                        ..Default::default()
+                    };
+                    pixels = mlsm_nets::augment(&pixels, &how, &mut draws);
                 }
-                self.backbone.feature_map(&self.backbone.normalise(&pixels), true)
+                self.backbone.feature_map(&self.backbone.normalise(&pixels.to_device(self.device)), true)
             }
             Images::Features(..) => self.map(&ids)?,
         };

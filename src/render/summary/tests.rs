@@ -4,7 +4,8 @@ fn row(method: &str, levels: &str, k_shot: usize, accuracy: f64) -> ResultRow {
     let document = serde_json::json!({
         "node": format!("evaluate:{method}"), "method": method, "levels": levels, "backbone": "conv4-np19",
         "image_source": "none", "weights": "none", "n_way": 5, "k_shot": k_shot, "episodes": 600,
-        "accuracy": accuracy, "ci95": 0.0091, "split": "novel", "protocol": "standard", "seed": 0,
+        "accuracy": accuracy, "ci95": 0.0091, "split": "closerlook", "protocol": "standard", "seed": 0, "cam": "",
+        "n_query": 15, "dataset": "cub", "paper_accuracy": null,
     });
     serde_json::from_value(document).unwrap()
 }
@@ -19,7 +20,8 @@ fn summary() -> Summary {
             difference: 0.034,
             ci95: 0.01,
         }],
-        crops: Vec::new(),
+        warnings: vec!["boxes < none".to_owned()],
+        ..Summary::default()
     }
 }
 
@@ -37,6 +39,7 @@ fn differences_carry_their_sign_and_tables_without_rows_are_left_out() {
     let text = to_text(&summary());
     assert!(text.contains("+3.40 ± 1.00"), "{text}");
     assert!(!text.contains("IoU"), "{text}");
+    assert!(text.ends_with("warning: boxes < none\n"), "{text}");
 }
 
 #[test]
@@ -46,4 +49,5 @@ fn markdown_and_html_hold_the_same_tables() {
     );
     let html = to_html(&summary(), "<Results>");
     assert!(html.contains("<h1>&lt;Results&gt;</h1>") && html.contains("72.13 ± 0.91"), "{html}");
+    assert!(html.contains("boxes &lt; none"), "{html}");
 }

@@ -1,7 +1,8 @@
-//! The allocator setting that makes training on the CPU 1.7 times faster.
+//! What the process as a whole does differently because libtorch is in it: how it keeps memory, how it ends.
 //!
 //! glibc hands every large block back to the kernel when it is freed, so each step of training pays for page faults
-//! anew. Kept in the heap, the blocks are reused; mimalloc and jemalloc were measured and lose.
+//! anew. Kept in the heap, the blocks are reused, which makes training on the CPU 1.7 times faster; mimalloc and
+//! jemalloc were measured and lose.
 
 /// Tells glibc to keep freed memory. Call it once, before the first tensor and before other threads start.
 ///
@@ -19,4 +20,11 @@ pub fn keep_heap() {
             libc::mallopt(libc::M_ARENA_MAX, 1);
         }
     }
+}
+
+/// Ends the process at once, without libtorch's static destructors, which take a third of the time that a short
+/// command needs. Flush what was written first.
+pub fn leave(code: u8) -> ! {
+    // SAFETY: `_exit` takes a plain integer and never returns; no memory of this process is used afterwards.
+    unsafe { libc::_exit(libc::c_int::from(code)) }
 }

@@ -1,0 +1,157 @@
+//! `[evaluate]`: which rows are measured, and how.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::config::ConfigError;
+use super::{OneOrMany, ObjectSource, in_range};
+
+/// A row that needs no training in episodes: `pixels`, `cl2n:EMBEDDING` or `cl2n:EMBEDDING+OBJECT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// Nearest class mean of raw pixels, Euclidean.
+    Pixels,
+    /// Nearest class mean of centred, L2-normalised embeddings (SimpleShot).
+    Cl2n {
+        /// The base CNN, by name.
+        embedding: String,
+        /// The object whose embedding is joined to the whole photo's.
+        object: Option<ObjectSource>,
+    },
+}
+
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels => write!(f, "pixels"),
+            Self::Cl2n { embedding, object: None } => write!(f, "cl2n:{embedding}"),
+            Self::Cl2n { embedding, object: Some(object) } => write!(f, "cl2n:{embedding}+{}", object.name()),
+        }
+    }
+}
+
+impl Serialize for Baseline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Baseline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || serde::de::Error::custom(format!("`{text}` is not `pixels`, `cl2n:NAME` or `cl2n:NAME+OBJECT`"));
+        if text == "pixels" {
+            return Ok(Self::Pixels);
+        }
+        let rest = text.strip_prefix("cl2n:").ok_or_else(wrong)?;
+        let (embedding, object) = match rest.split_once('+') {
+            Some((embedding, object)) => (embedding, Some(ObjectSource::from_name(object).ok_or_else(wrong)?)),
+            None => (rest, None),
+        };
+        Ok(Self::Cl2n { embedding: embedding.to_owned(), object })
+    }
+}
+
+/// A named number of episodes and queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// 100 episodes of 40 queries per class (the paper's 200 query images).
+    Paper,
+    /// 600 episodes of 15 queries per class.
+    Standard,
+    /// 10,000 episodes of 15 queries per class.
+    Strict,
+}
+
+/// Which predictions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Predictions {
+    /// Every query of every episode.
+    All,
+    /// None.
+    None,
+}
+
+/// `[evaluate]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Episodes and queries by name.
+    pub protocol: Protocol,
+    /// Episodes, instead of the protocol's.
+    pub episodes: Option<u64>,
+    /// Queries per class, instead of the protocol's.
+    pub n_query: Option<usize>,
+    /// Classes of an episode.
+    pub n_way: usize,
+    /// Shots; a list makes a row each.
+    pub k_shot: OneOrMany<usize>,
+    /// Which predictions are kept; by default all, none for `strict`.
+    pub predictions: Option<Predictions>,
+    /// Rows that need no training in episodes.
+    pub baselines: Vec<Baseline>,
+    /// The seed of the episode list; the top-level one when absent.
+    pub seed: Option<u64>,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Standard,
+            episodes: None,
+            n_query: None,
+            n_way: 5,
+            k_shot: OneOrMany::Many(vec![1, 5]),
+            predictions: None,
+            baselines: vec![Baseline::Pixels],
+            seed: None,
+        }
+    }
+}
+
+impl Evaluate {
+    /// Returns the number of episodes.
+    pub fn episode_count(&self) -> u64 {
+        self.episodes.unwrap_or(match self.protocol {
+            Protocol::Paper => 100,
+            Protocol::Standard => 600,
+            Protocol::Strict => 10_000,
+        })
+    }
+
+    /// Returns the number of queries per class.
+    pub fn query_count(&self) -> usize {
+        self.n_query.unwrap_or(if self.protocol == Protocol::Paper { 40 } else { 15 })
+    }
+
+    /// Tells whether predictions are kept.
+    pub fn keeps_predictions(&self) -> bool {
+        match self.predictions {
+            Some(choice) => choice == Predictions::All,
+            None => self.protocol != Protocol::Strict,
+        }
+    }
+
+    /// Returns the protocol's name, or `custom` when its numbers were replaced.
+    pub fn protocol_name(&self) -> &'static str {
+        match (self.episodes.is_some() || self.n_query.is_some(), self.protocol) {
+            (true, _) => "custom",
+            (false, Protocol::Paper) => "paper",
+            (false, Protocol::Standard) => "standard",
+            (false, Protocol::Strict) => "strict",
+        }
+    }
+
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        in_range("evaluate.n_way", self.n_way as f64, 2.0, 1000.0)?;
+        in_range("evaluate.episodes", self.episode_count() as f64, 2.0, 1e9)?;
+        in_range("evaluate.n_query", self.query_count() as f64, 1.0, 10_000.0)?;
+        for shot in self.k_shot.to_vec() {
+            in_range("evaluate.k_shot", shot as f64, 1.0, 1000.0)?;
+        }
+        Ok(())
+    }
+}

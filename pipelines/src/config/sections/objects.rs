@@ -1,0 +1,111 @@
+//! `[cam]`, `[extract]`: where objects are, and how features are stored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+use super::{in_range};
+
+/// What the object level of a row looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectSource {
+    /// The box of Grad-CAM.
+    GradCam,
+    /// The whole photo once more: is O just a second pass?
+    WholeTwice,
+    /// A fixed box in the centre, 70 % of each side.
+    CentreBox,
+    /// The true box of the data set.
+    OracleBox,
+}
+
+impl ObjectSource {
+    /// Returns the name as in the configuration and in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GradCam => "grad-cam",
+            Self::WholeTwice => "whole-twice",
+            Self::CentreBox => "centre-box",
+            Self::OracleBox => "oracle-box",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::GradCam, Self::WholeTwice, Self::CentreBox, Self::OracleBox].into_iter().find(|o| o.name() == name)
+    }
+}
+
+/// Which pixels a crop is cut from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CropFrom {
+    /// The photo itself, reopened and checked: all its detail.
+    Original,
+    /// The squashed pixels that the localiser saw (likely the paper's way).
+    Squashed,
+}
+
+/// `[cam]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cam {
+    /// The base CNN, by name, whose Grad-CAM locates objects.
+    pub localiser: String,
+    /// Positions of the min–max normalised map at or above it belong to the object.
+    pub threshold: f64,
+    /// Further thresholds whose boxes are measured, not used.
+    pub audit: Vec<f64>,
+    /// The share of the box's side that is added on each side.
+    pub margin: f64,
+    /// A box narrower than this share of the photo's side counts as empty.
+    pub min_box: f64,
+    /// Which pixels a crop is cut from.
+    pub crop_from: CropFrom,
+}
+
+impl Default for Cam {
+    fn default() -> Self {
+        Self {
+            localiser: String::new(),
+            threshold: 0.3,
+            audit: Vec::new(),
+            margin: 0.0,
+            min_box: 0.05,
+            crop_from: CropFrom::Original,
+        }
+    }
+}
+
+impl Cam {
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        for threshold in self.audit.iter().chain([&self.threshold]) {
+            in_range("cam.threshold", *threshold, 0.0, 1.0)?;
+        }
+        in_range("cam.margin", self.margin, 0.0, 2.0)?;
+        in_range("cam.min_box", self.min_box, 0.0, 1.0)
+    }
+}
+
+/// The number format of stored feature maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapPrecision {
+    /// Half the space; heads are trained on the rounded values.
+    F16,
+    /// As computed.
+    F32,
+}
+
+/// `[extract]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Extract {
+    /// The number format of stored feature maps; embeddings are always f32.
+    pub maps: MapPrecision,
+}
+
+impl Default for Extract {
+    fn default() -> Self {
+        Self { maps: MapPrecision::F16 }
+    }
+}
