@@ -31,7 +31,8 @@ fn second_line(scene: &Scene, file: &str, line: &str) {
 #[test]
 fn bad_metadata_is_named_with_file_and_line() {
     let scene = Scene::photos();
-    refuses(&scene.mlsm(&["run", "--set", "data.path=/no/such/folder"]), 6, &["/no/such/folder"]);
+    let absent = ["run", "--config", "tiny", "--set", "data.path=/no/such/folder"];
+    refuses(&mlsm(&scene.store(), absent), 6, &["/no/such/folder"]);
     let broken: [(&str, &str, &str); 4] = [
         ("bounding_boxes.txt", "2 1.0 2.0 3.0", "bounding_boxes.txt"),
         ("image_class_labels.txt", "2 999", "999"),
@@ -103,7 +104,7 @@ fn absent_photos_are_counted_and_an_error_only_when_strict() {
 fn too_few_classes_or_photos_for_an_episode_are_counted() {
     let scene = Scene::finished();
     refuses(&scene.mlsm(&["run", "--set", "evaluate.n_way=50"]), 6, &["50"]);
-    refuses(&scene.mlsm(&["run", "--set", "evaluate.n_query=1000"]), 6, &["1000"]);
+    refuses(&scene.mlsm(&["run", "--set", "evaluate.n_query=1000"]), 6, &["1001", "16"]);
     scene.mlsm(&["plan", "--check"]).ok();
 }
 
@@ -138,7 +139,7 @@ fn a_device_that_is_not_there_is_a_usage_error() {
 #[test]
 fn weights_that_are_not_there_name_the_command_that_fetches_them() {
     let scene = Scene::photos();
-    let base = "{ backbone = \"efficientnet-lite0\", weights = \"efficientnet-lite0\", steps = 2 }";
+    let base = "{ backbone = \"efficientnet-lite0\", weights = \"efficientnet-lite0\", head = \"gap\" }";
     let set = format!("train-base.lite0={base}");
     let answer = scene.mlsm(&["run", "--set", &set, "--set", "cam.localiser=lite0"]);
     refuses(&answer, 2, &["mlsm weights fetch efficientnet-lite0"]);

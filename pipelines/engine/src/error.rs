@@ -33,7 +33,7 @@ pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A node was named that the graph does not have.
-    #[error("there is no node or stage `{name}`; there are: {}", known.join(", "))]
+    #[error("there is no node or stage `{name}`\n  why: there are: {}", known.join(", "))]
     UnknownNode {
         /// The name as given.
         name: String,
@@ -41,7 +41,7 @@ pub enum EngineError {
         known: Vec<String>,
     },
     /// The thread pool could not be made.
-    #[error("cannot start {threads} worker threads: {source}")]
+    #[error("cannot start {threads} worker threads\n  why: {source}")]
     Threads {
         /// The count asked for.
         threads: usize,
@@ -49,13 +49,13 @@ pub enum EngineError {
         source: rayon::ThreadPoolBuildError,
     },
     /// A unit was to run though its inputs do not exist yet.
-    #[error("{unit} cannot run: an input of it does not exist yet")]
+    #[error("{unit} cannot run\n  why: an input of it does not exist yet")]
     Pending {
         /// The unit.
         unit: String,
     },
     /// A unit asks for an output that its upstream unit does not make.
-    #[error("unit {unit} wants output `{output}`, which {fingerprint} does not have")]
+    #[error("unit {unit} cannot run\n  why: it wants output `{output}`, which {fingerprint} does not have")]
     MissingOutput {
         /// The unit that asks.
         unit: String,

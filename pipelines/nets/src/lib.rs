@@ -12,11 +12,11 @@ mod classifier;
 mod device;
 mod draw;
 mod error;
-mod process;
 mod layers;
 mod methods;
 mod pack;
 mod params;
+mod process;
 mod pth;
 mod weights;
 
@@ -29,12 +29,12 @@ pub use cam_box::cam_box;
 pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
-pub use process::{keep_heap, leave};
 pub use methods::{
     FuseNorm, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n, class_mean_scores, class_means,
 };
 pub use pack::{pack, unpack};
 pub use params::{Params, Role, Slot};
+pub use process::{keep_heap, leave};
 pub use pth::read_pth;
 pub use tch::{self, Device, Kind, Tensor};
 pub use weights::{Lite0Weights, lite0_weights};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::{ObjectSource, OneOrMany, in_range};
 use crate::config::ConfigError;
-use super::{OneOrMany, ObjectSource, in_range};
 
 /// A row that needs no training in episodes: `pixels`, `cl2n:EMBEDDING` or `cl2n:EMBEDDING+OBJECT`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ObjectSource, OneOrMany, in_range};
 use crate::config::ConfigError;
-use super::{OneOrMany, ObjectSource, in_range};
 
 /// A method that learns in episodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::in_range;
 use crate::config::ConfigError;
-use super::{in_range};
 
 /// What the object level of a row looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

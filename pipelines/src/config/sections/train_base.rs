@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::in_range;
 use crate::config::ConfigError;
-use super::{in_range};
 
 /// How photos are varied while a base CNN is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
