@@ -1,12 +1,19 @@
-# Everything that sets up, builds and tests; `make demo` is the main job.
-.PHONY: libtorch build test
+# Everything that sets up, builds, runs and tests. `make demo SEED=7` draws other birds and learns them anew.
+SEED ?= 0
+
+.PHONY: libtorch build demo test lint
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
 build: libtorch
 	cargo build --release
 
-test: libtorch
-	cargo test --release $(PACKAGES)
+demo: build
+	target/release/mlsm run --config demo --set seed=$(SEED)
 
-PACKAGES = -p mlsm-store -p mlsm-data -p mlsm-nets -p mlsm-engine -p mlsm-pipelines
+test: libtorch
+	cargo test --release --workspace
+
+lint: libtorch
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings

@@ -146,11 +146,17 @@ impl Vectors {
             let (image, object) = maps.gather(chunk, device)?;
             parts.push(model.represent(image.as_ref(), object.as_ref(), false));
         }
-        let rows = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
-        Ok(Self { rows, vectors: Tensor::cat(&parts, 0) })
+        Ok(Self::new(images, Tensor::cat(&parts, 0)))
     }
 
-    fn select(&self, images: &[ImageId]) -> Tensor {
+    /// Wraps vectors `[n, d]`, one for each image.
+    pub fn new(images: Vec<ImageId>, vectors: Tensor) -> Self {
+        let rows = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
+        Self { rows, vectors }
+    }
+
+    /// Copies the vectors of images: `[n, d]`.
+    pub fn select(&self, images: &[ImageId]) -> Tensor {
         let rows: Vec<i64> = images.iter().map(|id| self.rows[id]).collect();
         self.vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.vectors.device()))
     }

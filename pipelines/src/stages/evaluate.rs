@@ -156,7 +156,7 @@ impl Stage for Evaluate {
 /// A row that can score episodes. It is never handed the labels of queries.
 enum Scorer {
     Mlsm(Box<Mlsm>, Vectors, Maps),
-    Cl2n { image: (Gallery, Tensor), object: Option<(Gallery, Tensor)> },
+    Cl2n(Vectors, Gallery),
     Pixels(Gallery),
 }
 
@@ -172,12 +172,16 @@ impl Scorer {
                 Self::Mlsm(Box::new(model), vectors, maps)
             }
             Scoring::Cl2n { with_object } => {
-                let side = |kind: &str| -> Result<(Gallery, Tensor), StageError> {
+                let novel = Gallery::open(context, "image/novel/", "embedding")?;
+                let images: Vec<ImageId> = novel.classes().values().flatten().copied().collect();
+                let kinds: &[&str] = if *with_object { &["image", "object"] } else { &["image"] };
+                let mut sides = Vec::new();
+                for kind in kinds {
                     let base = Gallery::open(context, &format!("{kind}/base/"), "embedding")?;
-                    let novel = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
-                    Ok((novel, mean(&base, device)?))
-                };
-                Self::Cl2n { image: side("image")?, object: with_object.then(|| side("object")).transpose()? }
+                    let own = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
+                    sides.push(cl2n(&own.gather(&images, device)?, &mean(&base, device)?));
+                }
+                Self::Cl2n(Vectors::new(images, Tensor::cat(&sides, 1)), novel)
             }
             Scoring::Pixels => Self::Pixels(Gallery::open(context, "pixels/novel/", "pixels")?),
         })
@@ -186,7 +190,7 @@ impl Scorer {
     fn photos(&self) -> &Gallery {
         match self {
             Self::Mlsm(_, _, maps) => maps.image(),
-            Self::Cl2n { image: (gallery, _), .. } | Self::Pixels(gallery) => gallery,
+            Self::Cl2n(_, gallery) | Self::Pixels(gallery) => gallery,
         }
     }
 
@@ -197,18 +201,8 @@ impl Scorer {
         let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
         match self {
             Self::Mlsm(model, vectors, _) => Ok(vectors.predict(model, episode)?.0),
-            Self::Cl2n { image, object } => {
-                let vectors = |images: &[ImageId]| -> Result<Tensor, StageError> {
-                    let one = |(gallery, mean): &(Gallery, Tensor)| -> Result<Tensor, StageError> {
-                        Ok(cl2n(&gallery.gather(images, device)?, mean))
-                    };
-                    let mut parts = vec![one(image)?];
-                    if let Some(object) = object {
-                        parts.push(one(object)?);
-                    }
-                    Ok::<_, StageError>(Tensor::cat(&parts, 1))
-                };
-                let (support, query) = (vectors(&support)?, vectors(&query)?);
+            Self::Cl2n(vectors, _) => {
+                let (support, query) = (vectors.select(&support), vectors.select(&query));
                 Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
             }
             Self::Pixels(gallery) => {

@@ -60,8 +60,9 @@ pub fn class_mean_scores(support: &Tensor, n_way: i64, k_shot: i64, queries: &Te
     match metric {
         Metric::Cosine => unit_rows(queries).matmul(&unit_rows(&means).transpose(0, 1)),
         Metric::SquaredEuclidean => {
-            let apart = queries.unsqueeze(1) - means.unsqueeze(0); // [q, n_way, d]
-            -apart.square().sum_dim_intlist([2i64].as_slice(), false, queries.kind())
+            // |q - m|² multiplied out: one matrix product instead of [q, n_way, d] differences
+            let squares = |rows: &Tensor| rows.square().sum_dim_intlist([1i64].as_slice(), true, rows.kind());
+            queries.matmul(&means.transpose(0, 1)) * 2.0 - squares(queries) - squares(&means).transpose(0, 1)
         }
     }
 }

@@ -1,0 +1,155 @@
+//! The graph of a configuration: which units there are, what identifies them, and which photos they may see.
+
+use std::collections::BTreeSet;
+
+use mlsm_engine::{Event, Graph, InputSource};
+use mlsm_pipelines::{AssembleError, Assembly, Config, DeviceChoice, Execution, Purpose, assemble};
+use mlsm_store::{Access, Store};
+use tempfile::TempDir;
+
+use crate::config::with;
+
+fn assembled(config: &Config, purpose: Purpose) -> (TempDir, Result<Assembly, AssembleError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
+    let execution = Execution { device: DeviceChoice::Cpu };
+    let assembly = assemble(config, &store, &execution, purpose, &|_: &Event| {});
+    (folder, assembly)
+}
+
+fn graph(changes: &[(&str, &str)]) -> Graph {
+    assembled(&with(changes).unwrap(), Purpose::Plan).1.unwrap().graph
+}
+
+/// Everything but inputs that identifies units: stage, version, recipe.
+fn recipes(graph: &Graph) -> BTreeSet<String> {
+    let units = graph.nodes().iter().flat_map(|n| &n.units);
+    units.map(|u| format!("{} {} {:?}", u.stage.name(), u.stage.version(), u.stage.recipe())).collect()
+}
+
+/// One other value of every key that changes results.
+const SWITCHES: &[(&str, &str)] = &[
+    ("seed", "7"),
+    ("splits.seed", "7"),
+    ("splits.ratios", "[0.4, 0.3, 0.3]"),
+    ("train-base.conv.backbone", "'conv4-pooled'"),
+    ("train-base.conv.width", "8"),
+    ("train-base.conv.head", "'flat'"),
+    ("train-base.conv.augmentation", "'standard'"),
+    ("train-base.conv.augmentation_area", "0.6"),
+    ("train-base.conv.augmentation_jitter", "0.1"),
+    ("train-base.conv.steps", "7"),
+    ("train-base.conv.batch", "7"),
+    ("train-base.conv.lr", "0.7"),
+    ("train-base.conv.optimizer", "'adamw'"),
+    ("train-base.conv.weight_decay", "0.7"),
+    ("train-base.conv.holdout", "0.2"),
+    ("train-base.conv.seed", "7"),
+    ("cam.threshold", "0.7"),
+    ("cam.margin", "0.1"),
+    ("cam.min_box", "0.1"),
+    ("cam.crop_from", "'squashed'"),
+    ("extract.maps", "'f32'"),
+    ("meta-train.mlsm.levels", "'I'"),
+    ("meta-train.mlsm.pair", "'concat'"),
+    ("meta-train.mlsm.loss", "'mse'"),
+    ("meta-train.mlsm.sim_hidden", "[7]"),
+    ("meta-train.mlsm.share_adjust", "false"),
+    ("meta-train.mlsm.n_way", "3"),
+    ("meta-train.mlsm.train_shot", "1"),
+    ("meta-train.mlsm.train_query", "7"),
+    ("meta-train.mlsm.episodes", "7"),
+    ("meta-train.mlsm.val_every", "7"),
+    ("meta-train.mlsm.val_episodes", "7"),
+    ("meta-train.mlsm.patience", "7"),
+    ("meta-train.mlsm.lr", "0.7"),
+    ("meta-train.mlsm.schedule", "'halve'"),
+    ("meta-train.mlsm.lr_halve_every", "7"),
+    ("meta-train.mlsm.clip", "0.7"),
+    ("meta-train.mlsm.weight_decay", "0.7"),
+    ("meta-train.mlsm.seeds", "7"),
+    ("evaluate.protocol", "'paper'"),
+    ("evaluate.episodes", "7"),
+    ("evaluate.n_query", "7"),
+    ("evaluate.n_way", "3"),
+    ("evaluate.k_shot", "3"),
+    ("evaluate.predictions", "'none'"),
+    ("evaluate.seed", "7"),
+];
+
+#[test]
+fn every_switch_changes_a_recipe() {
+    let before = recipes(&graph(&[]));
+    for change in SWITCHES {
+        assert_ne!(recipes(&graph(&[*change])), before, "{change:?} changes nothing");
+    }
+}
+
+#[test]
+fn where_and_how_fast_changes_no_recipe() {
+    let before = recipes(&graph(&[]));
+    for change in [("numerics.threads", "7"), ("data.strict", "true"), ("data.shard_photos", "7")] {
+        assert_eq!(recipes(&graph(&[change])), before, "{change:?}");
+    }
+}
+
+#[test]
+fn nothing_that_learns_sees_a_photo_of_a_novel_class() {
+    let (_folder, assembly) = assembled(&with(&[]).unwrap(), Purpose::Run);
+    let graph = assembly.unwrap().graph;
+    let novel_inputs = |stage: &str| {
+        let units = graph.nodes().iter().filter(|n| n.stage == stage).flat_map(|n| &n.units);
+        units.flat_map(|u| &u.inputs).filter(|i| i.name.contains("novel")).count()
+    };
+    assert!(novel_inputs("evaluate") > 0);
+    assert_eq!((novel_inputs("train-base"), novel_inputs("meta-train")), (0, 0));
+    // The name is not all: the shards that are read are those that `evaluate` reads as base and val, or none of its.
+    let sources = |stage: &str, part: &str| -> BTreeSet<(usize, usize)> {
+        let units = graph.nodes().iter().filter(|n| n.stage == stage).flat_map(|n| &n.units);
+        let inputs = units.flat_map(|u| &u.inputs).filter(|i| i.name.contains(part));
+        inputs
+            .filter_map(|i| match &i.source {
+                InputSource::Output(from, _) => Some((from.node.0, from.unit)),
+                _ => None,
+            })
+            .collect()
+    };
+    let seen: BTreeSet<_> = sources("train-base", "").into_iter().chain(sources("meta-train", "")).collect();
+    assert!(sources("evaluate", "novel").is_disjoint(&seen));
+}
+
+#[test]
+fn a_plan_draws_nothing_and_a_run_draws_once() {
+    let config = with(&[]).unwrap();
+    let (folder, planned) = assembled(&config, Purpose::Plan);
+    assert!(planned.is_ok());
+    assert!(!folder.path().join("datasets").exists());
+    let (folder, _) = assembled(&config, Purpose::Run);
+    let drawn: Vec<_> = std::fs::read_dir(folder.path().join("datasets")).unwrap().flatten().collect();
+    assert_eq!(drawn.len(), 1);
+}
+
+#[test]
+fn rows_share_everything_upstream_and_each_has_its_own_nodes() {
+    let graph = graph(&[
+        ("meta-train.mlsm.levels", "['I', 'I+G', 'I+G+O']"),
+        ("meta-train.mlsm.object", "['grad-cam', 'whole-twice']"),
+        ("meta-train.mlsm.seeds", "[0, 1]"),
+    ]);
+    let count = |stage: &str| graph.nodes().iter().filter(|n| n.stage == stage).count();
+    // I, I+G, I+G+O with two objects; two seeds each; evaluated at two shots, and three baselines.
+    assert_eq!((count("extract"), count("meta-train"), count("evaluate")), (1, 8, 16 + 6));
+}
+
+#[test]
+fn what_the_data_cannot_fill_is_refused_before_anything_is_computed() {
+    let refusal = |changes: &[(&str, &str)]| assembled(&with(changes).unwrap(), Purpose::Run).1.err().unwrap();
+    let error = refusal(&[("evaluate.n_way", "5")]);
+    assert!(matches!(&error, AssembleError::Data(text) if text.contains("novel") && text.contains("fix: ")), "{error}");
+    let error = refusal(&[("meta-train.mlsm.train_query", "100")]);
+    assert!(matches!(&error, AssembleError::Data(text) if text.contains("base")), "{error}");
+    let error = refusal(&[("train-base.other.weights", "'efficientnet-lite0'"), ("train-base.other.head", "'gap'")]);
+    assert!(matches!(&error, AssembleError::Config(text) if text.contains("weights fetch")), "{error}");
+    let error = refusal(&[("splits.rule", "'nonesuch'")]);
+    assert!(matches!(&error, AssembleError::Config(text) if text.contains("closerlook")), "{error}");
+}

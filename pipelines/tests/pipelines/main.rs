@@ -1,0 +1,4 @@
+//! Configurations and the graphs they become, without running any of it.
+
+mod config;
+mod graph;
