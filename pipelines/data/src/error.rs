@@ -45,6 +45,17 @@ pub enum DataError {
         fix: &'static str,
     },
 
+    /// An archive is damaged, hostile, or not the expected one.
+    #[error("cannot use the archive {}\n  why: {why}\n  fix: {fix}", .path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        fix: &'static str,
+    },
+
     /// A listed path leads out of the folder of photos.
     #[error(
         "line {line} of {} lists a photo outside the dataset\n  why: `{listed}` is not a plain path below the \
@@ -223,6 +234,7 @@ impl DataError {
             | Self::Image { .. }
             | Self::Io { .. }
             | Self::TooFewClasses { .. }
+            | Self::Archive { .. }
             | Self::TooFewPhotos { .. } => false,
         }
     }

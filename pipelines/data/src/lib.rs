@@ -4,6 +4,7 @@
 //! Deliberately absent: tensors, the artifact store, the terminal and the environment. Nothing here keeps
 //! state or reads a clock; all randomness comes from [`streams`].
 
+pub mod archive;
 pub mod dataset;
 pub mod decode;
 pub mod episodes;

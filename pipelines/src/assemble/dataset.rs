@@ -1,13 +1,15 @@
-//! The photos of a run: a folder that the user names, or a synthetic one that is drawn into the store once.
+//! The photos of a run: a folder or an archive that the user names, or a synthetic folder that is drawn into the store
+//! once.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
 use mlsm_data::{Class, Dataset, ImageId, OpenOptions, Photo};
 use mlsm_engine::{Event, Subscriber};
-use mlsm_store::{Digest, Request, Store, StoreError};
+use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
 
 use super::{AssembleError, Purpose};
@@ -32,9 +34,15 @@ pub(super) fn open(
     subscriber: &dyn Subscriber,
 ) -> Result<Source, AssembleError> {
     let Some(path) = config.data_path() else { return synthetic(config, store, purpose, subscriber) };
-    let dataset = Dataset::open(path, &OpenOptions { strict: config.data.strict })?;
-    let name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
-    let mut source = with_digests(dataset, name, store)?;
+    let mut name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
+    let options = OpenOptions { strict: config.data.strict };
+    let mut source = match path.is_file() {
+        true => {
+            name = name.split('.').next().unwrap_or_default().to_owned();
+            from_archive(path, name, config, store, purpose, subscriber)?
+        }
+        false => with_digests(Dataset::open(path, &options)?, name, store)?,
+    };
     if source.dataset.absent > 0 {
         let first = source.dataset.first_absent.clone().unwrap_or_default();
         let absent = source.dataset.absent;
@@ -115,32 +123,98 @@ fn synthetic_folder(spec: &SyntheticSpec, store: &Store) -> PathBuf {
     store.root().join("datasets").join(request.fingerprint().short())
 }
 
-/// Draws next to the final place and renames, so that a killed run leaves no half data set.
+/// Draws the synthetic photos into a folder of their own.
 fn draw_once(
     spec: &SyntheticSpec,
     folder: &Path,
     store: &Store,
     subscriber: &dyn Subscriber,
 ) -> Result<(), AssembleError> {
+    make_once(folder, store, &|half| {
+        draw(half, spec, &|done, total| {
+            let (done, total) = (done as u64, total as u64);
+            let (node, unit) = ("data".to_owned(), "photos".to_owned());
+            subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
+        })?;
+        Ok(())
+    })
+}
+
+/// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.
+fn from_archive(
+    path: &Path,
+    name: String,
+    config: &Config,
+    store: &Store,
+    purpose: Purpose,
+    subscriber: &dyn Subscriber,
+) -> Result<Source, AssembleError> {
+    let cache = store.stat_cache()?;
+    let (digest, _) = cache.digest(path)?;
+    save(&cache)?;
+    let md5 = config.data.md5.as_deref();
+    let request = Request {
+        stage: "archive".to_owned(),
+        version: 1,
+        recipe: vec![field("md5", md5.unwrap_or_default().to_lowercase())],
+        inputs: vec![mlsm_store::Input { name: "archive".to_owned(), digest }],
+    };
+    let folder = store.root().join("datasets").join(request.fingerprint().short());
+    let tell = |done: u64| {
+        let (node, unit) = ("data".to_owned(), "files".to_owned());
+        subscriber.on(&Event::Progress { node, done, total: 0, unit, detail: "unpacking".to_owned() });
+    };
+    let options = OpenOptions { strict: config.data.strict };
+    if !folder.is_dir() && purpose == Purpose::Plan {
+        let scratch =
+            tempfile::tempdir().map_err(|e| AssembleError::Config(format!("no temporary folder\n  why: {e}")))?;
+        let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &tell)?;
+        let dataset = listed_only(&Dataset::open(&inner, &OpenOptions { strict: false })?);
+        let pending = Some("the archive is not unpacked yet".to_owned());
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings: Vec::new(), pending });
+    }
+    make_once(&folder, store, &|half| {
+        archive::unpack(path, half, Unpack::All, md5, Limits::default(), &tell)?;
+        Ok(())
+    })?;
+    with_digests(Dataset::open(&archive::innermost(&folder), &options)?, name, store)
+}
+
+/// Makes a folder next to its final place and renames it, so that a killed run leaves no half data set.
+fn make_once(
+    folder: &Path,
+    store: &Store,
+    make: &dyn Fn(&Path) -> Result<(), AssembleError>,
+) -> Result<(), AssembleError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
     let lock = Request { stage: folder.display().to_string(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
     let _guard = store.lock(&lock.fingerprint(), &mut |_| ControlFlow::Continue(()))?;
     if folder.is_dir() {
-        return Ok(()); // another run drew it while this one waited
+        return Ok(()); // another run made it while this one waited
     }
     let io = |action: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| AssembleError::Store(StoreError::Io { action, path, source })
     };
-    let half = folder.with_extension("drawing");
+    let half = folder.with_extension("half");
     if half.exists() {
         std::fs::remove_dir_all(&half).map_err(io("remove", &half))?;
     }
-    draw(&half, spec, &|done, total| {
-        let (done, total) = (done as u64, total as u64);
-        let (node, unit) = ("data".to_owned(), "photos".to_owned());
-        subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
-    })?;
+    if let Err(error) = make(&half) {
+        let _ = std::fs::remove_dir_all(&half); // whatever is left goes with the next attempt
+        return Err(error);
+    }
     std::fs::rename(&half, folder).map_err(io("rename", &half))
+}
+
+/// Keeps what was hashed; a read-only store only costs the hashing again.
+fn save(cache: &StatCache) -> Result<(), StoreError> {
+    match cache.save() {
+        Ok(()) | Err(StoreError::Unwritable { .. }) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source, AssembleError> {
@@ -156,9 +230,6 @@ fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source,
         }
         other => AssembleError::Store(other),
     })?;
-    match cache.save() {
-        Ok(()) | Err(StoreError::Unwritable { .. }) => {} // a read-only store only costs the hashing again
-        Err(e) => return Err(e.into()),
-    }
+    save(&cache)?;
     Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None })
 }

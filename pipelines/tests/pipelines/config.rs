@@ -79,11 +79,16 @@ fn where_photos_lie_does_not_identify_a_configuration() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
-    let refused: [(&str, &str, &[&str]); 12] = [
+    let refused: [(&str, &str, &[&str]); 13] = [
         ("train-base.conv.backbon", "'conv4-np19'", &["train-base.conv.backbon", "did you mean `backbone`"]),
         ("train-base.conv.backbone", "'resnet'", &["train-base.conv.backbone", "conv4-np19"]),
         ("train-base.conv.head", "'gapp'", &["train-base.conv.head", "did you mean `gap`"]),
-        ("train-base.conv.weights", "'efficientnet-lite0'", &["train-base.conv.weights", "head = \"gap\""]),
+        ("train-base.conv.weights", "'efficientnet-lite0'", &["train-base.conv.weights", "do not fit backbone"]),
+        (
+            "train-base.conv",
+            "{ backbone = 'efficientnet-lite0', weights = 'efficientnet-lite0' }",
+            &["train-base.conv.weights", "head = \"gap\""],
+        ),
         ("train-base.conv.lr", "-1", &["train-base.conv.lr", "-1"]),
         ("cam.localiser", "'con'", &["cam.localiser", "did you mean `conv`"]),
         ("cam.threshold", "1.5", &["cam.threshold", "1.5"]),

@@ -148,7 +148,10 @@ fn what_the_data_cannot_fill_is_refused_before_anything_is_computed() {
     assert!(matches!(&error, AssembleError::Data(text) if text.contains("novel") && text.contains("fix: ")), "{error}");
     let error = refusal(&[("meta-train.mlsm.train_query", "100")]);
     assert!(matches!(&error, AssembleError::Data(text) if text.contains("base")), "{error}");
-    let error = refusal(&[("train-base.other.weights", "'efficientnet-lite0'"), ("train-base.other.head", "'gap'")]);
+    let error = refusal(&[(
+        "train-base.other",
+        "{ backbone = 'efficientnet-lite0', weights = 'efficientnet-lite0', head = 'gap' }",
+    )]);
     assert!(matches!(&error, AssembleError::Config(text) if text.contains("weights fetch")), "{error}");
     let error = refusal(&[("splits.rule", "'nonesuch'")]);
     assert!(matches!(&error, AssembleError::Config(text) if text.contains("closerlook")), "{error}");

@@ -70,12 +70,14 @@ fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
     photos.into_iter().map(with_id).collect()
 }
 
+/// Tells whether a file's name ends like a photo's.
+pub(crate) fn is_photo_name(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
 fn photo_names(folder: &Path) -> Result<Vec<String>, DataError> {
-    let is_photo = |name: &str| {
-        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-    };
-    let names = entries(folder)?.into_iter().filter(|(name, is_folder)| !is_folder && is_photo(name));
+    let names = entries(folder)?.into_iter().filter(|(name, is_folder)| !is_folder && is_photo_name(name));
     Ok(names.map(|(name, _)| name).collect())
 }
 

@@ -13,6 +13,7 @@ mod presence;
 mod tests;
 
 pub use bounding_box::BoundingBox;
+pub(crate) use folders::is_photo_name;
 
 use crate::{ClassId, DataError, ImageId};
 use serde::{Deserialize, Serialize};

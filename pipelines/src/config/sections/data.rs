@@ -18,10 +18,12 @@ pub enum BadImage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// A CUB folder or a folder of class folders; without it, `[data.synthetic]` is drawn.
+    /// A CUB folder, a folder of class folders, or an archive of either; without it, `[data.synthetic]` is drawn.
     pub path: Option<PathBuf>,
     /// The synthetic data set that is drawn when there is no path.
     pub synthetic: Option<Synthetic>,
+    /// For an archive: the MD5 digest that its publisher gives.
+    pub md5: Option<String>,
     /// Whether a listed photo that is absent is an error rather than a counted warning.
     pub strict: bool,
     /// What to do with a photo that cannot be decoded.
@@ -32,7 +34,7 @@ pub struct Data {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { path: None, synthetic: None, strict: false, on_bad_image: BadImage::Error, shard_photos: 512 }
+        Self { path: None, md5: None, synthetic: None, strict: false, on_bad_image: BadImage::Error, shard_photos: 512 }
     }
 }
 

@@ -105,6 +105,11 @@ impl TrainBase {
         in_range(&key("augmentation_area"), self.augmentation_area, 0.01, 1.0)?;
         in_range(&key("augmentation_jitter"), self.augmentation_jitter, 0.0, 1.0)?;
         in_range(&key("weight_decay"), self.weight_decay, 0.0, 10.0)?;
+        if self.weights != "none" && self.weights != self.backbone {
+            let why = format!("weights `{}` do not fit backbone `{}`", self.weights, self.backbone);
+            let fix = format!("set {path}.backbone = {:?}, or {path}.weights = \"none\"", self.weights);
+            return Err(ConfigError::invalid(&key("weights"), &why).with_fix(fix));
+        }
         if self.weights != "none" && (self.head != Head::Gap || self.augmentation != Augmentation::None) {
             let why = "a head on imported weights reads the mean of features that are computed once";
             let fix = format!("set {path}.head = \"gap\" and {path}.augmentation = \"none\"");
