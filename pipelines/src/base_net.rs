@@ -1,11 +1,12 @@
 //! A trained base CNN: backbone, head and the classes of its logits, as the artifacts of `train-base` hold it.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_engine::{Context, StageError};
-use mlsm_nets::{Backbone, BackboneKind, Classifier};
+use mlsm_nets::{Backbone, BackboneKind, Classifier, pack};
 use mlsm_store::Digest;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::artifact::decode;
 use crate::config::{Head, TrainBase};
@@ -102,4 +103,17 @@ fn load(context: &Context<'_>, shape: &BaseNetShape, device: Device) -> Result<B
     let mut head = shape.head(backbone.as_ref(), classes.len(), &mut unused);
     head.params_mut().load(&context.open("head")?).map_err(net_error)?;
     Ok(BaseNet { backbone, head: Some(head), classes })
+}
+
+/// Loads the tensors whose names start with `prefix` into the net they came from.
+pub(crate) fn load_prefixed(
+    params: &mut mlsm_nets::Params,
+    tensors: &BTreeMap<String, Tensor>,
+    prefix: &str,
+) -> Result<(), StageError> {
+    let own: Vec<(String, Tensor)> = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone())))
+        .collect();
+    params.load(&pack(&own, "").map_err(net_error)?).map_err(net_error)
 }

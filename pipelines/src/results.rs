@@ -23,6 +23,7 @@ pub struct ResultRow {
     pub method: String,
     pub levels: String,
     pub backbone: String,
+    pub mode: String,
     pub weights: String,
     pub cam: String,
     pub image_source: String,
@@ -145,6 +146,7 @@ fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manif
         method: text("method"),
         levels: text("levels"),
         backbone: text("backbone"),
+        mode: text("mode"),
         weights: text("weights"),
         cam: text("cam"),
         image_source: text("image_source"),
@@ -201,7 +203,8 @@ fn title(row: &ResultRow) -> String {
     let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
     let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
     let seed = if row.levels.is_empty() || row.seed == 0 { String::new() } else { format!(" seed {}", row.seed) };
-    format!("{}{levels}{source}{seed}", row.method)
+    let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
+    format!("{}{levels}{source}{mode}{seed}", row.method)
 }
 
 fn audit(

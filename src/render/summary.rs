@@ -79,7 +79,7 @@ fn results(rows: &[ResultRow]) -> TextTable {
     let shots = distinct(rows.iter().map(|r| r.k_shot));
     let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
     let mut columns: Vec<_> =
-        ["method", "levels", "object", "backbone", "weights", "seed"].map(|title| (title, Align::Left)).into();
+        ["method", "levels", "object", "backbone", "mode", "weights", "seed"].map(|title| (title, Align::Left)).into();
     columns.extend(titles.iter().map(|title| (title.as_str(), Align::Right)));
     let mut table = TextTable::new(&columns);
     for key in distinct(rows.iter().map(identity)) {
@@ -94,9 +94,9 @@ fn results(rows: &[ResultRow]) -> TextTable {
 }
 
 /// What tells one line of the result table from the others.
-fn identity(row: &ResultRow) -> [String; 6] {
+fn identity(row: &ResultRow) -> [String; 7] {
     let text = |value: &dyn std::fmt::Display| match value.to_string() {
-        none if none == "none" => String::new(),
+        none if none == "none" || none == "frozen" => String::new(), // what goes without saying
         some => some,
     };
     [
@@ -104,6 +104,7 @@ fn identity(row: &ResultRow) -> [String; 6] {
         text(&row.levels),
         text(&row.image_source),
         text(&row.backbone),
+        text(&row.mode),
         text(&row.weights),
         text(&row.seed),
     ]

@@ -92,6 +92,11 @@ impl Classifier {
         self.linear.forward(params, &self.head.vector(map))
     }
 
+    /// The weights of each class: `[n_classes, length]`.
+    pub fn class_rows(&self) -> Tensor {
+        self.linear.weight(&self.params)
+    }
+
     /// The classifier's tensors.
     pub fn params(&self) -> &Params {
         &self.params

@@ -156,6 +156,11 @@ impl Linear {
         }
     }
 
+    /// The weights, `[output, input]`.
+    pub(crate) fn weight(&self, params: &Params) -> Tensor {
+        params.at(self.weight).detach()
+    }
+
     pub(crate) fn forward(&self, params: &Params, x: &Tensor) -> Tensor {
         x.linear(params.at(self.weight), Some(params.at(self.bias)))
     }

@@ -2,6 +2,7 @@
 //!
 //! Tensors in, tensors out: nothing here knows of files, stores, configurations or episodes. See `README.md`.
 
+mod activation;
 mod adam;
 mod augment;
 mod autodiff;
@@ -20,6 +21,7 @@ mod process;
 mod pth;
 mod weights;
 
+pub use activation::{Descriptors, class_activation, class_free, descriptor_transform};
 pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, gradients};
@@ -30,7 +32,8 @@ pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
 pub use methods::{
-    FuseNorm, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n, class_mean_scores, class_means,
+    FuseNorm, Fusion, FusionPoint, GapSource, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n,
+    class_mean_scores, class_means,
 };
 pub use pack::{pack, unpack};
 pub use params::{Params, Role, Slot};

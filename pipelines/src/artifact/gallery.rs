@@ -109,14 +109,6 @@ impl Gallery {
         let tensor = tensor.to_device(device);
         Ok(if kind == Kind::Half { tensor.to_kind(Kind::Float) } else { tensor })
     }
-
-    /// Copies feature maps `[n, c, h, w]`, channels last in memory, as they were stored.
-    ///
-    /// # Errors
-    /// As [`Gallery::gather`].
-    pub fn gather_maps(&self, images: &[ImageId], device: Device) -> Result<Tensor, StageError> {
-        Ok(self.gather(images, device)?.permute([0, 3, 1, 2]))
-    }
 }
 
 /// A shard's id starts with its class: `012`, `012.3of8`.

@@ -10,7 +10,7 @@ use mlsm_store::Store;
 use super::plan_graph::{Builder, NodeKind};
 use super::{AssembleError, Purpose};
 use crate::base_net::{BaseNetCache, BaseNetShape};
-use crate::config::{Baseline, MetaTrain as Section, ObjectSource, TrainBase as BaseSection};
+use crate::config::{BackboneMode, Baseline, MetaTrain as Section, ObjectSource, TrainBase as BaseSection};
 use crate::mlsm::MlsmRecipe;
 use crate::stages::evaluate::{Evaluate, RowLabels, Scoring};
 use crate::stages::extract::Extract;
@@ -24,6 +24,9 @@ fn single(stage: Arc<dyn mlsm_engine::Stage>, inputs: Vec<UnitInput>) -> Vec<Uni
 
 pub(super) fn train_base(builder: &mut Builder<'_>, store: &Store) -> Result<(), AssembleError> {
     for (name, section) in &builder.config.train_base {
+        if builder.config.is_shape_only(name) {
+            continue;
+        }
         let pixels = &builder.pixels[&builder.input_px(name)];
         let mut inputs = Vec::new();
         for input in builder.train_inputs("", TrainPart::Base, pixels, "pixels") {
@@ -66,7 +69,7 @@ pub(super) fn extract(builder: &mut Builder<'_>) {
     for (name, needs_maps) in builder.embeddings() {
         let px = builder.input_px(&name);
         let mut sources = vec![(None, builder.pixels[&px].clone())];
-        for object in builder.objects_of(&name) {
+        for object in builder.stored_objects_of(&name) {
             sources.push((Some(object), builder.objects[&(object, px)].clone()));
         }
         let shape = BaseNetShape::of(&builder.config.train_base[&name]);
@@ -105,19 +108,29 @@ impl Builder<'_> {
         &self.features[&(embedding.to_owned(), object)]
     }
 
+    /// Returns the packed pixels of whole photos, or of what an object source looks at, as a backbone reads them.
+    fn pixels_of(&self, embedding: &str, object: Option<ObjectSource>) -> &[UnitRef] {
+        let px = self.input_px(embedding);
+        match object.filter(|o| *o != ObjectSource::WholeTwice) {
+            Some(object) => &self.objects[&(object, px)],
+            None => &self.pixels[&px],
+        }
+    }
+
     fn labels(&self, embedding: Option<&str>, object: Option<ObjectSource>, seed: u64) -> RowLabels {
         let base = embedding.map(|e| &self.config.train_base[e]);
         let cam = &self.config.cam;
-        let grad_cam = object == Some(ObjectSource::GradCam);
-        let localiser = grad_cam.then(|| &self.config.train_base[&cam.localiser]);
+        let is_located = object.is_some_and(ObjectSource::is_located);
+        let localiser = is_located.then(|| &self.config.train_base[&cam.localiser]);
         // Outside weights of either network count: both have seen other photos.
         let weights = base.into_iter().chain(localiser).map(|b| b.weights.as_str()).find(|w| *w != "none");
         RowLabels {
             method: String::new(),
             levels: String::new(),
             backbone: base.map_or("none", |b| b.backbone.as_str()).to_owned(),
+            mode: BackboneMode::Frozen.name().to_owned(),
             weights: weights.unwrap_or("none").to_owned(),
-            cam: if grad_cam { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
+            cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
             augmentation: base.map_or_else(String::new, |b| format!("{:?}", b.augmentation).to_lowercase()),
             protocol: self.config.evaluate.protocol_name().to_owned(),
@@ -173,7 +186,7 @@ pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
         for levels in section.levels.to_vec() {
             let levels: Levels = levels.parse().expect("the configuration was checked");
             let objects = match levels.object {
-                true => section.object.to_vec().into_iter().map(Some).collect(),
+                true => section.objects().into_iter().map(Some).collect(),
                 false => vec![None],
             };
             for object in objects {
@@ -218,14 +231,22 @@ fn learnt_row(
     (levels, object): (Levels, Option<ObjectSource>),
     seed: u64,
 ) {
-    let mlsm = MlsmRecipe::new(section, levels, object);
+    let base = &builder.config.train_base[&section.embedding];
+    let mlsm = MlsmRecipe::new(section, base, levels, object);
+    let output = if section.backbone == BackboneMode::Frozen { "maps" } else { "pixels" };
     let sides = [Some(("image", None)), object.map(|o| ("object", Some(o)))];
     let (mut training, mut novel) = (Vec::new(), Vec::new());
     for (prefix, object) in sides.into_iter().flatten() {
-        let units = builder.features_of(&section.embedding, object);
-        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, "maps"));
-        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, "maps"));
-        novel.extend(builder.novel_inputs(prefix, units, "maps"));
+        let units = match section.backbone {
+            BackboneMode::Frozen => builder.features_of(&section.embedding, object),
+            BackboneMode::EndToEnd | BackboneMode::BaseInit => builder.pixels_of(&section.embedding, object),
+        };
+        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, output));
+        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, output));
+        novel.extend(builder.novel_inputs(prefix, units, output));
+    }
+    if section.backbone == BackboneMode::BaseInit {
+        training.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
     }
     let object_name = object.map_or_else(String::new, |o| format!(",object={}", o.name()));
     let brackets = format!("levels={levels}{object_name},seed={seed}");
@@ -236,5 +257,9 @@ fn learnt_row(
     novel.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
     let mut labels = builder.labels(Some(&section.embedding), object, seed);
     (labels.method, labels.levels) = (name.to_owned(), levels.to_string());
+    labels.mode = section.backbone.name().to_owned();
+    if section.backbone == BackboneMode::EndToEnd {
+        labels.augmentation = "none".to_owned(); // the base CNN's training plays no part
+    }
     builder.evaluate(name, &brackets, (Scoring::Mlsm(mlsm), labels), &novel);
 }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mlsm_data::Shard;
+use mlsm_data::{Shard, TrainPart};
 use mlsm_engine::{InputSource, NodeIndex, Unit, UnitInput, UnitRef};
 
 use super::plan_graph::{Builder, NodeKind};
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::{CropFrom, ObjectSource};
-use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes, LocateObjects};
+use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes};
 use crate::stages::ingest::{PhotoFile, ReadPhotos, SquashPhotos};
+use crate::stages::locate::{FitDescriptors, LocateObjects, MapMethod};
 
 /// The paper's input size, at which raw pixels are compared.
 const PAPER_PX: u32 = 84;
@@ -70,68 +71,93 @@ fn photo_inputs(builder: &Builder<'_>, photos: &[PhotoFile]) -> Vec<UnitInput> {
 /// Adds the node that locates and cuts objects, those of the controls, and those that only measure boxes.
 pub(super) fn crop(builder: &mut Builder<'_>) {
     let mut sizes: BTreeMap<ObjectSource, BTreeSet<u32>> = BTreeMap::new();
-    for embedding in builder.embeddings().keys() {
-        for object in builder.objects_of(embedding) {
-            sizes.entry(object).or_default().insert(builder.input_px(embedding));
-        }
+    for (embedding, object, _) in builder.object_uses() {
+        sizes.entry(object).or_default().insert(builder.input_px(embedding));
     }
-    if builder.config.uses_grad_cam() {
-        grad_cam(builder, sizes.get(&ObjectSource::GradCam).cloned().unwrap_or_default());
-        boxes(builder, "crop[source=whole]", BoxRule::Whole, None, BTreeSet::new());
+    if builder.config.uses_localiser() {
+        let objects = builder.config.objects();
+        if objects.contains(&ObjectSource::GradCam) || !builder.config.cam.audit.is_empty() {
+            located(builder, ObjectSource::GradCam, sizes.remove(&ObjectSource::GradCam).unwrap_or_default());
+        }
+        for object in objects.into_iter().filter(|o| o.is_located() && *o != ObjectSource::GradCam) {
+            located(builder, object, sizes.remove(&object).unwrap_or_default());
+        }
+        boxes(builder, &source_node("whole"), BoxRule::Whole, None, BTreeSet::new());
         sizes.entry(ObjectSource::CentreBox).or_default();
     }
     for (object, rule) in [(ObjectSource::CentreBox, BoxRule::Centre), (ObjectSource::OracleBox, BoxRule::Oracle)] {
         if let Some(sizes) = sizes.remove(&object) {
-            boxes(builder, &format!("crop[source={}]", object.name()), rule, Some(object), sizes);
+            boxes(builder, &source_node(object.name()), rule, Some(object), sizes);
         }
     }
 }
 
-fn grad_cam(builder: &mut Builder<'_>, sizes: BTreeSet<u32>) {
+/// Adds the node of one localiser: for each shard its maps, its boxes, and the pixels inside at every size.
+fn located(builder: &mut Builder<'_>, object: ObjectSource, sizes: BTreeSet<u32>) {
     let cam = builder.config.cam.clone();
     let localiser = builder.base_nets[&cam.localiser];
     let px = builder.input_px(&cam.localiser);
-    let locate = Arc::new(LocateObjects {
-        shape: BaseNetShape::of(&builder.config.train_base[&cam.localiser]),
-        runtime: builder.runtime.clone(),
-        cache: Arc::new(BaseNetCache::default()),
-    });
-    let rule = |threshold: f64| BoxRule::GradCam { threshold, margin: cam.margin, min_box: cam.min_box, map_px: px };
+    let shape = BaseNetShape::of(&builder.config.train_base[&cam.localiser]);
+    let (runtime, cache) = (builder.runtime.clone(), Arc::new(BaseNetCache::default()));
+    let net = ["backbone", "head", "classes"].map(|output| UnitInput::output(output, localiser, output));
+    let rule = |threshold: f64| BoxRule::Located { threshold, margin: cam.margin, min_box: cam.min_box, map_px: px };
     let draw = Arc::new(DrawBoxes { rule: rule(cam.threshold) });
     let node = NodeIndex(builder.graph.nodes().len());
-    let stride = 2 + sizes.len();
     let mut units = Vec::new();
+    if object == ObjectSource::Ddt {
+        let stage = FitDescriptors { shape: shape.clone(), runtime: runtime.clone(), cache: cache.clone() };
+        let mut inputs = vec![net[0].clone()];
+        inputs.extend(builder.train_inputs("pixels", TrainPart::Base, &builder.pixels[&px], "pixels"));
+        units.push(Unit { shard: String::new(), aspect: "fit".to_owned(), stage: Arc::new(stage), inputs });
+    }
+    let (first, stride) = (units.len(), 2 + sizes.len());
+    let method = match object {
+        ObjectSource::Cam => MapMethod::Cam,
+        ObjectSource::Ddt => MapMethod::Ddt,
+        ObjectSource::ClassFree => MapMethod::ClassFree,
+        _ => MapMethod::GradCam,
+    };
+    let locate = Arc::new(LocateObjects { method, shape, runtime, cache });
     for (s, (shard, _)) in builder.shards.iter().enumerate() {
         let unit =
             |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
-        let net = ["backbone", "head", "classes"].map(|output| UnitInput::output(output, localiser, output));
-        let mut inputs = net.to_vec();
+        let mut inputs = match method {
+            MapMethod::GradCam | MapMethod::Cam => net.to_vec(),
+            MapMethod::Ddt => vec![net[0].clone(), UnitInput::output("fit", UnitRef { node, unit: 0 }, "fit")],
+            MapMethod::ClassFree => vec![net[0].clone()],
+        };
         inputs.push(UnitInput::output("pixels", builder.pixels[&px][s], "pixels"));
         units.push(unit("cam", locate.clone(), inputs));
-        let located = UnitRef { node, unit: s * stride };
-        units.push(unit("boxes", draw.clone(), box_inputs(builder, s, Some(located))));
+        let maps = UnitRef { node, unit: first + s * stride };
+        units.push(unit("boxes", draw.clone(), box_inputs(builder, s, Some(maps))));
         for size_px in &sizes {
-            let drawn = UnitRef { node, unit: s * stride + 1 };
+            let drawn = UnitRef { node, unit: first + s * stride + 1 };
             let (stage, inputs) = cut(builder, shard, s, drawn, *size_px);
             units.push(unit(&format!("pixels-{size_px}"), Arc::new(stage), inputs));
         }
     }
-    builder.add("crop".to_owned(), "crop", units, NodeKind::Crop);
+    let id = if object == ObjectSource::GradCam { "crop".to_owned() } else { source_node(object.name()) };
+    builder.add(id, "crop", units, NodeKind::Crop);
     let count = builder.shards.len();
     for (i, size) in sizes.iter().enumerate() {
-        builder.objects.insert((ObjectSource::GradCam, *size), every(node, count, stride, 2 + i));
+        builder.objects.insert((object, *size), every(node, count, stride, first + 2 + i));
     }
-    for threshold in &cam.audit {
+    let audited = if object == ObjectSource::GradCam { cam.audit.as_slice() } else { &[] };
+    for threshold in audited {
         let draw = Arc::new(DrawBoxes { rule: rule(*threshold) });
         let units = (0..count).map(|s| Unit {
             shard: builder.shards[s].0.id.clone(),
             aspect: "boxes".to_owned(),
             stage: draw.clone(),
-            inputs: box_inputs(builder, s, Some(UnitRef { node, unit: s * stride })),
+            inputs: box_inputs(builder, s, Some(UnitRef { node, unit: first + s * stride })),
         });
         let units = units.collect();
         builder.add(format!("crop[threshold={threshold}]"), "crop", units, NodeKind::Crop);
     }
+}
+
+fn source_node(name: &str) -> String {
+    format!("crop[source={name}]")
 }
 
 fn box_inputs(builder: &Builder<'_>, s: usize, located: Option<UnitRef>) -> Vec<UnitInput> {

@@ -12,7 +12,7 @@ use mlsm_store::Store;
 use super::dataset::{self, Source};
 use super::{AssembleError, Execution, Purpose, learning, photos};
 use crate::base_net::BaseNetShape;
-use crate::config::{Baseline, Config, ObjectSource};
+use crate::config::{BackboneMode, Baseline, Config, ObjectSource};
 use crate::runtime::Runtime;
 use crate::stages::extract::input_px;
 use crate::stages::splits::WriteSplit;
@@ -223,7 +223,7 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// Returns the embeddings that some row reads, with whether their feature maps are read.
+    /// Returns the base CNNs whose stored features some row reads, with whether their feature maps are read.
     pub fn embeddings(&self) -> BTreeMap<String, bool> {
         let mut found = BTreeMap::new();
         for baseline in &self.config.evaluate.baselines {
@@ -231,28 +231,32 @@ impl Builder<'_> {
                 found.entry(embedding.clone()).or_insert(false);
             }
         }
-        for section in self.config.meta_train.values() {
+        for section in self.config.meta_train.values().filter(|s| s.backbone == BackboneMode::Frozen) {
             found.insert(section.embedding.clone(), true);
         }
         found
     }
 
-    /// Returns the object sources that rows on an embedding look at.
-    pub fn objects_of(&self, embedding: &str) -> BTreeSet<ObjectSource> {
-        let mut found = BTreeSet::new();
+    /// Returns which object sources each base CNN looks at, and whether features of them are stored.
+    pub fn object_uses(&self) -> Vec<(&str, ObjectSource, bool)> {
+        let mut uses = Vec::new();
         for baseline in &self.config.evaluate.baselines {
-            match baseline {
-                Baseline::Cl2n { embedding: e, object: Some(object) } if e == embedding => {
-                    found.insert(*object);
-                }
-                _ => {}
+            if let Baseline::Cl2n { embedding, object: Some(object) } = baseline {
+                uses.push((embedding.as_str(), *object, true));
             }
         }
-        for section in self.config.meta_train.values().filter(|s| s.embedding == embedding && s.uses_object()) {
-            found.extend(section.object.to_vec());
+        for section in self.config.meta_train.values().filter(|s| s.uses_object()) {
+            let is_stored = section.backbone == BackboneMode::Frozen;
+            uses.extend(section.objects().into_iter().map(|o| (section.embedding.as_str(), o, is_stored)));
         }
-        found.remove(&ObjectSource::WholeTwice); // the photo's own features serve twice
-        found
+        uses.retain(|(_, object, _)| *object != ObjectSource::WholeTwice); // the photo's own pixels serve twice
+        uses
+    }
+
+    /// Returns the object sources of which an embedding's features are stored.
+    pub fn stored_objects_of(&self, embedding: &str) -> BTreeSet<ObjectSource> {
+        let uses = self.object_uses().into_iter();
+        uses.filter(|(of, _, is_stored)| *of == embedding && *is_stored).map(|(_, object, _)| object).collect()
     }
 
     /// Returns the side of the pixels that a base CNN reads.

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    Augmentation, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName, MapPrecision, MetaTrain,
-    Numerics, ObjectSource, Optimizer, PairName, Schedule, Splits, Synthetic, TrainBase,
+    Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName,
+    MapPrecision, MetaTrain, Numerics, ObjectSource, OneOrMany, Optimizer, PairName, Pairs, Schedule, Splits,
+    Synthetic, TrainBase,
 };
 
 /// A whole configuration with every default filled in.
@@ -66,8 +67,11 @@ impl Config {
     pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {
         let text = toml::to_string(&table).map_err(|e| ConfigError::invalid("", &e.to_string()))?;
         let deserializer = toml::Deserializer::parse(&text).map_err(|e| ConfigError::invalid("", e.message()))?;
-        let config: Self = serde_path_to_error::deserialize(deserializer)
+        let mut config: Self = serde_path_to_error::deserialize(deserializer)
             .map_err(|e| ConfigError::from_serde(&e.path().to_string(), e.inner().message()))?;
+        for section in config.meta_train.values_mut() {
+            section.object.get_or_insert(OneOrMany::One(config.cam.method));
+        }
         config.check()?;
         Ok(config)
     }
@@ -125,22 +129,38 @@ impl Config {
                 exists("evaluate.baselines", embedding)?;
             }
         }
-        if self.uses_grad_cam() {
+        if self.uses_localiser() {
             exists("cam.localiser", &self.cam.localiser)?;
+            if self.objects().contains(&ObjectSource::Cam) && self.train_base[&self.cam.localiser].head != Head::Gap {
+                let why = format!("CAM reads a head on the mean, and `{}` has another", self.cam.localiser);
+                let fix = format!("set train-base.{}.head = \"gap\", or use grad-cam", self.cam.localiser);
+                return Err(ConfigError::invalid("cam.localiser", &why).with_fix(fix));
+            }
         }
         self.cam.check()?;
         self.evaluate.check()?;
         self.numerics.check()
     }
 
-    /// Tells whether any row looks at Grad-CAM crops.
-    pub fn uses_grad_cam(&self) -> bool {
-        self.objects().contains(&ObjectSource::GradCam) || !self.cam.audit.is_empty()
+    /// Tells whether any row, or the audit of thresholds, looks for objects.
+    pub fn uses_localiser(&self) -> bool {
+        self.objects().iter().any(|o| o.is_located()) || !self.cam.audit.is_empty()
+    }
+
+    /// Tells whether a base CNN's section only says what a backbone looks like that is learnt in episodes.
+    pub fn is_shape_only(&self, name: &str) -> bool {
+        let scratch = |m: &MetaTrain| m.backbone == BackboneMode::EndToEnd;
+        let mut users = self.meta_train.values().filter(|m| m.embedding == name).peekable();
+        let is_baseline = |b: &Baseline| matches!(b, Baseline::Cl2n { embedding, .. } if embedding == name);
+        users.peek().is_some()
+            && users.all(scratch)
+            && !self.evaluate.baselines.iter().any(is_baseline)
+            && !(self.uses_localiser() && self.cam.localiser == name)
     }
 
     /// Returns every object source that some row looks at, once each, in a fixed order.
     pub fn objects(&self) -> Vec<ObjectSource> {
-        let learnt = self.meta_train.values().filter(|m| m.uses_object()).flat_map(|m| m.object.to_vec());
+        let learnt = self.meta_train.values().filter(|m| m.uses_object()).flat_map(MetaTrain::objects);
         let fixed = self.evaluate.baselines.iter().filter_map(|b| match b {
             Baseline::Cl2n { object, .. } => *object,
             Baseline::Pixels => None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{BadImage, Data, Splits, Synthetic};
 pub use evaluate::{Baseline, Evaluate};
-pub use meta_train::{LossName, MetaTrain, PairName, Schedule};
+pub use meta_train::{BackboneMode, LossName, MetaTrain, PairName, Pairs, Schedule};
 pub use objects::{Cam, CropFrom, Extract, MapPrecision, ObjectSource};
 pub use train_base::{Augmentation, Head, Optimizer, TrainBase};
 

@@ -1,102 +1,32 @@
 //! `crop`: locates the object of every photo of one shard and cuts it out.
 //!
-//! Three kinds of units. [`LocateObjects`] stores the raw Grad-CAM maps, so that another threshold needs no network.
-//! [`DrawBoxes`] turns maps (or a rule) into boxes and measures them against true ones. [`CutObjects`] packs the
-//! pixels inside the boxes.
+//! Three kinds of units. `LocateObjects` (in `locate.rs`) stores the raw maps, so that another threshold needs no
+//! network. [`DrawBoxes`] turns maps (or a rule) into boxes and measures them against true ones. [`CutObjects`] packs
+//! the pixels inside the boxes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
 use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode, resize};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{CamClass, cam_box, enlarge_map, grad_cam};
+use mlsm_nets::{cam_box, enlarge_map};
 use mlsm_store::Field;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::ingest::{PhotoFile, content_digest, pack_pixels};
-use super::{field, net_error, torch_error};
+use super::{field, torch_error};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
-use crate::base_net::{BaseNetCache, BaseNetShape};
-use crate::runtime::Runtime;
 use crate::stages::extract::floats;
-
-const FORWARD_BATCH: usize = 64;
 
 /// The side of the centre box, as a share of the photo's side.
 const CENTRE_SIDE: f32 = 0.7;
-
-/// Computes Grad-CAM maps with the arg-max base class (paper eq. 2).
-///
-/// Inputs: `backbone`, `head`, `classes`, `pixels`. Output: `cam` (image_id, raw f32 `[n, h, w]`, class_id, peak).
-pub struct LocateObjects {
-    /// The localiser.
-    pub shape: BaseNetShape,
-    /// Where to compute.
-    pub runtime: Arc<Runtime>,
-    /// The network, kept between shards.
-    pub cache: Arc<BaseNetCache>,
-}
-
-impl Stage for LocateObjects {
-    fn name(&self) -> &'static str {
-        "crop"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn recipe(&self) -> Vec<Field> {
-        let Self { shape, runtime: _, cache: _ } = self;
-        let BaseNetShape { backbone, width, head } = shape;
-        vec![
-            field("what", "grad-cam"),
-            field("backbone", backbone.to_string()),
-            field("width", *width),
-            field("head", format!("{head:?}").to_lowercase()),
-        ]
-    }
-
-    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
-        let device = self.runtime.device()?;
-        let blob = context.open("pixels")?;
-        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
-        let pixels = &blob[view.range.clone()];
-        let row = view.shape[1..].iter().product::<usize>();
-        let (mut raw, mut classes, mut peaks, mut side) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        self.cache.with(context, &self.shape, device, |net| {
-            let head = net.head.as_ref().ok_or_else(|| StageError::Failed("the localiser has no head".to_owned()))?;
-            for part in pixels.chunks(FORWARD_BATCH * row) {
-                context.check()?;
-                let shape = [(part.len() / row) as i64, view.shape[1] as i64, view.shape[2] as i64, 3];
-                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
-                let x = net.backbone.normalise(&images.to_device(device));
-                let cam = grad_cam(net.backbone.as_ref(), head, &x, CamClass::ArgMax).map_err(net_error)?;
-                side = cam.raw.size()[1] as usize;
-                raw.extend(floats(&cam.raw)?);
-                peaks.extend(floats(&cam.peak)?);
-                let chosen = Vec::<i64>::try_from(&cam.class.to_device(Device::Cpu)).map_err(torch_error)?;
-                classes.extend(chosen.into_iter().map(|index| net.classes[index as usize]));
-            }
-            Ok(())
-        })?;
-        let bytes = encode(&[
-            ("image_id", Array::i64(&ids)),
-            ("raw", Array::f32(&[ids.len(), side, side], &raw)),
-            ("class_id", Array::i64(&classes)),
-            ("peak", Array::f32(&[ids.len()], &peaks)),
-        ])?;
-        Ok(Outputs::default().with("cam", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
-    }
-}
 
 /// Where a box comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BoxRule {
     /// All positions of the enlarged, min–max normalised map at or above a threshold.
-    GradCam {
+    Located {
         /// The threshold.
         threshold: f64,
         /// The share of the box's side that is added on each side.
@@ -116,7 +46,7 @@ pub enum BoxRule {
 
 /// Draws one box per photo.
 ///
-/// Inputs: `boxes` (sizes and true boxes), and `cam` for [`BoxRule::GradCam`]. Outputs: `crops` (Parquet) and
+/// Inputs: `boxes` (sizes and true boxes), and `cam` for [`BoxRule::Located`]. Outputs: `crops` (Parquet) and
 /// `relative` (image_id, box f32 `[n, 4]` as x0, y0, x1, y1 in 0..1).
 pub struct DrawBoxes {
     /// The rule.
@@ -136,8 +66,8 @@ impl Stage for DrawBoxes {
         let Self { rule } = self;
         let mut fields = vec![field("what", "boxes")];
         match rule {
-            BoxRule::GradCam { threshold, margin, min_box, map_px } => fields.extend([
-                field("rule", "grad-cam"),
+            BoxRule::Located { threshold, margin, min_box, map_px } => fields.extend([
+                field("rule", "located"),
                 field("threshold", *threshold),
                 field("margin", *margin),
                 field("min_box", *min_box),
@@ -153,7 +83,7 @@ impl Stage for DrawBoxes {
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let truths = read_truths(&context.open("boxes")?)?;
         let located = match &self.rule {
-            BoxRule::GradCam { threshold, margin, min_box, map_px } => {
+            BoxRule::Located { threshold, margin, min_box, map_px } => {
                 let settings = [*threshold as f32, *margin as f32, *min_box as f32];
                 Some(read_cams(&context.open("cam")?, settings, *map_px as usize)?)
             }
@@ -176,7 +106,7 @@ impl Stage for DrawBoxes {
     }
 
     fn is_parallel(&self) -> bool {
-        !matches!(self.rule, BoxRule::GradCam { .. })
+        !matches!(self.rule, BoxRule::Located { .. })
     }
 }
 
@@ -188,10 +118,10 @@ struct Truth {
     bbox: Option<BoundingBox>,
 }
 
-/// What Grad-CAM found in a photo.
+/// What a localiser found in a photo.
 struct Located {
     relative: Option<[f32; 4]>,
-    class_id: u32,
+    class_id: Option<u32>,
     peak: f32,
 }
 
@@ -199,7 +129,7 @@ struct BoxRow {
     truth: Truth,
     relative: [f32; 4],
     fallback: bool,
-    cam: Option<(u32, f32)>,
+    cam: Option<(Option<u32>, f32)>,
     iou: Option<f32>,
 }
 
@@ -209,7 +139,7 @@ impl BoxRow {
     fn draw(rule: &BoxRule, truth: Truth, located: Option<&Located>) -> Self {
         let side = CENTRE_SIDE / 2.0;
         let found = match rule {
-            BoxRule::GradCam { .. } => located.and_then(|l| l.relative),
+            BoxRule::Located { .. } => located.and_then(|l| l.relative),
             BoxRule::Whole => Some(WHOLE),
             BoxRule::Centre => Some([0.5 - side, 0.5 - side, 0.5 + side, 0.5 + side]),
             BoxRule::Oracle => truth.bbox.as_ref().map(|b| b.clip(truth.width, truth.height)).and_then(|b| {
@@ -237,7 +167,7 @@ fn crops_table(rows: &[BoxRow]) -> Result<Vec<u8>, StageError> {
         Column::F32("box_y", side(|b| b.y)),
         Column::F32("box_w", side(|b| b.w)),
         Column::F32("box_h", side(|b| b.h)),
-        Column::MaybeU32("cam_class_id", rows.iter().map(|r| r.cam.map(|c| c.0)).collect()),
+        Column::MaybeU32("cam_class_id", rows.iter().map(|r| r.cam.and_then(|c| c.0)).collect()),
         Column::F32("cam_peak", rows.iter().map(|r| r.cam.map(|c| c.1)).collect()),
         Column::Bool("fallback", rows.iter().map(|r| r.fallback).collect()),
         Column::F32("iou", rows.iter().map(|r| r.iou).collect()),
@@ -282,7 +212,7 @@ fn read_cams(bytes: &[u8], settings: [f32; 3], px: usize) -> Result<BTreeMap<u32
     for (i, id) in ids.iter().enumerate() {
         let map = enlarge_map(&raw.get(i as i64).unsqueeze(0), px as i64, px as i64); // [1, px, px]
         let relative = cam_box(&floats(&map)?, px, threshold, margin, min_box);
-        located.insert(*id as u32, Located { relative, class_id: classes[i] as u32, peak: peaks[i] });
+        located.insert(*id as u32, Located { relative, class_id: u32::try_from(classes[i]).ok(), peak: peaks[i] });
     }
     Ok(located)
 }

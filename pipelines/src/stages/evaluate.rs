@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use mlsm_data::{Episode, EpisodeSpec, ImageId, mean_ci};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Metric, Mlsm, cl2n, class_mean_scores};
+use mlsm_nets::{Metric, Mlsm, cl2n, class_mean_scores, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::extract::floats;
 use super::{field, net_error};
 use crate::artifact::{Column, Gallery, table};
-use crate::mlsm::{Maps, MlsmRecipe, Vectors, accuracy};
+use crate::mlsm::{Maps, MlsmRecipe, Model, Vectors, accuracy};
 use crate::runtime::Runtime;
 
 /// How queries are scored.
 #[derive(Clone)]
 pub enum Scoring {
-    /// MLSM with the weights of input `weights`, on maps `image/novel/` and `object/novel/`.
+    /// MLSM with the weights of input `weights`, on maps or pixels
+    /// `image/novel/` and `object/novel/`.
     Mlsm(MlsmRecipe),
     /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
     /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
@@ -41,6 +42,8 @@ pub struct RowLabels {
     pub levels: String,
     /// The backbone.
     pub backbone: String,
+    /// How the backbone came about: `frozen`, `end-to-end`, `base-init`.
+    pub mode: String,
     /// `none` or the name of imported weights, of the backbone or of the localiser.
     pub weights: String,
     /// How the object was located: threshold and localiser, or empty.
@@ -89,6 +92,7 @@ impl Stage for Evaluate {
             method,
             levels,
             backbone,
+            mode,
             weights,
             cam,
             image_source,
@@ -112,6 +116,7 @@ impl Stage for Evaluate {
             field("label.method", method.as_str()),
             field("label.levels", levels.as_str()),
             field("label.backbone", backbone.as_str()),
+            field("label.mode", mode.as_str()),
             field("label.weights", weights.as_str()),
             field("label.cam", cam.as_str()),
             field("label.image_source", image_source.as_str()),
@@ -165,11 +170,11 @@ impl Scorer {
         Ok(match scoring {
             Scoring::Mlsm(recipe) => {
                 let maps = Maps::open(context, recipe, "novel/")?;
-                let mut unused = mlsm_data::streams::stream(0, "weights are loaded over these", 0);
-                let mut model = Mlsm::new(recipe.options(maps.channels()), &mut unused, device);
-                model.params_mut().load(&context.open("weights")?).map_err(net_error)?;
+                let mut model = Model::new(recipe, &maps, 0, device);
+                let (weights, _) = unpack(&context.open("weights")?).map_err(net_error)?;
+                model.load(&weights, "")?;
                 let vectors = Vectors::of(&model, &maps, device)?;
-                Self::Mlsm(Box::new(model), vectors, maps)
+                Self::Mlsm(Box::new(model.head), vectors, maps)
             }
             Scoring::Cl2n { with_object } => {
                 let novel = Gallery::open(context, "image/novel/", "embedding")?;
@@ -292,7 +297,7 @@ impl Measured {
             text("method", &labels.method),
             text("levels", &labels.levels),
             text("backbone", &labels.backbone),
-            text("mode", "frozen"),
+            text("mode", &labels.mode),
             text("weights", &labels.weights),
             text("precision", "f32"),
             text("cam", &labels.cam),

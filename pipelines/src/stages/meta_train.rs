@@ -1,4 +1,5 @@
-//! `meta-train`: learns MLSM's fusion and similarity in episodes on stored feature maps of base classes.
+//! `meta-train`: learns MLSM's fusion and similarity in episodes of base classes: on stored feature maps, or together
+//! with F_φ on packed pixels.
 //!
 //! Every draw is a function of the seed and the episode's index. The model that does best on fixed episodes of the
 //! validation classes is kept; training stops when it has not improved for a while.
@@ -7,24 +8,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Decay, Mlsm, clip_grad_norm, gradients, pack, unpack};
+use mlsm_nets::{Adam, Decay, Params, clip_grad_norm, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
-use super::train_base::load_prefixed;
 use super::{CHECKPOINT_EVERY_S, field, net_error};
-use crate::config::{MetaTrain as Section, Schedule};
+use crate::config::{BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
-use crate::mlsm::{Maps, MlsmRecipe, Vectors};
+use crate::mlsm::{Maps, MlsmRecipe, Model, Vectors};
 use crate::runtime::Runtime;
 
 /// Trains MLSM.
 ///
-/// Inputs: `image/base/<shard>`, `image/val/<shard>` feature maps, and the same under `object/` for levels with O.
-/// Outputs: `weights`, `curve`.
+/// Inputs: `image/base/<shard>`, `image/val/<shard>` feature maps (pixels, where F_φ is learnt), and the same under
+/// `object/` for levels with O; `backbone` where F_φ starts from the base CNN. Outputs: `weights`, `curve`.
 pub struct MetaTrain {
     /// The section of the configuration.
     pub section: Section,
@@ -50,12 +49,22 @@ impl Stage for MetaTrain {
         let Section {
             method: _,
             embedding: _, // stands for the maps, which are inputs
-            levels: _,    // resolved in `mlsm`
+            backbone: _,
+            share_encoder: _,
+            encoder_lr,
+            levels: _, // resolved in `mlsm`
             object: _,
             pair: _,
             loss: _,
             sim_hidden: _,
             share_adjust: _,
+            pos_weight: _,
+            fusion: _,
+            fusion_point: _,
+            fuse_norm: _,
+            gap_source: _,
+            shot_pool: _,
+            pairs,
             n_way,
             train_shot,
             train_query,
@@ -72,6 +81,7 @@ impl Stage for MetaTrain {
         } = section;
         let mut fields = mlsm.fields();
         fields.extend([
+            field("pairs", if *pairs == Pairs::Query { "query" } else { "query+support" }),
             field("n_way", *n_way as i64),
             field("train_shot", train_shot.to_vec().iter().map(|k| *k as i64).collect::<Vec<_>>()),
             field("train_query", *train_query as i64),
@@ -80,6 +90,7 @@ impl Stage for MetaTrain {
             field("val_episodes", *val_episodes as i64),
             field("patience", *patience as i64),
             field("lr", *lr),
+            field("encoder_lr", encoder_lr.filter(|_| mlsm.mode != BackboneMode::Frozen)),
             field("schedule", format!("{schedule:?}").to_lowercase()),
             field("lr_halve_every", *lr_halve_every as i64),
             field("clip", *clip),
@@ -98,8 +109,10 @@ impl Stage for MetaTrain {
             base.image().pool().check(&self.spec(shot, "base")).map_err(too_few)?;
             val.image().pool().check(&self.spec(shot, "val")).map_err(too_few)?;
         }
-        let mut draws = stream(self.seed, "meta-train/init", 0);
-        let model = Mlsm::new(self.mlsm.options(base.channels()), &mut draws, device);
+        let mut model = Model::new(&self.mlsm, &base, self.seed, device);
+        if self.mlsm.mode == BackboneMode::BaseInit {
+            model.start_from(&context.open("backbone")?)?;
+        }
         let mut training = Training::new(self, model, base, val, device);
         training.run(context)?;
         let best = training.best.take().ok_or_else(|| StageError::Failed("no model was validated".to_owned()))?;
@@ -118,19 +131,21 @@ impl MetaTrain {
         EpisodeSpec { n_way: *n_way, k_shot, n_query: *train_query, seed }
     }
 
-    fn lr(&self, episode: u64) -> f64 {
-        let Section { lr, schedule, episodes, lr_halve_every, .. } = &self.section;
+    /// The share of the learning rate that is left.
+    fn schedule(&self, episode: u64) -> f64 {
+        let Section { schedule, episodes, lr_halve_every, .. } = &self.section;
         match schedule {
-            Schedule::Linear => lr * (1.0 - episode as f64 / *episodes as f64),
-            Schedule::Halve => lr * 0.5f64.powf((episode / lr_halve_every) as f64),
+            Schedule::Linear => 1.0 - episode as f64 / *episodes as f64,
+            Schedule::Halve => 0.5f64.powf((episode / lr_halve_every) as f64),
         }
     }
 }
 
 struct Training<'a> {
     stage: &'a MetaTrain,
-    model: Mlsm,
-    adam: Adam,
+    model: Model,
+    /// One for each module of the model, with its full learning rate.
+    optimizers: Vec<(Adam, f64)>,
     base: Maps,
     val: Maps,
     device: Device,
@@ -141,10 +156,16 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn new(stage: &'a MetaTrain, model: Mlsm, base: Maps, val: Maps, device: Device) -> Self {
-        let adam = Adam::new(model.params().trainable(), stage.section.lr, Decay::L2(stage.section.weight_decay));
+    fn new(stage: &'a MetaTrain, model: Model, base: Maps, val: Maps, device: Device) -> Self {
+        let Section { lr, encoder_lr, weight_decay, .. } = &stage.section;
+        let optimizer = |(prefix, params): (&str, &Params)| {
+            let lr = if prefix.contains("encoder") { encoder_lr.unwrap_or(*lr) } else { *lr };
+            let named = params.trainable().into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+            (Adam::new(named.collect(), lr, Decay::L2(*weight_decay)), lr)
+        };
+        let optimizers = model.modules().into_iter().map(optimizer).collect();
         let (curve, best) = (Curve::default(), None);
-        Self { stage, model, adam, base, val, device, curve, best, best_accuracy: -1.0, since_best: 0 }
+        Self { stage, model, optimizers, base, val, device, curve, best, best_accuracy: -1.0, since_best: 0 }
     }
 
     fn run(&mut self, context: &Context<'_>) -> Result<(), StageError> {
@@ -176,19 +197,31 @@ impl<'a> Training<'a> {
         let spec = self.stage.spec(shots[(index % shots.len() as u64) as usize], "base");
         let episode = self.base.image().pool().episode(&spec, index);
         let images: Vec<ImageId> = episode.support.concat().into_iter().chain(episode.query.concat()).collect();
-        let (image, object) = self.base.gather(&images, self.device)?;
-        let vectors = self.model.represent(image.as_ref(), object.as_ref(), true); // [n, 576]
+        let vectors = self.model.represent(&self.base, &images, self.device, true)?; // [n, 576]
         let n_support = (spec.n_way * spec.k_shot) as i64;
         let support = vectors.narrow(0, 0, n_support);
         let query = vectors.narrow(0, n_support, (spec.n_way * spec.n_query) as i64);
-        let classes = self.model.class_vectors(&support, spec.n_way as i64, spec.k_shot as i64);
-        let labels: Vec<i64> = (0..spec.n_way as i64).flat_map(|way| vec![way; spec.n_query]).collect();
+        let head = &self.model.head;
+        let classes = head.class_vectors(&support, spec.n_way as i64, spec.k_shot as i64);
+        let labels = |each: usize| (0..spec.n_way as i64).flat_map(move |way| vec![way; each]);
+        let (query, labels) = match section.pairs {
+            Pairs::Query => (query, labels(spec.n_query).collect::<Vec<i64>>()),
+            Pairs::QueryAndSupport => {
+                (Tensor::cat(&[query, support], 0), labels(spec.n_query).chain(labels(spec.k_shot)).collect())
+            }
+        };
         let labels = Tensor::from_slice(&labels).to_device(self.device);
-        let loss = self.model.loss(&self.model.scores(&classes, &query), &labels);
-        let mut slopes = gradients(&loss, self.adam.params()).map_err(net_error)?;
-        clip_grad_norm(&mut slopes, section.clip);
-        self.adam.set_lr(self.stage.lr(index));
-        self.adam.step(&slopes).map_err(net_error)?;
+        let loss = head.loss(&head.scores(&classes, &query, true), &labels);
+        let learnt: Vec<Tensor> =
+            self.optimizers.iter().flat_map(|(adam, _)| adam.params()).map(Tensor::shallow_clone).collect();
+        let mut slopes = gradients(&loss, &learnt).map_err(net_error)?;
+        for (adam, lr) in &mut self.optimizers {
+            let rest = slopes.split_off(adam.params().len());
+            clip_grad_norm(&mut slopes, section.clip);
+            adam.set_lr(*lr * self.stage.schedule(index));
+            adam.step(&slopes).map_err(net_error)?;
+            slopes = rest;
+        }
         Ok(loss.double_value(&[]))
     }
 
@@ -204,7 +237,7 @@ impl<'a> Training<'a> {
             let mut right = 0.0;
             for index in 0..section.val_episodes {
                 let drawn = pool.episode(&spec, index);
-                let (_, accuracy) = vectors.predict(&self.model, &drawn)?;
+                let (_, accuracy) = vectors.predict(&self.model.head, &drawn)?;
                 right += accuracy;
             }
             let accuracy = right / section.val_episodes as f64;
@@ -213,7 +246,7 @@ impl<'a> Training<'a> {
         }
         let accuracy = sum / shots.len() as f64;
         if accuracy > self.best_accuracy {
-            self.best = Some(self.model.params().to_safetensors().map_err(net_error)?);
+            self.best = Some(pack(&self.model.tensors(), "").map_err(net_error)?);
             (self.best_accuracy, self.since_best) = (accuracy, 0);
         } else {
             self.since_best += 1;
@@ -222,8 +255,9 @@ impl<'a> Training<'a> {
     }
 
     fn checkpoint(&self, episode: u64, losses: f64) -> Result<Vec<u8>, StageError> {
-        let mut tensors = self.adam.state();
-        tensors.extend(self.model.params().all().into_iter().map(|(n, t)| (format!("model.{n}"), t)));
+        // The step count stands in every optimiser's state; it is the same, so once is enough.
+        let mut tensors: BTreeMap<String, Tensor> = self.optimizers.iter().flat_map(|(adam, _)| adam.state()).collect();
+        tensors.extend(self.model.tensors().into_iter().map(|(n, t)| (format!("model.{n}"), t)));
         if let Some(best) = &self.best {
             let (best, _) = unpack(best).map_err(net_error)?;
             tensors.extend(best.into_iter().map(|(n, t)| (format!("best.{n}"), t)));
@@ -237,7 +271,7 @@ impl<'a> Training<'a> {
             curve: self.curve.clone(),
         };
         let text = serde_json::to_string(&state).map_err(|e| StageError::Failed(e.to_string()))?;
-        pack(&tensors, &text).map_err(net_error)
+        pack(&tensors.into_iter().collect::<Vec<_>>(), &text).map_err(net_error)
     }
 
     /// Takes an interrupted attempt up; returns the episode to go on with and the losses since the last validation.
@@ -245,8 +279,10 @@ impl<'a> Training<'a> {
         let Some(bytes) = context.load_checkpoint()? else { return Ok((0, 0.0)) };
         let Ok((tensors, text)) = unpack(&bytes) else { return Ok((0, 0.0)) };
         let Ok(state) = serde_json::from_str::<State>(&text) else { return Ok((0, 0.0)) };
-        load_prefixed(self.model.params_mut(), &tensors, "model.")?;
-        self.adam.load_state(&tensors).map_err(net_error)?;
+        self.model.load(&tensors, "model.")?;
+        for (adam, _) in &mut self.optimizers {
+            adam.load_state(&tensors).map_err(net_error)?;
+        }
         let best: BTreeMap<String, Tensor> = tensors
             .iter()
             .filter_map(|(n, t)| Some((n.strip_prefix("best.")?.to_owned(), t.shallow_clone())))

@@ -5,7 +5,7 @@
 //! | `splits` | says which class is base, val or novel | `splits.rs` |
 //! | `ingest` | checks, decodes and resizes photos | `ingest.rs` |
 //! | `train-base` | trains base CNNs on base classes | `train_base.rs` |
-//! | `crop` | locates objects and cuts them out | `crop.rs` |
+//! | `crop` | locates objects and cuts them out | `locate.rs`, `crop.rs` |
 //! | `extract` | embeds photos and crops | `extract.rs` |
 //! | `meta-train` | learns a method in episodes | `meta_train.rs` |
 //! | `evaluate` | measures a row on novel classes | `evaluate.rs` |
@@ -14,6 +14,7 @@ pub mod crop;
 pub mod evaluate;
 pub mod extract;
 pub mod ingest;
+pub mod locate;
 pub mod meta_train;
 pub mod splits;
 pub mod train_base;

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::BaseNetShape;
+use crate::base_net::{BaseNetShape, load_prefixed};
 use crate::config::{self, Augmentation, Optimizer};
 use crate::curve::Curve;
 use crate::runtime::Runtime;
@@ -322,19 +322,6 @@ struct CheckpointState {
     step: u64,
     threads: usize,
     curve: Curve,
-}
-
-/// Loads the tensors whose names start with `prefix` into the net they came from.
-pub(crate) fn load_prefixed(
-    params: &mut mlsm_nets::Params,
-    tensors: &BTreeMap<String, Tensor>,
-    prefix: &str,
-) -> Result<(), StageError> {
-    let own: Vec<(String, Tensor)> = tensors
-        .iter()
-        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone())))
-        .collect();
-    params.load(&pack(&own, "").map_err(net_error)?).map_err(net_error)
 }
 
 /// Runs a fixed backbone once over all base photos: one position per map suffices for a head on the mean.

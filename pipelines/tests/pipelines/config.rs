@@ -79,7 +79,7 @@ fn where_photos_lie_does_not_identify_a_configuration() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
-    let refused: [(&str, &str, &[&str]); 13] = [
+    let refused: [(&str, &str, &[&str]); 15] = [
         ("train-base.conv.backbon", "'conv4-np19'", &["train-base.conv.backbon", "did you mean `backbone`"]),
         ("train-base.conv.backbone", "'resnet'", &["train-base.conv.backbone", "conv4-np19"]),
         ("train-base.conv.head", "'gapp'", &["train-base.conv.head", "did you mean `gap`"]),
@@ -91,6 +91,8 @@ fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
         ),
         ("train-base.conv.lr", "-1", &["train-base.conv.lr", "-1"]),
         ("cam.localiser", "'con'", &["cam.localiser", "did you mean `conv`"]),
+        ("cam.method", "'oracle-box'", &["cam.method", "is a control"]),
+        ("cam.method", "'cam'", &["cam.localiser", "head = \"gap\""]),
         ("cam.threshold", "1.5", &["cam.threshold", "1.5"]),
         ("meta-train.mlsm.embedding", "'cnov'", &["meta-train.mlsm.embedding", "did you mean `conv`"]),
         ("meta-train.mlsm.levels", "'I+X'", &["meta-train.mlsm.levels", "X"]),

@@ -5,7 +5,7 @@ fn row(method: &str, levels: &str, k_shot: usize, accuracy: f64) -> ResultRow {
         "node": format!("evaluate:{method}"), "method": method, "levels": levels, "backbone": "conv4-np19",
         "image_source": "none", "weights": "none", "n_way": 5, "k_shot": k_shot, "episodes": 600,
         "accuracy": accuracy, "ci95": 0.0091, "split": "closerlook", "protocol": "standard", "seed": 0, "cam": "",
-        "n_query": 15, "dataset": "cub", "paper_accuracy": null,
+        "n_query": 15, "mode": "frozen", "dataset": "cub", "paper_accuracy": null,
     });
     serde_json::from_value(document).unwrap()
 }

@@ -3,12 +3,13 @@
 //! Source: "Multi-level Similarity Learning for Low-Shot Recognition", section III. The adjustment function A_θ turns
 //! the maps I and O into 576 numbers by two convolution blocks and the global vector G by one linear layer; after a
 //! ReLU each, their sum stands for the image. The similarity function S_η is a small perceptron on a pair of vectors.
-//! The backbone F_φ is not part of this: maps in, scores out.
+//! The backbone F_φ is not part of this: maps in, scores out. Where the paper leaves a choice open, `mlsm_options.rs` has
+//! a switch; with `fusion = map` the levels stay maps, and S_η is Relation Net's head (Sung et al. 2018).
 
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::mlsm_options::{FuseNorm, Loss, MlsmOptions, Pair, ShotPool};
+use super::mlsm_options::{FuseNorm, Fusion, FusionPoint, GapSource, Loss, MlsmOptions, Pair, ShotPool};
 use crate::layers::{ConvBlock, Linear};
 use crate::params::{Params, Role, Slot};
 
@@ -32,6 +33,8 @@ pub struct Mlsm {
     object: Option<Adjust>,
     global: Option<Linear>,
     norms: [Option<LevelNorm>; 3],
+    reduce: Option<Linear>,
+    relation: Option<Adjust>,
     similarity: Vec<Linear>,
 }
 
@@ -74,13 +77,13 @@ impl Adjust {
 }
 
 impl LevelNorm {
-    fn new(params: &mut Params, name: &str, kind: FuseNorm) -> Option<Self> {
+    fn new(params: &mut Params, name: &str, kind: FuseNorm, length: i64) -> Option<Self> {
         let ones = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
         match kind {
             FuseNorm::None => None,
             FuseNorm::LayerNorm => Some(LevelNorm::Layer {
-                weight: params.add(format!("fuse.{name}.weight"), &ones(VECTOR), Role::Trainable),
-                bias: params.add(format!("fuse.{name}.bias"), &ones(VECTOR).zeros_like(), Role::Trainable),
+                weight: params.add(format!("fuse.{name}.weight"), &ones(length), Role::Trainable),
+                bias: params.add(format!("fuse.{name}.bias"), &ones(length).zeros_like(), Role::Trainable),
             }),
             FuseNorm::Scalars => {
                 Some(LevelNorm::Scalar(params.add(format!("fuse.{name}.factor"), &ones(1), Role::Trainable)))
@@ -91,7 +94,8 @@ impl LevelNorm {
     fn apply(&self, params: &Params, level: &Tensor) -> Tensor {
         match self {
             LevelNorm::Layer { weight, bias } => {
-                level.layer_norm([VECTOR], Some(params.at(*weight)), Some(params.at(*bias)), 1e-5, true)
+                let length = level.size()[1];
+                level.layer_norm([length], Some(params.at(*weight)), Some(params.at(*bias)), 1e-5, true)
             }
             LevelNorm::Scalar(factor) => level * params.at(*factor),
         }
@@ -102,23 +106,30 @@ impl Mlsm {
     /// Fresh weights from `rng`, only for the levels that are on.
     pub fn new(options: MlsmOptions, rng: &mut ChaCha8Rng, device: Device) -> Self {
         let mut params = Params::new(device);
-        let MlsmOptions { levels, channels, .. } = options;
+        let MlsmOptions { levels, channels, fusion, .. } = options;
+        let (is_map, length) = (fusion == Fusion::Map, if fusion == Fusion::Vec64 { WIDTH } else { VECTOR });
         // With shared blocks the object level runs through the image level's; they exist when either is on.
-        let shared = options.share_adjust && (levels.image || levels.object);
-        let own_image = !options.share_adjust && levels.image;
-        let own_object = !options.share_adjust && levels.object;
+        let shared = options.share_adjust && (levels.image || levels.object) && !is_map;
+        let own_image = !options.share_adjust && levels.image && !is_map;
+        let own_object = !options.share_adjust && levels.object && !is_map;
         let image = (shared || own_image).then(|| Adjust::new(&mut params, "adjust", channels, rng));
         let object = own_object.then(|| Adjust::new(&mut params, "adjust_object", channels, rng));
-        let global = levels.global.then(|| Linear::new(&mut params, "global.", channels, VECTOR, rng));
+        let needs_linear = levels.global && !is_map && !(fusion == Fusion::Vec64 && channels == WIDTH);
+        let global = needs_linear.then(|| Linear::new(&mut params, "global.", channels, length, rng));
+        let reduces = fusion == Fusion::Vec64 && (levels.image || levels.object);
+        let reduce = reduces.then(|| Linear::new(&mut params, "reduce.", VECTOR, WIDTH, rng));
         let on = [(levels.image, "image"), (levels.global, "global"), (levels.object, "object")];
-        let norms = on.map(|(on, name)| on.then(|| LevelNorm::new(&mut params, name, options.fuse_norm)).flatten());
-        let mut input = VECTOR * options.pair.parts();
+        let mut norm = |name| LevelNorm::new(&mut params, name, options.fuse_norm, length);
+        let norms = on.map(|(on, name)| on.then(|| norm(name)).flatten());
+        let parts = options.pair.parts();
+        let relation = is_map.then(|| Adjust::new(&mut params, "relation", channels * parts, rng));
+        let mut input = if is_map { VECTOR } else { length * parts };
         let mut similarity = Vec::new();
         for (index, &output) in options.sim_hidden.iter().chain([1].iter()).enumerate() {
             similarity.push(Linear::new(&mut params, &format!("similarity.{index}."), input, output, rng));
             input = output;
         }
-        Mlsm { options, params, image, object, global, norms, similarity }
+        Mlsm { options, params, image, object, global, norms, reduce, relation, similarity }
     }
 
     /// The switches it was made with.
@@ -126,40 +137,61 @@ impl Mlsm {
         &self.options
     }
 
-    /// One vector per image, `[n, 576]`. `image_map`, `object_map`: `[n, c, h, w]`; a map of 19x19 takes the paper's
-    /// layout, any other size the padded one. `train`: normalises by the batch.
+    /// One vector per image, `[n, d]`: 576 numbers, 64 for `vec64`, a flattened map for `map`; those of each level side
+    /// by side where similarities are summed. `image_map`, `object_map`: `[n, c, h, w]`; a map of 19x19 takes the
+    /// paper's layout, any other size the padded one. `train`: normalises by the batch.
     ///
     /// # Panics
     /// When a map is not given that a level needs: `image_map` for I and G, `object_map` for O.
     pub fn represent(&self, image_map: Option<&Tensor>, object_map: Option<&Tensor>, train: bool) -> Tensor {
-        let levels = self.options.levels;
-        let mut sum: Option<Tensor> = None;
+        let MlsmOptions { levels, gap_source, share_adjust, .. } = self.options;
+        let image = || image_map.expect("level I or G is on: the image's map must be given");
+        let object = || object_map.expect("level O is on: the object's map must be given");
+        let mut parts = Vec::new();
         let mut add = |index: usize, level: Tensor| {
             let level = self.norms[index].as_ref().map_or(level.shallow_clone(), |n| n.apply(&self.params, &level));
-            sum = Some(sum.take().map_or(level.shallow_clone(), |sum| sum + level));
+            parts.push(level.flatten(1, -1));
         };
         if levels.image {
-            let map = image_map.expect("level I is on: the image's map must be given");
-            add(0, self.adjust(&self.image, map, train));
+            add(0, self.adjust(&self.image, image(), train));
         }
-        if let Some(global) = &self.global {
-            let map = image_map.expect("level G is on: the image's map must be given");
-            let mean = map.mean_dim([2i64, 3].as_slice(), false, Kind::Float); // [n, c]
-            add(1, global.forward(&self.params, &mean).relu());
+        if levels.global {
+            let mean = |map: &Tensor| map.mean_dim([2i64, 3].as_slice(), false, Kind::Float); // [n, c]
+            let mean = match (gap_source, object_map) {
+                (GapSource::ImageAndObject, Some(object)) => (mean(image()) + mean(object)) / 2.0,
+                _ => mean(image()),
+            };
+            add(1, self.global_level(&mean, image()));
         }
         if levels.object {
-            let map = object_map.expect("level O is on: the object's map must be given");
-            let blocks = if self.options.share_adjust { &self.image } else { &self.object };
-            add(2, self.adjust(blocks, map, train));
+            add(2, self.adjust(if share_adjust { &self.image } else { &self.object }, object(), train));
         }
-        sum.expect("levels hold at least one")
+        match self.options.fusion_point {
+            FusionPoint::Features => parts.into_iter().reduce(|a, b| a + b).expect("levels hold at least one"),
+            FusionPoint::Scores => Tensor::cat(&parts, 1),
+        }
     }
 
+    /// A map as a level: `[n, c, h, w]` to `[n, d]`, or as it is where levels stay maps.
     fn adjust(&self, blocks: &Option<Adjust>, map: &Tensor, train: bool) -> Tensor {
-        blocks.as_ref().expect("blocks are made for every level that is on").vector(&self.params, map, train)
+        if self.relation.is_some() {
+            return map.shallow_clone();
+        }
+        let blocks = blocks.as_ref().expect("blocks are made for every level that is on");
+        let vector = blocks.vector(&self.params, map, train);
+        self.reduce.as_ref().map_or(vector.shallow_clone(), |reduce| reduce.forward(&self.params, &vector).relu())
     }
 
-    /// One vector per class. `support`: `[n_way * k_shot, 576]`, grouped by class. Returns `[n_way, 576]`.
+    /// The global vector as a level: `mean: [n, c]`.
+    fn global_level(&self, mean: &Tensor, map: &Tensor) -> Tensor {
+        match &self.global {
+            Some(global) => global.forward(&self.params, mean).relu(),
+            None if self.relation.is_some() => mean.unsqueeze(-1).unsqueeze(-1).expand_as(map),
+            None => mean.shallow_clone(),
+        }
+    }
+
+    /// One vector per class. `support`: `[n_way * k_shot, d]`, grouped by class. Returns `[n_way, d]`.
     pub fn class_vectors(&self, support: &Tensor, n_way: i64, k_shot: i64) -> Tensor {
         let grouped = support.reshape([n_way, k_shot, -1]);
         match self.options.shot_pool {
@@ -168,9 +200,16 @@ impl Mlsm {
         }
     }
 
-    /// The similarity of every query to every class, before any sigmoid. `classes`: `[n_way, 576]`; `queries`:
-    /// `[q, 576]`. Returns `[q, n_way]`.
-    pub fn scores(&self, classes: &Tensor, queries: &Tensor) -> Tensor {
+    /// The similarity of every query to every class, before any sigmoid. `classes`: `[n_way, d]`; `queries`: `[q, d]`.
+    /// Returns `[q, n_way]`. `train`: normalises by the batch, where the head compares maps.
+    pub fn scores(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
+        let levels = self.options.similarities();
+        let (classes, queries) = (classes.chunk(levels, 1), queries.chunk(levels, 1));
+        let scores = classes.iter().zip(&queries).map(|(a, b)| self.similarity(a, b, train));
+        scores.reduce(|a, b| a + b).expect("levels hold at least one")
+    }
+
+    fn similarity(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
         let (n_way, q) = (classes.size()[0], queries.size()[0]);
         let a = classes.unsqueeze(0).expand([q, n_way, -1], false);
         let b = queries.unsqueeze(1).expand([q, n_way, -1], false);
@@ -182,7 +221,16 @@ impl Mlsm {
                 [a, b].into_iter().chain(compared).collect()
             }
         };
-        let mut hidden = Tensor::cat(&joined, 2); // [q, n_way, 576 * parts]
+        let mut hidden = match &self.relation {
+            None => Tensor::cat(&joined, 2), // [q, n_way, d * parts]
+            Some(relation) => {
+                let positions = classes.size()[1] / self.options.channels;
+                let side = (positions as f64).sqrt().round() as i64; // maps are square
+                let maps = |pair: &Tensor| pair.reshape([q * n_way, self.options.channels, side, side]);
+                let pairs = Tensor::cat(&joined.iter().map(maps).collect::<Vec<_>>(), 1);
+                relation.vector(&self.params, &pairs, train).reshape([q, n_way, VECTOR])
+            }
+        };
         let (last, before) = self.similarity.split_last().expect("the similarity net has an output layer");
         for layer in before {
             hidden = layer.forward(&self.params, &hidden).relu_();
@@ -205,9 +253,13 @@ impl Mlsm {
         let labels = labels.to_device(scores.device());
         let same = || labels.one_hot(scores.size()[1]).to_kind(scores.kind()); // [q, n_way]
         match self.options.loss {
-            Loss::Mse => scores.sigmoid().mse_loss(&same(), Reduction::Mean),
+            Loss::Mse => {
+                let weights = same() * (self.options.pos_weight - 1.0) + 1.0;
+                ((scores.sigmoid() - same()).square() * weights).mean(scores.kind())
+            }
             Loss::Bce => {
-                scores.binary_cross_entropy_with_logits(&same(), None::<&Tensor>, None::<&Tensor>, Reduction::Mean)
+                let weight = Tensor::from(self.options.pos_weight).to_kind(scores.kind()).to_device(scores.device());
+                scores.binary_cross_entropy_with_logits(&same(), None::<&Tensor>, Some(&weight), Reduction::Mean)
             }
             Loss::Ce => scores.log_softmax(-1, scores.kind()).nll_loss(&labels),
         }
@@ -292,7 +344,7 @@ mod tests {
                     let head = made("I+G+O", |o| (o.pair, o.loss, o.fuse_norm) = (pair, loss, norm));
                     let all = head.represent(Some(&map(7, 5)), Some(&map(7, 5).cos()), true);
                     let classes = head.class_vectors(&all.narrow(0, 0, 4), 2, 2);
-                    let scores = head.scores(&classes, &all.narrow(0, 4, 3));
+                    let scores = head.scores(&classes, &all.narrow(0, 4, 3), true);
                     assert_eq!(scores.size(), [3, 2]);
                     let params: Vec<Tensor> = head.params().trainable().into_iter().map(|(_, tensor)| tensor).collect();
                     let found = crate::gradients(&head.loss(&scores, &labels), &params).unwrap();

@@ -141,8 +141,40 @@ pub enum ShotPool {
 }
 words!(ShotPool, "shot_pool", "mean, sum", Mean = "mean", Sum = "sum");
 
+/// What the levels become before they are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusion {
+    /// 576 numbers each: two convolution blocks for maps, a linear layer for G.
+    Vec576,
+    /// 64 numbers each: the same blocks and a linear layer for maps, G as it is.
+    Vec64,
+    /// Maps, G at every position of them; Relation Net's head compares pairs of maps.
+    Map,
+}
+words!(Fusion, "fusion", "vec576, vec64, map", Vec576 = "vec576", Vec64 = "vec64", Map = "map");
+
+/// What G is the mean of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapSource {
+    /// The image's map (the paper's eq. 3).
+    Image,
+    /// The image's and the object's map alike.
+    ImageAndObject,
+}
+words!(GapSource, "gap_source", "image, image+object", Image = "image", ImageAndObject = "image+object");
+
+/// Where the levels are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FusionPoint {
+    /// Before the similarity (the paper's eq. 5).
+    Features,
+    /// After it: one similarity for each level, by one similarity net.
+    Scores,
+}
+words!(FusionPoint, "fusion_point", "features, scores", Features = "features", Scores = "scores");
+
 /// All switches of the MLSM head.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MlsmOptions {
     /// The levels that are summed.
     pub levels: Levels,
@@ -158,6 +190,14 @@ pub struct MlsmOptions {
     pub fuse_norm: FuseNorm,
     /// How shots become one vector.
     pub shot_pool: ShotPool,
+    /// What the levels become before they are summed.
+    pub fusion: Fusion,
+    /// What G is the mean of.
+    pub gap_source: GapSource,
+    /// Where the levels are summed.
+    pub fusion_point: FusionPoint,
+    /// How many times a pair of one class counts in `mse` and `bce`; 1 counts all pairs alike.
+    pub pos_weight: f64,
     /// Channels of the backbone's map.
     pub channels: i64,
 }
@@ -173,12 +213,25 @@ impl Default for MlsmOptions {
             share_adjust: true,
             fuse_norm: FuseNorm::None,
             shot_pool: ShotPool::Mean,
+            fusion: Fusion::Vec576,
+            gap_source: GapSource::Image,
+            fusion_point: FusionPoint::Features,
+            pos_weight: 1.0,
             channels: 64,
         }
     }
 }
 
 impl MlsmOptions {
+    /// How many similarities are summed: one for each level where they are summed last.
+    pub(super) fn similarities(&self) -> i64 {
+        let Levels { image, global, object } = self.levels;
+        match self.fusion_point {
+            FusionPoint::Features => 1,
+            FusionPoint::Scores => [image, global, object].into_iter().filter(|on| *on).count() as i64,
+        }
+    }
+
     /// The paper's text: all levels, concatenation, mean squared error on sigmoid scores.
     pub fn paper() -> Self {
         MlsmOptions { pair: Pair::Concat, loss: Loss::Mse, ..MlsmOptions::default() }
@@ -218,6 +271,15 @@ mod tests {
         }
         for pool in [ShotPool::Mean, ShotPool::Sum] {
             assert_eq!(pool.to_string().parse::<ShotPool>().unwrap(), pool);
+        }
+        for fusion in [Fusion::Vec576, Fusion::Vec64, Fusion::Map] {
+            assert_eq!(fusion.to_string().parse::<Fusion>().unwrap(), fusion);
+        }
+        for source in [GapSource::Image, GapSource::ImageAndObject] {
+            assert_eq!(source.to_string().parse::<GapSource>().unwrap(), source);
+        }
+        for point in [FusionPoint::Features, FusionPoint::Scores] {
+            assert_eq!(point.to_string().parse::<FusionPoint>().unwrap(), point);
         }
         assert!("hinge".parse::<Loss>().unwrap_err().to_string().contains("mse, bce, ce"));
     }

@@ -1,4 +1,4 @@
-//! MLSM's head in five settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
+//! MLSM's head in eight settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
 
 use mlsm_nets::{Device, Mlsm, MlsmOptions, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ fn compare(name: &str, side: i64, options: MlsmOptions) {
     let vectors = head.represent(Some(&image), Some(&object), true);
     fixture.check("train.vectors", &vectors, FORWARD);
     let classes = head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2);
-    let scores = head.scores(&classes, &vectors.narrow(0, 6, 4));
+    let scores = head.scores(&classes, &vectors.narrow(0, 6, 4), true);
     fixture.check("train.scores", &scores, FORWARD);
     let loss = head.loss(&scores, &Tensor::from_slice(&[0i64, 2, 1, 1]));
     fixture.check_gradients("", &loss, head.params());
@@ -65,4 +65,25 @@ fn a_head_on_21x21_maps_with_scalars_equals_pytorch() {
 fn a_head_on_28x28_maps_equals_pytorch() {
     let base = switches("G+O", "concat", "ce", "none");
     compare("large", 28, MlsmOptions { channels: 8, sim_hidden: vec![8], ..base });
+}
+
+#[test]
+fn a_head_of_64_numbers_with_global_means_of_both_maps_equals_pytorch() {
+    let base = switches("I+G+O", "absdiff+product", "bce", "none");
+    let (fusion, gap_source) = ("vec64".parse().unwrap(), "image+object".parse().unwrap());
+    compare("vec64", 7, MlsmOptions { channels: 64, sim_hidden: vec![8], fusion, gap_source, pos_weight: 4.0, ..base });
+}
+
+#[test]
+fn relation_nets_head_on_summed_maps_equals_pytorch() {
+    let base = switches("I+G+O", "concat", "mse", "scalars");
+    let fusion = "map".parse().unwrap();
+    compare("map", 19, MlsmOptions { channels: 8, sim_hidden: vec![8], fusion, pos_weight: 4.0, ..base });
+}
+
+#[test]
+fn one_similarity_for_each_level_equals_pytorch() {
+    let base = switches("I+G+O", "concat", "ce", "none");
+    let fusion_point = "scores".parse().unwrap();
+    compare("scores", 7, MlsmOptions { channels: 16, sim_hidden: vec![8], fusion_point, ..base });
 }

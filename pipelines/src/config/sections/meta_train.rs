@@ -13,6 +13,29 @@ pub enum Method {
     Mlsm,
 }
 
+/// How F_φ comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackboneMode {
+    /// The base CNN as it is; heads learn on its stored maps.
+    Frozen,
+    /// Learnt in episodes, from scratch (the paper).
+    EndToEnd,
+    /// Learnt in episodes, from the base CNN's weights.
+    BaseInit,
+}
+
+impl BackboneMode {
+    /// Returns the name as in the configuration and in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::EndToEnd => "end-to-end",
+            Self::BaseInit => "base-init",
+        }
+    }
+}
+
 /// What S_η sees of a class and a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PairName {
@@ -49,22 +72,53 @@ pub enum Schedule {
     Halve,
 }
 
+/// Which pairs train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pairs {
+    /// Queries against classes.
+    #[serde(rename = "query")]
+    Query,
+    /// The support photos themselves against classes, too.
+    #[serde(rename = "query+support")]
+    QueryAndSupport,
+}
+
 /// `[meta-train.NAME]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaTrain {
     /// The method.
     pub method: Method,
-    /// The base CNN, by name, whose feature maps are read.
+    /// The base CNN, by name, whose feature maps are read; for `end-to-end`, what F_φ looks like.
     pub embedding: String,
+    /// How F_φ comes about.
+    pub backbone: BackboneMode,
+    /// Whether image and object go through one F_φ, where it is learnt.
+    pub share_encoder: bool,
+    /// Learning rate of F_φ, where it is learnt; `lr` when absent.
+    pub encoder_lr: Option<f64>,
     /// Any of I, G, O, joined by `+`; a list makes a row each.
     pub levels: OneOrMany<String>,
-    /// What the object level looks at; a list makes a row each.
-    pub object: OneOrMany<ObjectSource>,
+    /// What the object level looks at; a list makes a row each. `cam.method` when absent.
+    pub object: Option<OneOrMany<ObjectSource>>,
     /// The pair features.
     pub pair: PairName,
     /// The loss.
     pub loss: LossName,
+    /// How many times a pair of one class counts in `mse` and `bce`.
+    pub pos_weight: f64,
+    /// `vec576`, `vec64` or `map`: what the levels become before they are summed.
+    pub fusion: String,
+    /// `features` or `scores`: where the levels are summed.
+    pub fusion_point: String,
+    /// `none`, `layernorm` or `scalars`: what brings the levels to one scale.
+    pub fuse_norm: String,
+    /// `image` or `image+object`: what G is the mean of.
+    pub gap_source: String,
+    /// `mean` or `sum`: how shots become one vector.
+    pub shot_pool: String,
+    /// Which pairs train.
+    pub pairs: Pairs,
     /// Hidden units of S_η.
     pub sim_hidden: Vec<i64>,
     /// Whether A_θ's convolutions are shared between image and object.
@@ -102,10 +156,20 @@ impl Default for MetaTrain {
         Self {
             method: Method::Mlsm,
             embedding: String::new(),
+            backbone: BackboneMode::Frozen,
+            share_encoder: true,
+            encoder_lr: None,
             levels: OneOrMany::One("I+G+O".to_owned()),
-            object: OneOrMany::One(ObjectSource::GradCam),
+            object: None,
             pair: PairName::AbsDiffProduct,
             loss: LossName::Ce,
+            pos_weight: 1.0,
+            fusion: "vec576".to_owned(),
+            fusion_point: "features".to_owned(),
+            fuse_norm: "none".to_owned(),
+            gap_source: "image".to_owned(),
+            shot_pool: "mean".to_owned(),
+            pairs: Pairs::Query,
             sim_hidden: vec![64],
             share_adjust: true,
             n_way: 5,
@@ -126,6 +190,11 @@ impl Default for MetaTrain {
 }
 
 impl MetaTrain {
+    /// Returns what the object level looks at, in a checked section.
+    pub fn objects(&self) -> Vec<ObjectSource> {
+        self.object.as_ref().map_or_else(Vec::new, OneOrMany::to_vec)
+    }
+
     /// Tells whether any of its rows has the object level.
     pub fn uses_object(&self) -> bool {
         self.levels.to_vec().iter().any(|l| l.split('+').any(|level| level == "O"))
@@ -136,6 +205,16 @@ impl MetaTrain {
         for levels in self.levels.to_vec() {
             levels.parse::<mlsm_nets::Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
         }
+        parsed::<mlsm_nets::Fusion>(&key("fusion"), &self.fusion)?;
+        parsed::<mlsm_nets::FusionPoint>(&key("fusion_point"), &self.fusion_point)?;
+        parsed::<mlsm_nets::FuseNorm>(&key("fuse_norm"), &self.fuse_norm)?;
+        parsed::<mlsm_nets::GapSource>(&key("gap_source"), &self.gap_source)?;
+        parsed::<mlsm_nets::ShotPool>(&key("shot_pool"), &self.shot_pool)?;
+        if self.fusion == "map" && self.fuse_norm == "layernorm" {
+            let fix = format!("set {path}.fuse_norm = \"scalars\" or \"none\"");
+            return Err(ConfigError::invalid(&key("fuse_norm"), "`layernorm` is for vectors, not maps").with_fix(fix));
+        }
+        in_range(&key("pos_weight"), self.pos_weight, 1e-6, 1e6)?;
         for shot in self.train_shot.to_vec() {
             in_range(&key("train_shot"), shot as f64, 1.0, 1000.0)?;
         }
@@ -148,6 +227,11 @@ impl MetaTrain {
         in_range(&key("val_every"), self.val_every as f64, 1.0, 1e12)?;
         in_range(&key("val_episodes"), self.val_episodes as f64, 1.0, 1e9)?;
         in_range(&key("lr_halve_every"), self.lr_halve_every as f64, 1.0, 1e12)?;
+        in_range(&key("encoder_lr"), self.encoder_lr.unwrap_or(self.lr), 0.0, 100.0)?;
         in_range(&key("lr"), self.lr, 1e-12, 100.0)
     }
+}
+
+fn parsed<T: std::str::FromStr<Err = mlsm_nets::NetError>>(key: &str, text: &str) -> Result<(), ConfigError> {
+    text.parse::<T>().map(drop).map_err(|e| ConfigError::invalid(key, &e.to_string()))
 }

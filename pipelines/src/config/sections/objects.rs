@@ -11,6 +11,12 @@ use crate::config::ConfigError;
 pub enum ObjectSource {
     /// The box of Grad-CAM.
     GradCam,
+    /// The box of CAM, for localisers with a head on the mean.
+    Cam,
+    /// The box of deep descriptor transforming.
+    Ddt,
+    /// The box of the mean activation with a centre prior: no class is asked.
+    ClassFree,
     /// The whole photo once more: is O just a second pass?
     WholeTwice,
     /// A fixed box in the centre, 70 % of each side.
@@ -20,10 +26,21 @@ pub enum ObjectSource {
 }
 
 impl ObjectSource {
+    const ALL: [Self; 7] =
+        [Self::GradCam, Self::Cam, Self::Ddt, Self::ClassFree, Self::WholeTwice, Self::CentreBox, Self::OracleBox];
+
+    /// Tells whether a localiser finds the object.
+    pub fn is_located(self) -> bool {
+        matches!(self, Self::GradCam | Self::Cam | Self::Ddt | Self::ClassFree)
+    }
+
     /// Returns the name as in the configuration and in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::GradCam => "grad-cam",
+            Self::Cam => "cam",
+            Self::Ddt => "ddt",
+            Self::ClassFree => "class-free",
             Self::WholeTwice => "whole-twice",
             Self::CentreBox => "centre-box",
             Self::OracleBox => "oracle-box",
@@ -31,7 +48,7 @@ impl ObjectSource {
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        [Self::GradCam, Self::WholeTwice, Self::CentreBox, Self::OracleBox].into_iter().find(|o| o.name() == name)
+        Self::ALL.into_iter().find(|o| o.name() == name)
     }
 }
 
@@ -49,8 +66,10 @@ pub enum CropFrom {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cam {
-    /// The base CNN, by name, whose Grad-CAM locates objects.
+    /// The base CNN, by name, whose maps locate objects.
     pub localiser: String,
+    /// What O looks at in sections that do not say: one of the located sources.
+    pub method: ObjectSource,
     /// Positions of the min–max normalised map at or above it belong to the object.
     pub threshold: f64,
     /// Further thresholds whose boxes are measured, not used.
@@ -67,6 +86,7 @@ impl Default for Cam {
     fn default() -> Self {
         Self {
             localiser: String::new(),
+            method: ObjectSource::GradCam,
             threshold: 0.3,
             audit: Vec::new(),
             margin: 0.0,
@@ -80,6 +100,11 @@ impl Cam {
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         for threshold in self.audit.iter().chain([&self.threshold]) {
             in_range("cam.threshold", *threshold, 0.0, 1.0)?;
+        }
+        if !self.method.is_located() {
+            let why = format!("`{}` is a control, not a localiser", self.method.name());
+            let fix = "use grad-cam, cam, ddt or class-free; controls stand in `meta-train.NAME.object`".to_owned();
+            return Err(ConfigError::invalid("cam.method", &why).with_fix(fix));
         }
         in_range("cam.margin", self.margin, 0.0, 2.0)?;
         in_range("cam.min_box", self.min_box, 0.0, 1.0)

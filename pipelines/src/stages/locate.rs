@@ -1,0 +1,190 @@
+//! `crop`, its first part: where each photo's object is, as maps of the localiser's own size.
+//!
+//! Four methods, so that what a localiser brings can be told from what any look at the middle brings.
+
+use std::sync::Arc;
+
+use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_nets::{CamClass, Descriptors, class_activation, class_free, descriptor_transform, grad_cam};
+use mlsm_store::{Blob, Field};
+use tch::{Device, Kind, Tensor};
+
+use super::extract::floats;
+use super::{field, net_error, torch_error};
+use crate::artifact::{Array, Gallery, decode, encode};
+use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape};
+use crate::runtime::Runtime;
+
+const FORWARD_BATCH: usize = 64;
+
+/// How a map is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapMethod {
+    /// Gradients of the arg-max base class (paper eq. 2).
+    GradCam,
+    /// The weights of the arg-max base class.
+    Cam,
+    /// The first principal direction of base photos' descriptors.
+    Ddt,
+    /// The mean activation, with a centre prior.
+    ClassFree,
+}
+
+impl MapMethod {
+    fn name(self) -> &'static str {
+        match self {
+            Self::GradCam => "grad-cam",
+            Self::Cam => "cam",
+            Self::Ddt => "ddt",
+            Self::ClassFree => "class-free",
+        }
+    }
+}
+
+/// Fits deep descriptor transforming to base photos.
+///
+/// Inputs: `backbone`, and pixels under `pixels/base/`. Output: `fit` (mean_and_direction f32 `[2, c]`).
+pub struct FitDescriptors {
+    /// The localiser.
+    pub shape: BaseNetShape,
+    /// Where to compute.
+    pub runtime: Arc<Runtime>,
+    /// The network, kept between units.
+    pub cache: Arc<BaseNetCache>,
+}
+
+impl Stage for FitDescriptors {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { shape, runtime: _, cache: _ } = self;
+        let BaseNetShape { backbone, width, head: _ } = shape;
+        vec![field("what", "ddt-fit"), field("backbone", backbone.to_string()), field("width", *width)]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let device = self.runtime.device()?;
+        let gallery = Gallery::open(context, "pixels/base/", "pixels")?;
+        let images: Vec<_> = gallery.classes().values().flatten().copied().collect();
+        let fitted = self.cache.with(context, &self.shape, device, |net| {
+            let _guard = tch::no_grad_guard();
+            let mut descriptors = Descriptors::new(net.backbone.channels(), device);
+            for chunk in images.chunks(FORWARD_BATCH) {
+                context.check()?;
+                let pixels = gallery.gather(chunk, device)?;
+                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), false));
+            }
+            floats(&descriptors.first_direction())
+        })?;
+        let packed = Array::f32(&[2, fitted.len() / 2], &fitted);
+        let bytes = encode(&[("mean_and_direction", packed)])?;
+        Ok(Outputs::default().with("fit", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
+    }
+}
+
+/// Computes the raw maps of one shard.
+///
+/// Inputs: `backbone`, `pixels`; `head` and `classes` for the methods that ask a class; `fit` for DDT. Output: `cam`
+/// (image_id, raw f32 `[n, h, w]`, class_id, or -1 where no class is asked, peak).
+pub struct LocateObjects {
+    /// How a map is made.
+    pub method: MapMethod,
+    /// The localiser.
+    pub shape: BaseNetShape,
+    /// Where to compute.
+    pub runtime: Arc<Runtime>,
+    /// The network, kept between shards.
+    pub cache: Arc<BaseNetCache>,
+}
+
+impl Stage for LocateObjects {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        let Self { method, shape, runtime: _, cache: _ } = self;
+        let BaseNetShape { backbone, width, head } = shape;
+        vec![
+            field("what", method.name()),
+            field("backbone", backbone.to_string()),
+            field("width", *width),
+            field("head", format!("{head:?}").to_lowercase()),
+        ]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let device = self.runtime.device()?;
+        let blob = context.open("pixels")?;
+        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
+        let pixels = &blob[view.range.clone()];
+        let row = view.shape[1..].iter().product::<usize>();
+        let fit = if self.method == MapMethod::Ddt { Some(read_fit(&context.open("fit")?, device)?) } else { None };
+        let (mut raw, mut classes, mut peaks, mut side) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        self.cache.with(context, &self.shape, device, |net| {
+            for part in pixels.chunks(FORWARD_BATCH * row) {
+                context.check()?;
+                let shape = [(part.len() / row) as i64, view.shape[1] as i64, view.shape[2] as i64, 3];
+                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
+                let x = net.backbone.normalise(&images.to_device(device));
+                let (maps, chosen) = self.maps(net, &x, fit.as_ref())?;
+                side = maps.size()[1] as usize;
+                raw.extend(floats(&maps)?);
+                peaks.extend(floats(&maps.amax([1i64, 2].as_slice(), false))?);
+                classes.extend(class_ids(net, chosen, shape[0])?);
+            }
+            Ok(())
+        })?;
+        let bytes = encode(&[
+            ("image_id", Array::i64(&ids)),
+            ("raw", Array::f32(&[ids.len(), side, side], &raw)),
+            ("class_id", Array::i64(&classes)),
+            ("peak", Array::f32(&[ids.len()], &peaks)),
+        ])?;
+        Ok(Outputs::default().with("cam", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
+    }
+}
+
+impl LocateObjects {
+    /// Returns the raw maps `[n, h, w]` and, where a class was asked, its index `[n]`.
+    fn maps(&self, net: &BaseNet, x: &Tensor, fit: Option<&Tensor>) -> Result<(Tensor, Option<Tensor>), StageError> {
+        let head = || net.head.as_ref().ok_or_else(|| StageError::Failed("the localiser has no head".to_owned()));
+        if self.method == MapMethod::GradCam {
+            let cam = grad_cam(net.backbone.as_ref(), head()?, x, CamClass::ArgMax).map_err(net_error)?;
+            return Ok((cam.raw, Some(cam.class)));
+        }
+        let _guard = tch::no_grad_guard();
+        let features = net.backbone.feature_map(x, false);
+        match (self.method, fit) {
+            (MapMethod::Cam, _) => {
+                let (maps, class) = class_activation(&features, head()?).map_err(net_error)?;
+                Ok((maps, Some(class)))
+            }
+            (MapMethod::Ddt, Some(fit)) => Ok((descriptor_transform(&features, fit), None)),
+            _ => Ok((class_free(&features), None)),
+        }
+    }
+}
+
+fn class_ids(net: &BaseNet, chosen: Option<Tensor>, count: i64) -> Result<Vec<i64>, StageError> {
+    let Some(chosen) = chosen else { return Ok(vec![-1; count as usize]) };
+    let chosen = Vec::<i64>::try_from(&chosen.to_device(Device::Cpu)).map_err(torch_error)?;
+    Ok(chosen.into_iter().map(|index| net.classes[index as usize]).collect())
+}
+
+fn read_fit(blob: &Blob, device: Device) -> Result<Tensor, StageError> {
+    let view = decode(blob, "mean_and_direction")?;
+    let shape: Vec<i64> = view.shape.iter().map(|d| *d as i64).collect();
+    let fit = Tensor::f_from_data_size(&blob[view.range], &shape, Kind::Float).map_err(torch_error)?;
+    Ok(fit.to_device(device))
+}
