@@ -79,9 +79,11 @@ pub enum Verb {
     /// Prints the results of a run again, or writes them as Markdown or HTML
     Report(cmd::report::ReportArgs),
     /// Checks that every artifact in the store is whole
-    Verify,
+    Verify(cmd::verify::VerifyArgs),
     /// Lists the runs of the store
     Runs(cmd::runs::RunsArgs),
+    /// Says what changed between two runs: configuration, requests, results
+    Diff(cmd::diff::DiffArgs),
     /// Draws synthetic photos, checks a data set
     Data(cmd::data::DataArgs),
     /// Fetches pretrained weights, lists those known

@@ -30,13 +30,19 @@ impl BaseNetShape {
         Self { backbone, width: section.width, head: section.head }
     }
 
+    /// Returns the positions a side of the map that the embedding keeps.
+    pub fn embedding_side(&self) -> i64 {
+        match self.backbone {
+            BackboneKind::Conv4Pooled => 5,
+            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => 6,
+            BackboneKind::EfficientNetLite0 => 1,
+        }
+    }
+
     /// Returns the length of the embedding.
     pub fn embedding_dim(&self) -> i64 {
-        match self.backbone {
-            BackboneKind::Conv4Pooled => self.width * 5 * 5,
-            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => self.width * 6 * 6,
-            BackboneKind::EfficientNetLite0 => 1280,
-        }
+        let channels = if self.backbone == BackboneKind::EfficientNetLite0 { 1280 } else { self.width };
+        channels * self.embedding_side() * self.embedding_side()
     }
 
     /// Builds the backbone; its weights are drawn from `rng`.

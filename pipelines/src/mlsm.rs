@@ -9,11 +9,11 @@ use mlsm_nets::{
     Backbone, FuseNorm, Fusion, FusionPoint, GapSource, Levels, Loss, Mlsm, MlsmOptions, Pair, Params, ShotPool,
 };
 use mlsm_store::Field;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::artifact::Gallery;
 use crate::base_net::{BaseNetShape, load_prefixed};
-use crate::config::{BackboneMode, LossName, MetaTrain, ObjectSource, PairName, TrainBase};
+use crate::config::{AnchorName, BackboneMode, LossName, MetaTrain, ObjectSource, PairName, TrainBase};
 use crate::stages::{field, net_error};
 
 /// Images in one pass without gradients.
@@ -41,6 +41,7 @@ pub struct MlsmRecipe {
     fuse_norm: FuseNorm,
     gap_source: GapSource,
     shot_pool: ShotPool,
+    anchor_side: Option<i64>,
 }
 
 /// Reads a word of the configuration, which was checked.
@@ -67,6 +68,7 @@ impl MlsmRecipe {
             fuse_norm: word(&section.fuse_norm),
             gap_source: word(&section.gap_source),
             shot_pool: word(&section.shot_pool),
+            anchor_side: (section.anchor == AnchorName::Cl2n).then(|| BaseNetShape::of(base).embedding_side()),
         }
     }
 
@@ -74,6 +76,7 @@ impl MlsmRecipe {
     pub fn fields(&self) -> Vec<Field> {
         let Self { mode, encoder, share_encoder, levels, object: _, pair, loss, pos_weight, .. } = self;
         let Self { sim_hidden, share_adjust, fusion, fusion_point, fuse_norm, gap_source, shot_pool, .. } = self;
+        let Self { anchor_side, .. } = self;
         let mut fields = vec![field("method", "mlsm"), field("mode", mode.name())];
         if let Some(BaseNetShape { backbone, width, head: _ }) = encoder {
             fields.extend([
@@ -94,6 +97,7 @@ impl MlsmRecipe {
             field("fuse_norm", fuse_norm.to_string()),
             field("gap_source", gap_source.to_string()),
             field("shot_pool", shot_pool.to_string()),
+            field("anchor_side", *anchor_side),
         ]);
         fields
     }
@@ -117,6 +121,7 @@ impl MlsmRecipe {
             gap_source: self.gap_source,
             fusion_point: self.fusion_point,
             pos_weight: self.pos_weight,
+            anchor_side: self.anchor_side,
             channels,
         }
     }
@@ -205,6 +210,27 @@ impl Model {
     /// [`StageError::Failed`] when they do not fit.
     pub fn start_from(&mut self, backbone: &[u8]) -> Result<(), StageError> {
         self.encoders.iter_mut().try_for_each(|e| e.params_mut().load(backbone)).map_err(net_error)
+    }
+
+    /// Centres the head's anchor, when it has one, on the mean of base photos' stored maps.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn centre(&mut self, maps: &Maps, device: Device) -> Result<(), StageError> {
+        let _guard = tch::no_grad_guard();
+        let images: Vec<ImageId> = maps.image.classes().values().flatten().copied().collect();
+        let mut sums: [Option<Tensor>; 2] = [None, None];
+        for chunk in images.chunks(FORWARD_BATCH) {
+            for (sum, rows) in sums.iter_mut().zip(maps.gather(chunk, device)?) {
+                let embedded = rows.and_then(|rows| self.head.anchor_embedding(&rows.permute([0, 3, 1, 2])));
+                let Some(embedded) = embedded else { continue };
+                let part = embedded.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+                *sum = Some(sum.take().map_or(part.shallow_clone(), |sum| sum + part));
+            }
+        }
+        let means = sums.map(|sum| Some((sum? / images.len() as f64).to_kind(Kind::Float)));
+        self.head.set_anchor_means([means[0].as_ref(), means[1].as_ref()]);
+        Ok(())
     }
 
     /// Returns what is learnt, module by module, with the prefix of its tensors' names.

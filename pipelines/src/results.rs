@@ -49,6 +49,8 @@ pub struct PairedRow {
     pub minus: String,
     /// The shots of both.
     pub k_shot: i64,
+    /// The protocol of both.
+    pub protocol: String,
     /// The mean difference.
     pub difference: f64,
     /// Half its 95 % confidence interval.
@@ -175,13 +177,14 @@ fn differences(rows: &[Row]) -> Vec<PairedRow> {
     let mut found = Vec::new();
     for row in rows.iter().filter(|r| !r.result.levels.is_empty()) {
         let same =
-            |other: &&Row| (other.result.k_shot, other.accuracies.len()) == (row.result.k_shot, row.accuracies.len());
+            |other: &&Row| (other.result.k_shot, &other.result.protocol) == (row.result.k_shot, &row.result.protocol);
         for other in rows.iter().filter(same).filter(|other| is_compared(&row.result, &other.result)) {
             let difference = paired(&row.accuracies, &other.accuracies);
             found.push(PairedRow {
                 row: title(&row.result),
                 minus: title(&other.result),
                 k_shot: row.result.k_shot,
+                protocol: row.result.protocol.clone(),
                 difference: difference.mean,
                 ci95: difference.ci95,
             });

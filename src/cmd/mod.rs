@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod data;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod plan;
@@ -31,8 +32,9 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Query(args) => query::query(&args, settings),
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),
-        Verb::Verify => verify::verify(settings),
+        Verb::Verify(args) => verify::verify(&args, settings),
         Verb::Runs(args) => runs::runs(&args, settings),
+        Verb::Diff(args) => diff::diff(&args, settings),
         Verb::Data(args) => data::data(&args.action, settings),
         Verb::Weights(args) => weights::weights(&args.action, settings),
         Verb::Doctor => doctor::doctor(settings),

@@ -1,33 +1,53 @@
 //! `mlsm verify`: reads every artifact again and says what is damaged and how it is mended.
 
+use clap::Args;
 use mlsm_store::{Access, VerifyOptions};
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::render::stdout;
+use crate::render::{bytes, stdout};
 use crate::settings::Settings;
+
+/// What to do about what is found.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Sets damaged files aside, so that the next run remakes exactly them
+    #[arg(long)]
+    repair: bool,
+}
 
 /// The answer as JSON.
 #[derive(Serialize)]
 struct VerifyLine {
     is_whole: bool,
     findings: Vec<String>,
+    is_repaired: bool,
 }
 
 /// Checks the store.
 ///
 /// # Errors
-/// [`CliError::CheckFailed`] when anything was found.
-pub fn verify(settings: &Settings) -> Result<(), CliError> {
-    let store = settings.open_store(Access::ReadOnly)?;
-    let findings: Vec<String> = store.verify(&VerifyOptions::default())?.iter().map(ToString::to_string).collect();
-    let is_whole = findings.is_empty();
+/// [`CliError::CheckFailed`] when anything was found, repaired or not.
+pub fn verify(args: &VerifyArgs, settings: &Settings) -> Result<(), CliError> {
+    let store = settings.open_store(if args.repair { Access::ReadWrite } else { Access::ReadOnly })?;
+    let bar = bytes::Bar::new(settings, "checked");
+    let found = store.verify(&VerifyOptions { progress: Some(&|hashed| bar.set(hashed)) })?;
+    bar.finish();
+    let (is_whole, is_repaired) = (found.is_empty(), args.repair && !found.is_empty());
+    if is_repaired {
+        store.repair(&found)?;
+    }
+    let findings: Vec<String> = found.iter().map(ToString::to_string).collect();
     if settings.is_json() {
-        stdout::print_json(&VerifyLine { is_whole, findings })?;
+        stdout::print_json(&VerifyLine { is_whole, findings, is_repaired })?;
     } else if is_whole {
         stdout::print("every artifact, manifest and checkpoint is whole\n")?;
     } else {
-        stdout::print(&format!("{}\n{} findings\n", findings.join("\n"), findings.len()))?;
+        let next = match is_repaired {
+            true => format!("set aside in {}; the next run remakes them", store.root().join("quarantine").display()),
+            false => "`mlsm verify --repair` sets damaged files aside, so that the next run remakes them".to_owned(),
+        };
+        stdout::print(&format!("{}\n{} findings: {next}\n", findings.join("\n"), findings.len()))?;
     }
     if is_whole { Ok(()) } else { Err(CliError::CheckFailed) }
 }

@@ -1,5 +1,6 @@
 //! The only printers: stdout carries results, stderr everything else. Runs are shown by subscribers to their events.
 
+pub mod bytes;
 pub mod json;
 pub mod lines;
 pub mod progress;

@@ -13,22 +13,28 @@ pub struct Section {
 
 /// Lays a summary out as titled tables; those without rows are left out.
 pub fn sections(summary: &Summary) -> Vec<Section> {
-    let results = Section {
-        title: setting(&summary.results),
-        table: results(&summary.results),
-        note: "accuracy in %, ± 95 % confidence interval of the mean over episodes",
-    };
-    let paired = Section {
-        title: "Differences on the same episodes".to_owned(),
-        table: paired(&summary.paired),
-        note: "percentage points, ± 95 % confidence interval of the paired difference",
-    };
+    let protocols = distinct(summary.results.iter().map(|r| r.protocol.clone()));
+    let of_protocol = protocols.iter().flat_map(|protocol| {
+        let rows: Vec<_> = summary.results.iter().filter(|r| r.protocol == *protocol).cloned().collect();
+        let differences: Vec<_> = summary.paired.iter().filter(|r| r.protocol == *protocol).cloned().collect();
+        let results = Section {
+            title: setting(&rows),
+            table: results(&rows),
+            note: "accuracy in %, ± 95 % confidence interval of the mean over episodes",
+        };
+        let paired = Section {
+            title: "Differences on the same episodes".to_owned(),
+            table: paired(&differences),
+            note: "percentage points, ± 95 % confidence interval of the paired difference",
+        };
+        [results, paired]
+    });
     let crops = Section {
         title: "Boxes against the true ones".to_owned(),
         table: crops(&summary.crops),
         note: "IoU: intersection over union with the box of the data set",
     };
-    [results, paired, crops].into_iter().filter(|s| !s.table.is_empty()).collect()
+    of_protocol.chain([crops]).filter(|s| !s.table.is_empty()).collect()
 }
 
 /// Writes the tables as plain text.
@@ -70,8 +76,8 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;mar
 fn setting(rows: &[ResultRow]) -> String {
     let Some(first) = rows.first() else { return "Results".to_owned() };
     format!(
-        "{}-way accuracy on {} classes, protocol {}, {} episodes",
-        first.n_way, first.split, first.protocol, first.episodes
+        "{}-way accuracy on novel classes, split {}, protocol {}: {} episodes of {} queries a class",
+        first.n_way, first.split, first.protocol, first.episodes, first.n_query
     )
 }
 

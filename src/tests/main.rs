@@ -8,3 +8,4 @@ mod program;
 mod published;
 mod scene;
 mod tidiness;
+mod upkeep;

@@ -80,13 +80,13 @@ impl fmt::Display for Finding {
                 let (digest, manifest) = (digest.short(), manifest.display());
                 return write!(f, "artifact {digest} of manifest {manifest} is missing; repair: run again");
             }
-            Self::DamagedBlob { .. } => ("artifact {} is damaged", "remove the file, then run again"),
-            Self::DamagedManifest { .. } => ("manifest {} is damaged", "remove the file, then run again"),
+            Self::DamagedBlob { .. } => ("artifact {} is damaged", "`mlsm verify --repair`, then run again"),
+            Self::DamagedManifest { .. } => ("manifest {} is damaged", "`mlsm verify --repair`, then run again"),
             Self::DamagedIndex { .. } => {
-                ("index {} disagrees with the manifests", "remove the file, the next run rebuilds it")
+                ("index {} disagrees with the manifests", "`mlsm verify --repair`, the next run rebuilds it")
             }
-            Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "remove the file"),
-            Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "remove the file"),
+            Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "`mlsm verify --repair`"),
+            Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "`mlsm verify --repair`"),
         };
         let path = self.path().map(|p| p.display().to_string()).unwrap_or_default();
         write!(f, "{}; repair: {repair}", what.replace("{}", &path))

@@ -156,6 +156,14 @@ impl Linear {
         }
     }
 
+    /// Sets weights and bias to zero.
+    pub(crate) fn silence(&self, params: &Params) {
+        let _guard = tch::no_grad_guard();
+        for slot in [self.weight, self.bias] {
+            let _ = params.at(slot).shallow_clone().zero_();
+        }
+    }
+
     /// The weights, `[output, input]`.
     pub(crate) fn weight(&self, params: &Params) -> Tensor {
         params.at(self.weight).detach()

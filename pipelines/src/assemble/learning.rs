@@ -133,7 +133,7 @@ impl Builder<'_> {
             cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
             augmentation: base.map_or_else(String::new, |b| format!("{:?}", b.augmentation).to_lowercase()),
-            protocol: self.config.evaluate.protocol_name().to_owned(),
+            protocol: String::new(),
             seed,
             paper_accuracy: None,
         }
@@ -141,20 +141,25 @@ impl Builder<'_> {
 
     fn evaluate(&mut self, section: &str, brackets: &str, row: (Scoring, RowLabels), inputs: &[UnitInput]) {
         let (scoring, labels) = row;
-        for spec in self.evaluation_specs() {
+        let evaluate = self.config.evaluate.clone();
+        let is_list = evaluate.protocol.to_vec().len() > 1;
+        for (protocol, spec) in self.evaluation_specs() {
             let EpisodeSpec { k_shot, .. } = spec;
             let mut labels = labels.clone();
+            labels.protocol = evaluate.protocol_name(protocol).to_owned();
             labels.paper_accuracy = paper_accuracy(&scoring, k_shot);
             let stage = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
-                episodes: self.config.evaluate.episode_count(),
-                keep_predictions: self.config.evaluate.keeps_predictions(),
+                episodes: evaluate.episode_count(protocol),
+                keep_predictions: evaluate.keeps_predictions(protocol),
                 labels,
                 runtime: self.runtime.clone(),
             });
             let comma = if brackets.is_empty() { "" } else { "," };
-            let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}]");
+            let suffix =
+                if is_list { format!(",protocol={}", evaluate.protocol_name(protocol)) } else { String::new() };
+            let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}{suffix}]");
             let kind = NodeKind::Evaluate { section: section.to_owned() };
             self.add(id, "evaluate", single(stage, inputs.to_vec()), kind);
         }

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mlsm_data::splits::assign;
-use mlsm_data::{ClassId, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
+use mlsm_data::{ClassId, EpisodeSpec, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
 use mlsm_engine::{Graph, Node, NodeIndex, Subscriber, Unit, UnitInput, UnitRef};
 use mlsm_store::Store;
 
 use super::dataset::{self, Source};
 use super::{AssembleError, Execution, Purpose, learning, photos};
 use crate::base_net::BaseNetShape;
-use crate::config::{BackboneMode, Baseline, Config, ObjectSource};
+use crate::config::{BackboneMode, Baseline, Config, ObjectSource, Protocol};
 use crate::runtime::Runtime;
 use crate::stages::extract::input_px;
 use crate::stages::splits::WriteSplit;
@@ -170,26 +170,30 @@ impl Builder<'_> {
         for (name, section) in &self.config.meta_train {
             for k_shot in section.train_shot.to_vec() {
                 let (n_way, n_query) = (section.n_way, section.train_query);
-                let spec = mlsm_data::EpisodeSpec { n_way, k_shot, n_query, seed: 0 };
+                let spec = EpisodeSpec { n_way, k_shot, n_query, seed: 0 };
                 for part in [Part::Base, Part::Val] {
                     let what = format!("meta-train.{name}");
                     of_part(part).check(&spec).map_err(|e| named(part, &what, e))?;
                 }
             }
         }
-        for spec in self.evaluation_specs() {
+        for (_, spec) in self.evaluation_specs() {
             of_part(Part::Novel).check(&spec).map_err(|e| named(Part::Novel, "evaluate", e))?;
         }
         Ok(())
     }
 
-    /// Returns the episodes of every number of shots.
-    pub fn evaluation_specs(&self) -> Vec<mlsm_data::EpisodeSpec> {
+    /// Returns the episodes of every protocol and number of shots.
+    pub fn evaluation_specs(&self) -> Vec<(Protocol, EpisodeSpec)> {
         let evaluate = &self.config.evaluate;
-        let (n_way, n_query) = (evaluate.n_way, evaluate.query_count());
         let seed = evaluate.seed.unwrap_or(self.config.seed);
-        let shots = evaluate.k_shot.to_vec().into_iter();
-        shots.map(|k_shot| mlsm_data::EpisodeSpec { n_way, k_shot, n_query, seed }).collect()
+        let mut specs = Vec::new();
+        for protocol in evaluate.protocol.to_vec() {
+            let (n_way, n_query) = (evaluate.n_way, evaluate.query_count(protocol));
+            let shots = evaluate.k_shot.to_vec().into_iter();
+            specs.extend(shots.map(|k_shot| (protocol, EpisodeSpec { n_way, k_shot, n_query, seed })));
+        }
+        specs
     }
 
     fn splits(&mut self) {

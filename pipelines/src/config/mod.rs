@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName,
-    MapPrecision, MetaTrain, Numerics, ObjectSource, OneOrMany, Optimizer, PairName, Pairs, Schedule, Splits,
+    AnchorName, Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName,
+    MapPrecision, MetaTrain, Numerics, ObjectSource, OneOrMany, Optimizer, PairName, Pairs, Protocol, Schedule, Splits,
     Synthetic, TrainBase,
 };
 
 /// A whole configuration with every default filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// The seed that every section without a seed of its own uses.
@@ -41,22 +41,6 @@ pub struct Config {
     pub evaluate: Evaluate,
     /// What may change a float's last bits.
     pub numerics: Numerics,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            data: Data::default(),
-            splits: Splits::default(),
-            train_base: BTreeMap::new(),
-            cam: Cam::default(),
-            extract: Extract::default(),
-            meta_train: BTreeMap::new(),
-            evaluate: Evaluate::default(),
-            numerics: Numerics::default(),
-        }
-    }
 }
 
 impl Config {

@@ -9,8 +9,8 @@ mod train_base;
 use serde::{Deserialize, Serialize};
 
 pub use data::{BadImage, Data, Splits, Synthetic};
-pub use evaluate::{Baseline, Evaluate};
-pub use meta_train::{BackboneMode, LossName, MetaTrain, PairName, Pairs, Schedule};
+pub use evaluate::{Baseline, Evaluate, Protocol};
+pub use meta_train::{AnchorName, BackboneMode, LossName, MetaTrain, PairName, Pairs, Schedule};
 pub use objects::{Cam, CropFrom, Extract, MapPrecision, ObjectSource};
 pub use train_base::{Augmentation, Head, Optimizer, TrainBase};
 

@@ -64,6 +64,7 @@ impl Stage for MetaTrain {
             fuse_norm: _,
             gap_source: _,
             shot_pool: _,
+            anchor: _,
             pairs,
             n_way,
             train_shot,
@@ -113,6 +114,7 @@ impl Stage for MetaTrain {
         if self.mlsm.mode == BackboneMode::BaseInit {
             model.start_from(&context.open("backbone")?)?;
         }
+        model.centre(&base, device)?;
         let mut training = Training::new(self, model, base, val, device);
         training.run(context)?;
         let best = training.best.take().ok_or_else(|| StageError::Failed("no model was validated".to_owned()))?;

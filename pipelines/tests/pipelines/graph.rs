@@ -58,6 +58,7 @@ const SWITCHES: &[(&str, &str)] = &[
     ("meta-train.mlsm.loss", "'mse'"),
     ("meta-train.mlsm.pos_weight", "4"),
     ("meta-train.mlsm.pairs", "'query+support'"),
+    ("meta-train.mlsm.anchor", "'cl2n'"),
     ("meta-train.mlsm.fusion", "'vec64'"),
     ("meta-train.mlsm.fusion", "'map'"),
     ("meta-train.mlsm.fusion_point", "'scores'"),

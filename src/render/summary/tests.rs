@@ -17,6 +17,7 @@ fn summary() -> Summary {
             row: "mlsm I+G".to_owned(),
             minus: "mlsm I".to_owned(),
             k_shot: 1,
+            protocol: "standard".to_owned(),
             difference: 0.034,
             ci95: 0.01,
         }],

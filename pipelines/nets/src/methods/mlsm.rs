@@ -9,6 +9,7 @@
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::anchor::Anchor;
 use super::mlsm_options::{FuseNorm, Fusion, FusionPoint, GapSource, Loss, MlsmOptions, Pair, ShotPool};
 use crate::layers::{ConvBlock, Linear};
 use crate::params::{Params, Role, Slot};
@@ -36,6 +37,7 @@ pub struct Mlsm {
     reduce: Option<Linear>,
     relation: Option<Adjust>,
     similarity: Vec<Linear>,
+    anchor: Option<Anchor>,
 }
 
 /// The two convolution blocks for maps.
@@ -129,7 +131,24 @@ impl Mlsm {
             similarity.push(Linear::new(&mut params, &format!("similarity.{index}."), input, output, rng));
             input = output;
         }
-        Mlsm { options, params, image, object, global, norms, reduce, relation, similarity }
+        let uses = [levels.needs_image_map(), levels.object];
+        let anchor = options.anchor_side.map(|side| Anchor::new(&mut params, channels, side, uses));
+        if let (Some(_), Some(last)) = (&anchor, similarity.last()) {
+            last.silence(&params); // learning starts at the anchor
+        }
+        Mlsm { options, params, image, object, global, norms, reduce, relation, similarity, anchor }
+    }
+
+    /// What the anchor sees of maps `[n, c, h, w]`, before centring: `[n, d]`; nothing without an anchor.
+    pub fn anchor_embedding(&self, map: &Tensor) -> Option<Tensor> {
+        self.anchor.as_ref().map(|anchor| anchor.embedding(map))
+    }
+
+    /// Stores the base classes' mean of [`Mlsm::anchor_embedding`], of images and of objects: `[d]` each.
+    pub fn set_anchor_means(&mut self, means: [Option<&Tensor>; 2]) {
+        if let Some(anchor) = &self.anchor {
+            anchor.set_means(&self.params, means);
+        }
     }
 
     /// The switches it was made with.
@@ -166,10 +185,22 @@ impl Mlsm {
         if levels.object {
             add(2, self.adjust(if share_adjust { &self.image } else { &self.object }, object(), train));
         }
-        match self.options.fusion_point {
+        let vector = match self.options.fusion_point {
             FusionPoint::Features => parts.into_iter().reduce(|a, b| a + b).expect("levels hold at least one"),
             FusionPoint::Scores => Tensor::cat(&parts, 1),
+        };
+        match &self.anchor {
+            Some(anchor) => Tensor::cat(&[vector, anchor.vectors(&self.params, [image_map, object_map])], 1),
+            None => vector,
         }
+    }
+
+    /// Parts vectors `[n, d]` into those of the similarity net and those of the anchor.
+    fn parted(&self, vectors: &Tensor) -> (Tensor, Option<Tensor>) {
+        let Some(anchor) = &self.anchor else { return (vectors.shallow_clone(), None) };
+        let length = anchor.length(self.options.channels);
+        let rest = vectors.size()[1] - length;
+        (vectors.narrow(1, 0, rest), Some(vectors.narrow(1, rest, length)))
     }
 
     /// A map as a level: `[n, c, h, w]` to `[n, d]`, or as it is where levels stay maps.
@@ -193,20 +224,29 @@ impl Mlsm {
 
     /// One vector per class. `support`: `[n_way * k_shot, d]`, grouped by class. Returns `[n_way, d]`.
     pub fn class_vectors(&self, support: &Tensor, n_way: i64, k_shot: i64) -> Tensor {
-        let grouped = support.reshape([n_way, k_shot, -1]);
-        match self.options.shot_pool {
-            ShotPool::Mean => grouped.mean_dim([1i64].as_slice(), false, Kind::Float),
-            ShotPool::Sum => grouped.sum_dim_intlist([1i64].as_slice(), false, Kind::Float),
-        }
+        let mean = |rows: &Tensor| {
+            rows.reshape([n_way, k_shot, -1]).mean_dim([1i64].as_slice(), false, Kind::Float) // [n_way, d]
+        };
+        let (vectors, anchor) = self.parted(support);
+        let pooled = match self.options.shot_pool {
+            ShotPool::Mean => mean(&vectors),
+            ShotPool::Sum => mean(&vectors) * k_shot as f64,
+        };
+        anchor.map_or(pooled.shallow_clone(), |anchor| Tensor::cat(&[&pooled, &mean(&anchor)], 1))
     }
 
     /// The similarity of every query to every class, before any sigmoid. `classes`: `[n_way, d]`; `queries`: `[q, d]`.
     /// Returns `[q, n_way]`. `train`: normalises by the batch, where the head compares maps.
     pub fn scores(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
         let levels = self.options.similarities();
+        let ((classes, class_anchors), (queries, query_anchors)) = (self.parted(classes), self.parted(queries));
         let (classes, queries) = (classes.chunk(levels, 1), queries.chunk(levels, 1));
         let scores = classes.iter().zip(&queries).map(|(a, b)| self.similarity(a, b, train));
-        scores.reduce(|a, b| a + b).expect("levels hold at least one")
+        let scores = scores.reduce(|a, b| a + b).expect("levels hold at least one");
+        match (&self.anchor, class_anchors, query_anchors) {
+            (Some(anchor), Some(classes), Some(queries)) => scores + anchor.scores(&self.params, &classes, &queries),
+            _ => scores,
+        }
     }
 
     fn similarity(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
@@ -290,6 +330,23 @@ mod tests {
 
     fn map(n: i64, side: i64) -> Tensor {
         Tensor::arange(n * 8 * side * side, (Kind::Float, Device::Cpu)).sin().reshape([n, 8, side, side])
+    }
+
+    #[test]
+    fn a_fresh_head_with_an_anchor_scores_as_the_nearest_class_mean() {
+        let mut head = made("I+G+O", |o| o.anchor_side = Some(2));
+        let (images, objects) = (map(9, 7), map(9, 7).square());
+        let pooled = |maps: &Tensor| maps.adaptive_avg_pool2d([2, 2]).flatten(1, -1);
+        let means = [&images, &objects].map(|maps| pooled(maps).mean_dim([0i64].as_slice(), false, Kind::Float));
+        head.set_anchor_means([Some(&means[0]), Some(&means[1])]);
+        let vectors = head.represent(Some(&images), Some(&objects), false);
+        let scores = head.scores(&head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2), &vectors.narrow(0, 6, 3), false);
+        let sides = [(&images, &means[0]), (&objects, &means[1])];
+        let unit = Tensor::cat(&sides.map(|(maps, mean)| crate::methods::cl2n(&pooled(maps), mean)), 1);
+        let metric = crate::methods::Metric::SquaredEuclidean;
+        let (support, queries) = (unit.narrow(0, 0, 6), unit.narrow(0, 6, 3));
+        let expected = crate::methods::class_mean_scores(&support, 3, 2, &queries, metric) * 10.0;
+        assert!((scores - expected).abs().max().double_value(&[]) < 1e-4);
     }
 
     #[test]

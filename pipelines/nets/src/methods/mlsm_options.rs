@@ -198,6 +198,8 @@ pub struct MlsmOptions {
     pub fusion_point: FusionPoint,
     /// How many times a pair of one class counts in `mse` and `bce`; 1 counts all pairs alike.
     pub pos_weight: f64,
+    /// Starts from the nearest class mean of embeddings, maps averaged to so many positions a side.
+    pub anchor_side: Option<i64>,
     /// Channels of the backbone's map.
     pub channels: i64,
 }
@@ -217,6 +219,7 @@ impl Default for MlsmOptions {
             gap_source: GapSource::Image,
             fusion_point: FusionPoint::Features,
             pos_weight: 1.0,
+            anchor_side: None,
             channels: 64,
         }
     }

@@ -1,5 +1,6 @@
 //! Few-shot methods, one file each: how labelled support maps or vectors turn into scores for queries.
 
+mod anchor;
 mod mlsm;
 mod mlsm_options;
 mod prototypes;

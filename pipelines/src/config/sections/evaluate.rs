@@ -79,8 +79,8 @@ pub enum Predictions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
-    /// Episodes and queries by name.
-    pub protocol: Protocol,
+    /// Episodes and queries by name; a list makes a row each.
+    pub protocol: OneOrMany<Protocol>,
     /// Episodes, instead of the protocol's.
     pub episodes: Option<u64>,
     /// Queries per class, instead of the protocol's.
@@ -100,7 +100,7 @@ pub struct Evaluate {
 impl Default for Evaluate {
     fn default() -> Self {
         Self {
-            protocol: Protocol::Standard,
+            protocol: OneOrMany::One(Protocol::Standard),
             episodes: None,
             n_query: None,
             n_way: 5,
@@ -113,31 +113,31 @@ impl Default for Evaluate {
 }
 
 impl Evaluate {
-    /// Returns the number of episodes.
-    pub fn episode_count(&self) -> u64 {
-        self.episodes.unwrap_or(match self.protocol {
+    /// Returns the number of episodes of a protocol.
+    pub fn episode_count(&self, protocol: Protocol) -> u64 {
+        self.episodes.unwrap_or(match protocol {
             Protocol::Paper => 100,
             Protocol::Standard => 600,
             Protocol::Strict => 10_000,
         })
     }
 
-    /// Returns the number of queries per class.
-    pub fn query_count(&self) -> usize {
-        self.n_query.unwrap_or(if self.protocol == Protocol::Paper { 40 } else { 15 })
+    /// Returns the number of queries per class of a protocol.
+    pub fn query_count(&self, protocol: Protocol) -> usize {
+        self.n_query.unwrap_or(if protocol == Protocol::Paper { 40 } else { 15 })
     }
 
-    /// Tells whether predictions are kept.
-    pub fn keeps_predictions(&self) -> bool {
+    /// Tells whether a protocol's predictions are kept.
+    pub fn keeps_predictions(&self, protocol: Protocol) -> bool {
         match self.predictions {
             Some(choice) => choice == Predictions::All,
-            None => self.protocol != Protocol::Strict,
+            None => protocol != Protocol::Strict,
         }
     }
 
-    /// Returns the protocol's name, or `custom` when its numbers were replaced.
-    pub fn protocol_name(&self) -> &'static str {
-        match (self.episodes.is_some() || self.n_query.is_some(), self.protocol) {
+    /// Returns a protocol's name, or `custom` when its numbers were replaced.
+    pub fn protocol_name(&self, protocol: Protocol) -> &'static str {
+        match (self.episodes.is_some() || self.n_query.is_some(), protocol) {
             (true, _) => "custom",
             (false, Protocol::Paper) => "paper",
             (false, Protocol::Standard) => "standard",
@@ -147,8 +147,15 @@ impl Evaluate {
 
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         in_range("evaluate.n_way", self.n_way as f64, 2.0, 1000.0)?;
-        in_range("evaluate.episodes", self.episode_count() as f64, 2.0, 1e9)?;
-        in_range("evaluate.n_query", self.query_count() as f64, 1.0, 10_000.0)?;
+        let protocols = self.protocol.to_vec();
+        if protocols.is_empty() || (protocols.len() > 1 && (self.episodes.is_some() || self.n_query.is_some())) {
+            let why = "a list of protocols needs at least one, and `episodes` and `n_query` would make them equal";
+            return Err(ConfigError::invalid("evaluate.protocol", why));
+        }
+        for protocol in protocols {
+            in_range("evaluate.episodes", self.episode_count(protocol) as f64, 2.0, 1e9)?;
+            in_range("evaluate.n_query", self.query_count(protocol) as f64, 1.0, 10_000.0)?;
+        }
         for shot in self.k_shot.to_vec() {
             in_range("evaluate.k_shot", shot as f64, 1.0, 1000.0)?;
         }

@@ -83,6 +83,16 @@ pub enum Pairs {
     QueryAndSupport,
 }
 
+/// What the similarity starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnchorName {
+    /// Nothing (the paper).
+    None,
+    /// The nearest class mean of the same embeddings, which it learns to correct.
+    Cl2n,
+}
+
 /// `[meta-train.NAME]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,6 +129,8 @@ pub struct MetaTrain {
     pub shot_pool: String,
     /// Which pairs train.
     pub pairs: Pairs,
+    /// What the similarity starts from, where maps are stored.
+    pub anchor: AnchorName,
     /// Hidden units of S_η.
     pub sim_hidden: Vec<i64>,
     /// Whether A_θ's convolutions are shared between image and object.
@@ -170,6 +182,7 @@ impl Default for MetaTrain {
             gap_source: "image".to_owned(),
             shot_pool: "mean".to_owned(),
             pairs: Pairs::Query,
+            anchor: AnchorName::None,
             sim_hidden: vec![64],
             share_adjust: true,
             n_way: 5,
@@ -213,6 +226,11 @@ impl MetaTrain {
         if self.fusion == "map" && self.fuse_norm == "layernorm" {
             let fix = format!("set {path}.fuse_norm = \"scalars\" or \"none\"");
             return Err(ConfigError::invalid(&key("fuse_norm"), "`layernorm` is for vectors, not maps").with_fix(fix));
+        }
+        if self.anchor != AnchorName::None && self.backbone != BackboneMode::Frozen {
+            let fix = format!("set {path}.anchor = \"none\" or {path}.backbone = \"frozen\"");
+            let why = "class means of embeddings stand still only where the backbone does";
+            return Err(ConfigError::invalid(&key("anchor"), why).with_fix(fix));
         }
         in_range(&key("pos_weight"), self.pos_weight, 1e-6, 1e6)?;
         for shot in self.train_shot.to_vec() {
