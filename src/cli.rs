@@ -80,7 +80,9 @@ pub enum Verb {
     Report(cmd::report::ReportArgs),
     /// Checks that every artifact in the store is whole
     Verify(cmd::verify::VerifyArgs),
-    /// Lists the runs of the store
+    /// Removes artifacts that no kept run reaches
+    Gc(cmd::gc::GcArgs),
+    /// Lists the runs of the store, pins and unpins them
     Runs(cmd::runs::RunsArgs),
     /// Says what changed between two runs: configuration, requests, results
     Diff(cmd::diff::DiffArgs),

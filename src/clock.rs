@@ -7,6 +7,11 @@ pub fn now() -> String {
     rfc3339(since_epoch())
 }
 
+/// Returns the time so long ago, as [`now`] writes it.
+pub fn ago(age: Duration) -> String {
+    rfc3339(since_epoch().saturating_sub(age))
+}
+
 /// Returns a new run id: it sorts by time, and no two processes share one.
 pub fn run_id() -> String {
     let time: String = now().chars().filter(char::is_ascii_alphanumeric).collect();

@@ -61,6 +61,9 @@ pub enum CliError {
     /// Nodes failed: each with its first error.
     #[error("{} failed", list_nodes(.0))]
     Nodes(Vec<(String, StageError)>),
+    /// Runs are going on, and waiting was not wanted.
+    #[error("the store is busy\n  why: runs are writing it\n  fix: try again later, or leave --no-wait out")]
+    Busy,
     /// A signal stopped the run.
     #[error("cancelled\n  why: a signal asked to stop\n  fix: the same command goes on where this run stopped")]
     Cancelled,
@@ -94,6 +97,7 @@ impl CliError {
             Self::Data(error) if error.is_config() => USAGE,
             Self::Data(_) => BAD_DATA,
             Self::Nodes(nodes) => nodes.first().map_or(STAGE_FAILED, |(_, error)| of_stage(error)),
+            Self::Busy => STORE_BUSY,
             Self::Cancelled => CANCELLED,
             Self::Stdout(_) | Self::Panicked => STAGE_FAILED,
         }

@@ -5,6 +5,7 @@ pub mod data;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod gc;
 pub mod plan;
 pub mod query;
 pub mod report;
@@ -33,6 +34,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),
         Verb::Verify(args) => verify::verify(&args, settings),
+        Verb::Gc(args) => gc::gc(&args, settings),
         Verb::Runs(args) => runs::runs(&args, settings),
         Verb::Diff(args) => diff::diff(&args, settings),
         Verb::Data(args) => data::data(&args.action, settings),

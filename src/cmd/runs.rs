@@ -1,6 +1,8 @@
-//! `mlsm runs`: the run log, the latest last.
+//! `mlsm runs`: the run log, the latest last; pins, which keep a run's artifacts from `mlsm gc`.
 
-use clap::Args;
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand};
 use mlsm_store::{Access, RunRecord};
 use serde::Serialize;
 
@@ -9,12 +11,30 @@ use crate::render::stdout;
 use crate::render::table::{Align, TextTable};
 use crate::settings::Settings;
 
-/// How many to list.
+/// How many to list, or what to do with one.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
+    /// What to do instead of listing
+    #[command(subcommand)]
+    action: Option<RunsAction>,
     /// Lists only the latest ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: usize,
+}
+
+/// What can be done with a run.
+#[derive(Debug, Subcommand)]
+pub enum RunsAction {
+    /// Keeps what a run reaches from being collected
+    Pin {
+        /// The run
+        run: String,
+    },
+    /// Lets it go again
+    Unpin {
+        /// The run
+        run: String,
+    },
 }
 
 /// One run as JSON.
@@ -29,6 +49,7 @@ struct RunLine<'a> {
     version: &'a str,
     nodes: usize,
     executed: usize,
+    pinned: bool,
 }
 
 /// Lists the runs.
@@ -36,9 +57,18 @@ struct RunLine<'a> {
 /// # Errors
 /// [`CliError::Store`] when there is no store or its log cannot be read.
 pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
-    let mut runs = settings.open_store(Access::ReadOnly)?.runs().list()?;
+    let is_pinned = match &args.action {
+        Some(RunsAction::Pin { run }) => Some((run, true)),
+        Some(RunsAction::Unpin { run }) => Some((run, false)),
+        None => None,
+    };
+    if let Some((run, is_pinned)) = is_pinned {
+        return pin(run, is_pinned, settings);
+    }
+    let store = settings.open_store(Access::ReadOnly)?;
+    let (mut runs, pinned) = (store.runs().list()?, store.pinned());
     runs.sort_by(|a, b| a.started.cmp(&b.started));
-    let lines: Vec<_> = runs.iter().skip(runs.len().saturating_sub(args.last)).map(run_line).collect();
+    let lines: Vec<_> = runs.iter().skip(runs.len().saturating_sub(args.last)).map(|r| run_line(r, &pinned)).collect();
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
@@ -49,15 +79,29 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
         ("outcome", Align::Left),
         ("device", Align::Left),
         ("executed", Align::Right),
+        ("pinned", Align::Left),
     ]);
     for line in &lines {
         let words = [line.run_id, line.config, line.finished, line.outcome, line.device].map(str::to_owned);
-        table.row(words.into_iter().chain([format!("{}/{}", line.executed, line.nodes)]).collect());
+        let cells = words.into_iter().chain([
+            format!("{}/{}", line.executed, line.nodes),
+            if line.pinned { "yes".to_owned() } else { String::new() },
+        ]);
+        table.row(cells.collect());
     }
     stdout::print(&table.to_text())
 }
 
-fn run_line(run: &RunRecord) -> RunLine<'_> {
+fn pin(run: &str, is_pinned: bool, settings: &Settings) -> Result<(), CliError> {
+    let store = settings.open_store(Access::ReadWrite)?;
+    if is_pinned && !store.runs().list()?.iter().any(|r| r.run_id == run) {
+        let why = "the store's log does not have it";
+        return Err(CliError::usage(format!("no run `{run}`"), why, "`mlsm runs` lists them"));
+    }
+    Ok(store.pin(run, is_pinned)?)
+}
+
+fn run_line<'a>(run: &'a RunRecord, pinned: &BTreeSet<String>) -> RunLine<'a> {
     RunLine {
         run_id: &run.run_id,
         config: &run.config_name,
@@ -68,5 +112,6 @@ fn run_line(run: &RunRecord) -> RunLine<'_> {
         version: &run.version,
         nodes: run.nodes.len(),
         executed: run.nodes.iter().filter(|n| n.outcome == "executed").count(),
+        pinned: pinned.contains(&run.run_id),
     }
 }

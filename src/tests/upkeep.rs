@@ -54,3 +54,23 @@ fn diff_tells_two_runs_apart_in_words() {
     let unknown = mlsm(&scene.store(), ["diff", "nonesuch", &id(1)]);
     assert!(unknown.code == 2 && unknown.stderr.contains("fix: "), "{unknown:?}");
 }
+
+#[test]
+fn gc_plans_then_removes_what_only_older_runs_reach_and_pins_keep() {
+    let scene = Scene::finished();
+    scene.run(&["--set", "evaluate.episodes=60"]);
+    let runs = mlsm(&scene.store(), ["runs", "--output", "json"]).ok().json();
+    let first = runs[0]["run_id"].as_str().unwrap().to_owned();
+    mlsm(&scene.store(), ["runs", "pin", &first]).ok();
+    let kept = mlsm(&scene.store(), ["gc", "--keep", "1", "--output", "json"]).ok().json();
+    assert_eq!(kept["manifests"], 0, "{kept}");
+    mlsm(&scene.store(), ["runs", "unpin", &first]).ok();
+    let planned = mlsm(&scene.store(), ["gc", "--keep", "1", "--output", "json"]).ok().json();
+    assert!(planned["manifests"].as_u64().unwrap() >= 8 && planned["by_stage"]["evaluate"].as_u64().unwrap() > 0);
+    assert_eq!(scene.run(&["--set", "evaluate.episodes=60"]).executed_stages(), Vec::<&str>::new());
+    mlsm(&scene.store(), ["gc", "--keep", "1", "--apply"]).ok();
+    mlsm(&scene.store(), ["verify"]).ok();
+    assert_eq!(scene.run(&["--set", "evaluate.episodes=60"]).executed_stages(), Vec::<&str>::new());
+    assert_eq!(scene.run(&[]).executed_stages(), ["evaluate"]);
+    assert_eq!(mlsm(&scene.store(), ["runs", "pin", "nonesuch"]).code, 2);
+}

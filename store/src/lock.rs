@@ -39,6 +39,13 @@ pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
     options.open(path).map_err(|e| StoreError::io("lock", path, e))
 }
 
+impl LockGuard {
+    /// Guards a file that is locked already.
+    pub(crate) fn from_file(file: File) -> Self {
+        Self(file)
+    }
+}
+
 impl Drop for LockGuard {
     fn drop(&mut self) {
         // Closing is not enough: a child that is being forked holds the file until it becomes another program.

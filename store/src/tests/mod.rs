@@ -5,6 +5,7 @@ mod bits;
 mod crash;
 mod damage;
 mod fixture;
+mod gc;
 mod locks;
 mod lookup;
 mod stat_cache;

@@ -1,0 +1,147 @@
+//! Collection: what is reached stays, what is not goes, and never beside a writer.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+fn options(keep_runs: usize) -> GcOptions {
+    let unrecorded_before = SystemTime::now() + Duration::from_secs(3600); // nothing is young
+    GcOptions { keep_runs, runs_before: None, unrecorded_before, max_bytes: None }
+}
+
+/// Commits artifacts and records a run that made them.
+fn run_of(store: &Store, run_id: &str, made: &[(&str, &[u8])]) {
+    let units = made.iter().map(|(name, bytes)| {
+        let manifest = commit(store, name, bytes).unwrap();
+        ((*name).to_owned(), manifest.fingerprint)
+    });
+    let node = NodeRecord {
+        node: "test".to_owned(),
+        stage: "test".to_owned(),
+        outcome: "executed".to_owned(),
+        fingerprint: None,
+        outputs: BTreeMap::new(),
+        seconds: 0.0,
+        reason: String::new(),
+        units: units.collect(),
+    };
+    store.runs().append(&RunRecord { nodes: vec![node], ..run(run_id, run_id) }).unwrap();
+}
+
+fn collect(folder: &TempDir, options: &GcOptions) -> Option<GcPlan> {
+    let store = Store::open(&folder.path().join("store"), Access::ReadOnly).unwrap();
+    store.apply_gc(options, &mut || ControlFlow::Break(())).unwrap()
+}
+
+#[test]
+fn what_only_dropped_runs_reach_goes_and_shared_bytes_stay() {
+    let folder = folder();
+    let store = open(&folder);
+    run_of(&store, "1", &[("old", b"old bytes"), ("both", b"both")]);
+    run_of(&store, "2", &[("new", b"shared"), ("both", b"both")]);
+    run_of(&store, "3", &[("newest", b"shared")]);
+    let plan = store.plan_gc(&options(2)).unwrap();
+    assert_eq!((plan.dropped_runs.clone(), plan.manifests, plan.blobs), (vec!["1".to_owned()], 1, 1));
+    assert_eq!(plan.by_stage, BTreeMap::from([("test".to_owned(), 9)]));
+    drop(store);
+    assert!(!collect(&folder, &options(2)).unwrap().is_empty());
+    let store = open(&folder);
+    assert!(lookup(&store, "old").is_none());
+    for name in ["both", "new", "newest"] {
+        assert!(lookup(&store, name).is_some(), "{name}");
+    }
+    assert!(store.verify(&VerifyOptions::default()).unwrap().is_empty());
+    drop(store);
+    assert!(collect(&folder, &options(2)).unwrap().is_empty());
+}
+
+#[test]
+fn a_pinned_run_keeps_what_it_reaches_until_it_is_unpinned() {
+    let folder = folder();
+    let store = open(&folder);
+    run_of(&store, "1", &[("old", b"old")]);
+    run_of(&store, "2", &[("new", b"new")]);
+    store.pin("1", true).unwrap();
+    assert!(store.plan_gc(&options(1)).unwrap().is_empty());
+    store.pin("1", false).unwrap();
+    assert_eq!(store.plan_gc(&options(1)).unwrap().dropped_runs, ["1"]);
+    assert!(store.pin("../1", true).is_err());
+}
+
+#[test]
+fn the_work_of_a_killed_run_is_kept_while_it_is_young_and_imports_always() {
+    let folder = folder();
+    let store = open(&folder);
+    commit(&store, "unrecorded", b"work").unwrap();
+    let import = Request { stage: "weights".to_owned(), ..request("imported") };
+    let outputs = BTreeMap::from([("out".to_owned(), store.put(b"weights").unwrap())]);
+    store.commit(import, outputs, BTreeMap::new()).unwrap();
+    let young = GcOptions { unrecorded_before: SystemTime::now() - Duration::from_secs(3600), ..options(1) };
+    assert!(store.plan_gc(&young).unwrap().is_empty());
+    let plan = store.plan_gc(&options(1)).unwrap();
+    assert_eq!((plan.manifests, plan.blobs), (1, 1));
+}
+
+#[test]
+fn runs_are_dropped_oldest_first_until_the_size_fits_and_the_last_stays() {
+    let folder = folder();
+    let store = open(&folder);
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        run_of(&store, &i.to_string(), &[(name, &[i as u8; 100])]);
+    }
+    let sized = |most| store.plan_gc(&GcOptions { max_bytes: Some(most), ..options(9) }).unwrap();
+    assert!(sized(300).is_empty());
+    assert_eq!(sized(250).dropped_runs, ["0"]);
+    assert_eq!(sized(0).dropped_runs, ["0", "1"]);
+    let recent = GcOptions { runs_before: Some("1".to_owned()), ..options(1) };
+    assert_eq!(store.plan_gc(&recent).unwrap().dropped_runs, ["0"]);
+}
+
+#[test]
+fn a_collection_waits_for_writers() {
+    let folder = folder();
+    let store = open(&folder);
+    run_of(&store, "1", &[("old", b"old")]);
+    assert!(collect(&folder, &options(1)).is_none());
+    drop(store);
+    assert!(collect(&folder, &options(1)).is_some());
+}
+
+#[test]
+fn beside_runs_that_come_and_go_nothing_that_is_reached_is_ever_removed() {
+    let folder = folder();
+    drop(open(&folder));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (folder, ended) = (&folder, &ended);
+        for collector in 0..2u64 {
+            scope.spawn(move || {
+                let mut state = collector + 1;
+                while !ended.load(Ordering::Relaxed) {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    std::thread::sleep(Duration::from_micros(state >> 54));
+                    collect(folder, &options(1));
+                }
+            });
+        }
+        for i in 0..100u32 {
+            let store = open(folder);
+            let (own, bytes) = (format!("own {i}"), i.to_le_bytes());
+            run_of(&store, &format!("{i:03}"), &[(&own, &bytes), ("same", b"same")]);
+            for name in [own.as_str(), "same"] {
+                let manifest = lookup(&store, name).unwrap_or_else(|| panic!("{name} is gone"));
+                assert!(store.open_blob(&manifest.outputs["out"].digest).is_ok(), "{name}");
+            }
+            drop(store);
+            if i % 3 == 0 {
+                std::thread::sleep(Duration::from_micros(u64::from(i) * 7));
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    let store = open(&folder);
+    assert!(lookup(&store, "own 99").is_some() && lookup(&store, "same").is_some());
+    assert!(store.verify(&VerifyOptions::default()).unwrap().is_empty());
+}
