@@ -7,14 +7,20 @@ use mlsm_data::splits::{SPLITS, assign};
 use mlsm_data::{ClassId, Dataset, EpisodeSpec, OpenOptions, Part, Pool, ShardOptions, SplitRule, shards};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
 const STRICT: OpenOptions = OpenOptions { strict: true };
 
 /// A folder of the test data, if there is any.
 fn folder(name: &str) -> Option<PathBuf> {
     let Some(root) = std::env::var_os("MLSM_TEST_DATA") else {
-        println!("skipped: MLSM_TEST_DATA is not set");
+        // Written past the tests' capture, so that everybody sees it; the last count is the whole.
+        let count = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
+        let _ = writeln!(std::io::stderr(), "skipped for want of MLSM_TEST_DATA: {count}");
         return None;
     };
     Some(PathBuf::from(root).join(name))
