@@ -38,7 +38,7 @@ impl Default for SyntheticSpec {
             size_px: 200,
             bird_side: [0.42, 0.66],
             clutter: 10,
-            camouflage: 0.25,
+            camouflage: 0.6,
             relatives: 3,
             variation: 0.04,
         }
