@@ -194,11 +194,12 @@ fn differences(rows: &[Row]) -> Vec<PairedRow> {
 }
 
 fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
-    let is_main = row.levels == "I+G+O" && row.image_source == "grad-cam";
-    let same_family = row.method == other.method && row.seed == other.seed;
+    let is_control = matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
     if other.levels.is_empty() {
-        return is_main || row.levels == "I";
+        return !is_control && (other.backbone == "none" || other.backbone == row.backbone);
     }
+    let is_main = row.levels == "I+G+O" && !is_control && row.image_source != "raw";
+    let same_family = (&row.method, row.seed) == (&other.method, other.seed);
     same_family && is_main && row.node != other.node
 }
 
