@@ -17,6 +17,11 @@ impl Curve {
         self.points.push((step, split.to_owned(), metric.to_owned(), value));
     }
 
+    /// Tells whether nothing was measured yet.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// Writes the columns step, part, metric, value.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod assemble;
 mod base_net;
 mod config;
 mod curve;
-mod mlsm;
+mod model;
 pub mod results;
 mod runtime;
 pub mod stages;

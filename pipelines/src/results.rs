@@ -172,10 +172,11 @@ fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manif
     Ok(Row { result, accuracies })
 }
 
-/// Compares what people ask about: each learnt row with the training-free ones, and the levels with each other.
+/// Compares what people ask about: each learnt row with the training-free ones, the levels with each other, and the
+/// method with levels with the methods without.
 fn differences(rows: &[Row]) -> Vec<PairedRow> {
     let mut found = Vec::new();
-    for row in rows.iter().filter(|r| !r.result.levels.is_empty()) {
+    for row in rows.iter().filter(|r| r.result.is_learnt()) {
         let same =
             |other: &&Row| (other.result.k_shot, &other.result.protocol) == (row.result.k_shot, &row.result.protocol);
         for other in rows.iter().filter(same).filter(|other| is_compared(&row.result, &other.result)) {
@@ -193,12 +194,23 @@ fn differences(rows: &[Row]) -> Vec<PairedRow> {
     found
 }
 
-fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
-    let is_control = matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
-    if other.levels.is_empty() {
-        return !is_control && (other.backbone == "none" || other.backbone == row.backbone);
+impl ResultRow {
+    /// Tells whether the row has learnt in episodes.
+    fn is_learnt(&self) -> bool {
+        self.method != "pixels" && !self.method.starts_with("cl2n:")
     }
-    let is_main = row.levels == "I+G+O" && !is_control && row.image_source != "raw";
+}
+
+fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
+    let is_control = |row: &ResultRow| matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
+    if !other.is_learnt() {
+        return !is_control(row) && (other.backbone == "none" || other.backbone == row.backbone);
+    }
+    let has_levels = |row: &ResultRow| !row.levels.is_empty();
+    if has_levels(row) && !has_levels(other) {
+        return !is_control(row) && row.seed == other.seed;
+    }
+    let is_main = row.levels == "I+G+O" && !is_control(row) && row.image_source != "raw";
     let same_family = (&row.method, row.seed) == (&other.method, other.seed);
     same_family && is_main && row.node != other.node
 }
@@ -206,7 +218,7 @@ fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
 fn title(row: &ResultRow) -> String {
     let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
     let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
-    let seed = if row.levels.is_empty() || row.seed == 0 { String::new() } else { format!(" seed {}", row.seed) };
+    let seed = if !row.is_learnt() || row.seed == 0 { String::new() } else { format!(" seed {}", row.seed) };
     let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
     format!("{}{levels}{source}{mode}{seed}", row.method)
 }

@@ -38,6 +38,14 @@ pub fn clip_grad_norm(gradients: &mut [Tensor], max: f64) -> f64 {
     norm
 }
 
+/// Limits every single gradient to `[-max, max]`, in place. Equals `torch.nn.utils.clip_grad_value_`.
+pub fn clip_grad_value(gradients: &mut [Tensor], max: f64) {
+    let _guard = tch::no_grad_guard();
+    for gradient in gradients {
+        let _ = gradient.clamp_(-max, max);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +71,13 @@ mod tests {
             param.square().sum(Kind::Float)
         };
         assert!(matches!(gradients(&loss, &[param]), Err(NetError::NoGraph)));
+    }
+
+    #[test]
+    fn clipping_values_limits_each_alone() {
+        let mut found = [Tensor::from_slice(&[3.0f32, -0.5, -7.0])];
+        clip_grad_value(&mut found, 2.0);
+        assert_eq!(found[0], Tensor::from_slice(&[2.0f32, -0.5, -2.0]));
     }
 
     #[test]

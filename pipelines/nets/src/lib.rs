@@ -24,7 +24,7 @@ mod weights;
 pub use activation::{Descriptors, class_activation, class_free, descriptor_transform};
 pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
-pub use autodiff::{clip_grad_norm, gradients};
+pub use autodiff::{clip_grad_norm, clip_grad_value, gradients};
 pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, backbone};
 pub use cam::{Cam, CamClass, enlarge_map, grad_cam};
 pub use cam_box::cam_box;
@@ -32,8 +32,9 @@ pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
 pub use methods::{
-    FuseNorm, Fusion, FusionPoint, GapSource, Levels, Loss, Metric, Mlsm, MlsmOptions, Pair, ShotPool, VECTOR, cl2n,
-    class_mean_scores, class_means,
+    AnchorKind, Described, FuseNorm, Fusion, FusionPoint, GapSource, Head as MethodHead, Levels, Loss, METHODS, Method,
+    MethodKind, Metric, Mlsm, MlsmOptions, Pair, Prototypical, Reads, Refused, Shape, ShotPool, SimpleShot, Support,
+    Switches, TrainingDefaults, VECTOR, cl2n, class_mean_scores, class_means, method,
 };
 pub use pack::{pack, unpack};
 pub use params::{Params, Role, Slot};

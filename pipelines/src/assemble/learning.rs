@@ -8,10 +8,10 @@ use mlsm_nets::Levels;
 use mlsm_store::Store;
 
 use super::plan_graph::{Builder, NodeKind};
-use super::{AssembleError, Purpose};
+use super::{AssembleError, Purpose, paper};
 use crate::base_net::{BaseNetCache, BaseNetShape};
-use crate::config::{BackboneMode, Baseline, MetaTrain as Section, ObjectSource, TrainBase as BaseSection};
-use crate::mlsm::MlsmRecipe;
+use crate::config::{BackboneMode, Baseline, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection};
+use crate::model::ModelRecipe;
 use crate::stages::evaluate::{Evaluate, RowLabels, Scoring};
 use crate::stages::extract::Extract;
 use crate::stages::meta_train::MetaTrain;
@@ -139,15 +139,24 @@ impl Builder<'_> {
         }
     }
 
-    fn evaluate(&mut self, section: &str, brackets: &str, row: (Scoring, RowLabels), inputs: &[UnitInput]) {
-        let (scoring, labels) = row;
+    /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all.
+    fn evaluate(
+        &mut self,
+        (section, brackets): (&str, &str),
+        (scoring, labels): (Scoring, RowLabels),
+        shots: Option<&[usize]>,
+        inputs: &[UnitInput],
+    ) {
         let evaluate = self.config.evaluate.clone();
         let is_list = evaluate.protocol.to_vec().len() > 1;
         for (protocol, spec) in self.evaluation_specs() {
             let EpisodeSpec { k_shot, .. } = spec;
+            if shots.is_some_and(|shots| !shots.contains(&k_shot)) {
+                continue;
+            }
             let mut labels = labels.clone();
             labels.protocol = evaluate.protocol_name(protocol).to_owned();
-            labels.paper_accuracy = paper_accuracy(&scoring, k_shot);
+            labels.paper_accuracy = paper::accuracy(&scoring, k_shot);
             let stage = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
@@ -166,38 +175,20 @@ impl Builder<'_> {
     }
 }
 
-/// Table II of the paper: 5-way accuracy of the levels with Grad-CAM crops.
-fn paper_accuracy(scoring: &Scoring, k_shot: usize) -> Option<f64> {
-    let Scoring::Mlsm(recipe) = scoring else { return None };
-    if !matches!(recipe.object, None | Some(ObjectSource::GradCam)) {
-        return None;
-    }
-    match (recipe.levels.to_string().as_str(), k_shot) {
-        ("I", 1) => Some(0.50),
-        ("I", 5) => Some(0.59),
-        ("I+G", 1) => Some(0.51),
-        ("I+G", 5) => Some(0.61),
-        ("I+G+O", 1) => Some(0.645),
-        ("I+G+O", 5) => Some(0.705),
-        _ => None,
-    }
-}
-
 pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
     for baseline in builder.config.evaluate.baselines.clone() {
         evaluate_baseline(builder, &baseline);
     }
     for (name, section) in builder.config.meta_train.clone() {
-        for levels in section.levels.to_vec() {
-            let levels: Levels = levels.parse().expect("the configuration was checked");
-            let objects = match levels.object {
-                true => section.objects().into_iter().map(Some).collect(),
-                false => vec![None],
-            };
+        let has_levels = section.kind().has_levels;
+        for levels in section.levels() {
+            let objects = if has_levels && !levels.object { vec![None] } else { section.objects() };
             for object in objects {
                 let seeds = section.seeds.as_ref().map_or_else(|| vec![builder.config.seed], |s| s.to_vec());
                 for seed in seeds {
-                    learnt_row(builder, &name, &section, (levels, object), seed);
+                    for shots in section.shots_of_models() {
+                        learnt_row(builder, (&name, &section), (levels, object), (seed, shots));
+                    }
                 }
             }
         }
@@ -226,45 +217,62 @@ fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
         Baseline::Pixels => "pixels".to_owned(),
         Baseline::Cl2n { embedding, .. } => format!("cl2n:{embedding}"),
     };
-    builder.evaluate(&section, "", (scoring, labels), &inputs);
+    builder.evaluate((&section, ""), (scoring, labels), None, &inputs);
 }
 
 fn learnt_row(
     builder: &mut Builder<'_>,
-    name: &str,
-    section: &Section,
+    (name, section): (&str, &Section),
     (levels, object): (Levels, Option<ObjectSource>),
-    seed: u64,
+    (seed, shots): (u64, Vec<usize>),
 ) {
     let base = &builder.config.train_base[&section.embedding];
-    let mlsm = MlsmRecipe::new(section, base, levels, object);
-    let output = if section.backbone == BackboneMode::Frozen { "maps" } else { "pixels" };
-    let sides = [Some(("image", None)), object.map(|o| ("object", Some(o)))];
+    let model = ModelRecipe::new(section, base, levels, object);
+    let has_levels = model.method.has_levels;
+    let output = match model.array() {
+        "map" => "maps",
+        other => other,
+    };
+    let sides = match has_levels {
+        true => vec![("image", None), ("object", object)],
+        false => vec![("image", object)],
+    };
     let (mut training, mut novel) = (Vec::new(), Vec::new());
-    for (prefix, object) in sides.into_iter().flatten() {
-        let units = match section.backbone {
-            BackboneMode::Frozen => builder.features_of(&section.embedding, object),
-            BackboneMode::EndToEnd | BackboneMode::BaseInit => builder.pixels_of(&section.embedding, object),
+    for (prefix, source) in sides.into_iter().filter(|(prefix, source)| *prefix == "image" || source.is_some()) {
+        let units = match model.mode {
+            BackboneMode::Frozen => builder.features_of(&section.embedding, source),
+            BackboneMode::EndToEnd | BackboneMode::BaseInit => builder.pixels_of(&section.embedding, source),
         };
         training.extend(builder.train_inputs(prefix, TrainPart::Base, units, output));
         training.extend(builder.train_inputs(prefix, TrainPart::Val, units, output));
         novel.extend(builder.novel_inputs(prefix, units, output));
     }
-    if section.backbone == BackboneMode::BaseInit {
+    if model.mode == BackboneMode::BaseInit {
         training.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
     }
-    let object_name = object.map_or_else(String::new, |o| format!(",object={}", o.name()));
-    let brackets = format!("levels={levels}{object_name},seed={seed}");
-    let stage =
-        Arc::new(MetaTrain { section: section.clone(), mlsm: mlsm.clone(), seed, runtime: builder.runtime.clone() });
+    let source = object.map(|o| format!("{}={}", if has_levels { "object" } else { "image_source" }, o.name()));
+    let each = (section.shot_models == ShotModels::Each).then(|| format!("train_shot={}", shots[0]));
+    let parts = [has_levels.then(|| format!("levels={levels}")), source, Some(format!("seed={seed}")), each];
+    let brackets = parts.into_iter().flatten().collect::<Vec<_>>().join(",");
+    let stage = Arc::new(MetaTrain {
+        section: section.clone(),
+        model: model.clone(),
+        shots: shots.clone(),
+        seed,
+        runtime: builder.runtime.clone(),
+    });
     let id = format!("meta-train:{name}[{brackets}]");
     let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
     novel.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
     let mut labels = builder.labels(Some(&section.embedding), object, seed);
-    (labels.method, labels.levels) = (name.to_owned(), levels.to_string());
-    labels.mode = section.backbone.name().to_owned();
-    if section.backbone == BackboneMode::EndToEnd {
+    labels.method = name.to_owned();
+    if has_levels {
+        labels.levels = levels.to_string();
+    }
+    labels.mode = section.mode().name().to_owned();
+    if section.mode() == BackboneMode::EndToEnd {
         labels.augmentation = "none".to_owned(); // the base CNN's training plays no part
     }
-    builder.evaluate(name, &brackets, (Scoring::Mlsm(mlsm), labels), &novel);
+    let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
+    builder.evaluate((name, &brackets), (Scoring::Method(model), labels), measured, &novel);
 }

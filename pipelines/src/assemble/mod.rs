@@ -5,6 +5,7 @@
 
 mod dataset;
 mod learning;
+mod paper;
 mod photos;
 mod plan_graph;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mlsm_data::splits::assign;
 use mlsm_data::{ClassId, EpisodeSpec, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
 use mlsm_engine::{Graph, Node, NodeIndex, Subscriber, Unit, UnitInput, UnitRef};
+use mlsm_nets::Reads;
 use mlsm_store::Store;
 
 use super::dataset::{self, Source};
@@ -235,8 +236,8 @@ impl Builder<'_> {
                 found.entry(embedding.clone()).or_insert(false);
             }
         }
-        for section in self.config.meta_train.values().filter(|s| s.backbone == BackboneMode::Frozen) {
-            found.insert(section.embedding.clone(), true);
+        for section in self.config.meta_train.values().filter(|s| s.mode() == BackboneMode::Frozen) {
+            *found.entry(section.embedding.clone()).or_insert(false) |= section.kind().reads == Reads::Maps;
         }
         found
     }
@@ -249,9 +250,9 @@ impl Builder<'_> {
                 uses.push((embedding.as_str(), *object, true));
             }
         }
-        for section in self.config.meta_train.values().filter(|s| s.uses_object()) {
-            let is_stored = section.backbone == BackboneMode::Frozen;
-            uses.extend(section.objects().into_iter().map(|o| (section.embedding.as_str(), o, is_stored)));
+        for section in self.config.meta_train.values() {
+            let is_stored = section.mode() == BackboneMode::Frozen;
+            uses.extend(section.used_objects().into_iter().map(|o| (section.embedding.as_str(), o, is_stored)));
         }
         uses.retain(|(_, object, _)| *object != ObjectSource::WholeTwice); // the photo's own pixels serve twice
         uses

@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    AnchorName, Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, LossName,
-    MapPrecision, MetaTrain, Numerics, ObjectSource, OneOrMany, Optimizer, PairName, Pairs, Protocol, Schedule, Splits,
-    Synthetic, TrainBase,
+    Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, MapPrecision,
+    MetaTrain, Numerics, ObjectSource, Optimizer, Pairs, Protocol, Schedule, ShotModels, Splits, Synthetic, TrainBase,
 };
 
 /// A whole configuration with every default filled in.
@@ -53,8 +52,8 @@ impl Config {
         let deserializer = toml::Deserializer::parse(&text).map_err(|e| ConfigError::invalid("", e.message()))?;
         let mut config: Self = serde_path_to_error::deserialize(deserializer)
             .map_err(|e| ConfigError::from_serde(&e.path().to_string(), e.inner().message()))?;
-        for section in config.meta_train.values_mut() {
-            section.object.get_or_insert(OneOrMany::One(config.cam.method));
+        for (name, section) in &mut config.meta_train {
+            section.resolve(&format!("meta-train.{name}"), config.cam.method)?;
         }
         config.check()?;
         Ok(config)
@@ -106,7 +105,7 @@ impl Config {
         };
         for (name, method) in &self.meta_train {
             exists(&format!("meta-train.{name}.embedding"), &method.embedding)?;
-            method.check(&format!("meta-train.{name}"))?;
+            method.check(&format!("meta-train.{name}"), self.evaluate.n_way)?;
         }
         for baseline in &self.evaluate.baselines {
             if let Baseline::Cl2n { embedding, .. } = baseline {
@@ -133,7 +132,7 @@ impl Config {
 
     /// Tells whether a base CNN's section only says what a backbone looks like that is learnt in episodes.
     pub fn is_shape_only(&self, name: &str) -> bool {
-        let scratch = |m: &MetaTrain| m.backbone == BackboneMode::EndToEnd;
+        let scratch = |m: &MetaTrain| m.mode() == BackboneMode::EndToEnd;
         let mut users = self.meta_train.values().filter(|m| m.embedding == name).peekable();
         let is_baseline = |b: &Baseline| matches!(b, Baseline::Cl2n { embedding, .. } if embedding == name);
         users.peek().is_some()
@@ -144,7 +143,7 @@ impl Config {
 
     /// Returns every object source that some row looks at, once each, in a fixed order.
     pub fn objects(&self) -> Vec<ObjectSource> {
-        let learnt = self.meta_train.values().filter(|m| m.uses_object()).flat_map(MetaTrain::objects);
+        let learnt = self.meta_train.values().flat_map(MetaTrain::used_objects);
         let fixed = self.evaluate.baselines.iter().filter_map(|b| match b {
             Baseline::Cl2n { object, .. } => *object,
             Baseline::Pixels => None,

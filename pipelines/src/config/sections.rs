@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{BadImage, Data, Splits, Synthetic};
 pub use evaluate::{Baseline, Evaluate, Protocol};
-pub use meta_train::{AnchorName, BackboneMode, LossName, MetaTrain, PairName, Pairs, Schedule};
+pub use meta_train::{BackboneMode, MetaTrain, Pairs, Schedule, ShotModels};
 pub use objects::{Cam, CropFrom, Extract, MapPrecision, ObjectSource};
 pub use train_base::{Augmentation, Head, Optimizer, TrainBase};
 

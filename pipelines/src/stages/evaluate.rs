@@ -3,26 +3,26 @@
 //! Every row of one setting is measured on the same episodes, a function of the seed alone, so that rows can be
 //! compared pair by pair. This is the only stage that reads novel labels, and only to count what was right.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mlsm_data::{Episode, EpisodeSpec, ImageId, mean_ci};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Metric, Mlsm, cl2n, class_mean_scores, unpack};
+use mlsm_nets::{Metric, cl2n, class_mean_scores, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::extract::floats;
 use super::{field, net_error};
 use crate::artifact::{Column, Gallery, table};
-use crate::mlsm::{Maps, MlsmRecipe, Model, Vectors, accuracy};
+use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
 use crate::runtime::Runtime;
 
 /// How queries are scored.
 #[derive(Clone)]
 pub enum Scoring {
-    /// MLSM with the weights of input `weights`, on maps or pixels
-    /// `image/novel/` and `object/novel/`.
-    Mlsm(MlsmRecipe),
+    /// A method with the weights of input `weights`, on the features or pixels `image/novel/` and `object/novel/`.
+    Method(ModelRecipe),
     /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
     /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
     Cl2n {
@@ -102,7 +102,7 @@ impl Stage for Evaluate {
             paper_accuracy,
         } = labels;
         let mut fields = match scoring {
-            Scoring::Mlsm(recipe) => recipe.fields(),
+            Scoring::Method(recipe) => recipe.fields(),
             Scoring::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
             Scoring::Pixels => vec![field("method", "pixels")],
         };
@@ -131,13 +131,17 @@ impl Stage for Evaluate {
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let scorer = Scorer::open(&self.scoring, context, device)?;
+        let known = match &scorer {
+            Scorer::Method(model, rows) => Some(Represented::of(model, rows, device)?),
+            _ => None,
+        };
         let pool = scorer.photos().pool();
         pool.check(&self.spec).map_err(|e| StageError::BadData(format!("the novel classes do not suffice: {e}")))?;
         let mut measured = Measured::default();
         for index in 0..self.episodes {
             context.check()?;
             let episode = pool.episode(&self.spec, index);
-            let scores = scorer.scores(&episode, device)?;
+            let scores = scorer.scores(known.as_ref(), &episode, device)?;
             let right = accuracy(&scores, &episode)?;
             if self.keep_predictions {
                 measured.predictions(index, &episode, &scores)?;
@@ -160,21 +164,20 @@ impl Stage for Evaluate {
 
 /// A row that can score episodes. It is never handed the labels of queries.
 enum Scorer {
-    Mlsm(Box<Mlsm>, Vectors, Maps),
-    Cl2n(Vectors, Gallery),
+    Method(Box<Model>, Rows),
+    Cl2n(Embeddings, Gallery),
     Pixels(Gallery),
 }
 
 impl Scorer {
     fn open(scoring: &Scoring, context: &Context<'_>, device: Device) -> Result<Self, StageError> {
         Ok(match scoring {
-            Scoring::Mlsm(recipe) => {
-                let maps = Maps::open(context, recipe, "novel/")?;
-                let mut model = Model::new(recipe, &maps, 0, device);
+            Scoring::Method(recipe) => {
+                let rows = Rows::open(context, recipe, "novel/")?;
+                let mut model = Model::new(recipe, 0, device);
                 let (weights, _) = unpack(&context.open("weights")?).map_err(net_error)?;
                 model.load(&weights, "")?;
-                let vectors = Vectors::of(&model, &maps, device)?;
-                Self::Mlsm(Box::new(model.head), vectors, maps)
+                Self::Method(Box::new(model), rows)
             }
             Scoring::Cl2n { with_object } => {
                 let novel = Gallery::open(context, "image/novel/", "embedding")?;
@@ -186,7 +189,7 @@ impl Scorer {
                     let own = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
                     sides.push(cl2n(&own.gather(&images, device)?, &mean(&base, device)?));
                 }
-                Self::Cl2n(Vectors::new(images, Tensor::cat(&sides, 1)), novel)
+                Self::Cl2n(Embeddings::new(images, Tensor::cat(&sides, 1)), novel)
             }
             Scoring::Pixels => Self::Pixels(Gallery::open(context, "pixels/novel/", "pixels")?),
         })
@@ -194,18 +197,18 @@ impl Scorer {
 
     fn photos(&self) -> &Gallery {
         match self {
-            Self::Mlsm(_, _, maps) => maps.image(),
+            Self::Method(_, rows) => rows.image(),
             Self::Cl2n(_, gallery) | Self::Pixels(gallery) => gallery,
         }
     }
 
     /// Scores the queries of an episode: `[q, n_way]`.
-    fn scores(&self, episode: &Episode, device: Device) -> Result<Tensor, StageError> {
+    fn scores(&self, known: Option<&Represented<'_>>, episode: &Episode, device: Device) -> Result<Tensor, StageError> {
         let _guard = tch::no_grad_guard();
         let (support, query) = (episode.support.concat(), episode.query.concat());
         let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
         match self {
-            Self::Mlsm(model, vectors, _) => Ok(vectors.predict(model, episode)?.0),
+            Self::Method(model, _) => model.scores(known.expect("a method's images are represented"), episode),
             Self::Cl2n(vectors, _) => {
                 let (support, query) = (vectors.select(&support), vectors.select(&query));
                 Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
@@ -218,6 +221,24 @@ impl Scorer {
                 Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
             }
         }
+    }
+}
+
+/// One vector for each image.
+struct Embeddings {
+    rows: BTreeMap<ImageId, i64>,
+    vectors: Tensor, // [n, d]
+}
+
+impl Embeddings {
+    fn new(images: Vec<ImageId>, vectors: Tensor) -> Self {
+        let rows = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
+        Self { rows, vectors }
+    }
+
+    fn select(&self, images: &[ImageId]) -> Tensor {
+        let rows: Vec<i64> = images.iter().map(|id| self.rows[id]).collect();
+        self.vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.vectors.device()))
     }
 }
 

@@ -1,5 +1,4 @@
-//! `meta-train`: learns MLSM's fusion and similarity in episodes of base classes: on stored feature maps, or together
-//! with F_φ on packed pixels.
+//! `meta-train`: learns a method in episodes of base classes: on stored features, or together with F_φ on packed pixels.
 //!
 //! Every draw is a function of the seed and the episode's index. The model that does best on fixed episodes of the
 //! validation classes is kept; training stops when it has not improved for a while.
@@ -8,27 +7,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlsm_data::{EpisodeSpec, ImageId};
+use mlsm_data::{EpisodeSpec, ImageId, mean_ci};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Decay, Params, clip_grad_norm, gradients, pack, unpack};
+use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::config::{BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
-use crate::mlsm::{Maps, MlsmRecipe, Model, Vectors};
+use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
 use crate::runtime::Runtime;
 
-/// Trains MLSM.
+/// Trains a method. One without anything to learn is validated once.
 ///
-/// Inputs: `image/base/<shard>`, `image/val/<shard>` feature maps (pixels, where F_φ is learnt), and the same under
+/// Inputs: `image/base/<shard>`, `image/val/<shard>` features (pixels, where the backbone is learnt), and the same under
 /// `object/` for levels with O; `backbone` where F_φ starts from the base CNN. Outputs: `weights`, `curve`.
 pub struct MetaTrain {
     /// The section of the configuration.
     pub section: Section,
-    /// The head, resolved for this row.
-    pub mlsm: MlsmRecipe,
+    /// The model, resolved for this row.
+    pub model: ModelRecipe,
+    /// The shots of training episodes, in turn.
+    pub shots: Vec<usize>,
     /// The seed, resolved.
     pub seed: u64,
     /// Where to compute.
@@ -45,31 +46,24 @@ impl Stage for MetaTrain {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { section, mlsm, seed, runtime: _ } = self;
+        let Self { section, model, shots, seed, runtime: _ } = self;
         let Section {
-            method: _,
-            embedding: _, // stands for the maps, which are inputs
+            method: _, // resolved in `model`
+            switches: _,
             backbone: _,
             share_encoder: _,
-            encoder_lr,
-            levels: _, // resolved in `mlsm`
+            levels: _,
+            embedding: _, // stands for the rows, which are inputs
             object: _,
-            pair: _,
-            loss: _,
-            sim_hidden: _,
-            share_adjust: _,
-            pos_weight: _,
-            fusion: _,
-            fusion_point: _,
-            fuse_norm: _,
-            gap_source: _,
-            shot_pool: _,
-            anchor: _,
+            image_source: _,
+            train_shot: _, // resolved in `shots`
+            shot_models: _,
+            encoder_lr,
             pairs,
             n_way,
-            train_shot,
             train_query,
             episodes,
+            tasks,
             val_every,
             val_episodes,
             patience,
@@ -77,24 +71,27 @@ impl Stage for MetaTrain {
             schedule,
             lr_halve_every,
             clip,
+            clip_value,
             weight_decay,
             seeds: _,
         } = section;
-        let mut fields = mlsm.fields();
+        let mut fields = model.fields();
         fields.extend([
             field("pairs", if *pairs == Pairs::Query { "query" } else { "query+support" }),
             field("n_way", *n_way as i64),
-            field("train_shot", train_shot.to_vec().iter().map(|k| *k as i64).collect::<Vec<_>>()),
+            field("train_shot", shots.iter().map(|k| *k as i64).collect::<Vec<_>>()),
             field("train_query", *train_query as i64),
             field("episodes", *episodes as i64),
+            field("tasks", tasks.map(|tasks| tasks as i64)),
             field("val_every", *val_every as i64),
             field("val_episodes", *val_episodes as i64),
             field("patience", *patience as i64),
             field("lr", *lr),
-            field("encoder_lr", encoder_lr.filter(|_| mlsm.mode != BackboneMode::Frozen)),
+            field("encoder_lr", encoder_lr.filter(|_| model.mode != BackboneMode::Frozen)),
             field("schedule", format!("{schedule:?}").to_lowercase()),
             field("lr_halve_every", *lr_halve_every as i64),
             field("clip", *clip),
+            field("clip_value", *clip_value),
             field("weight_decay", *weight_decay),
             field("seed", *seed as i64),
         ]);
@@ -103,15 +100,15 @@ impl Stage for MetaTrain {
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let base = Maps::open(context, &self.mlsm, "base/")?;
-        let val = Maps::open(context, &self.mlsm, "val/")?;
-        for shot in self.section.train_shot.to_vec() {
+        let base = Rows::open(context, &self.model, "base/")?;
+        let val = Rows::open(context, &self.model, "val/")?;
+        for &shot in &self.shots {
             let too_few = |e: mlsm_data::DataError| StageError::BadData(e.to_string());
             base.image().pool().check(&self.spec(shot, "base")).map_err(too_few)?;
             val.image().pool().check(&self.spec(shot, "val")).map_err(too_few)?;
         }
-        let mut model = Model::new(&self.mlsm, &base, self.seed, device);
-        if self.mlsm.mode == BackboneMode::BaseInit {
+        let mut model = Model::new(&self.model, self.seed, device);
+        if self.model.mode == BackboneMode::BaseInit {
             model.start_from(&context.open("backbone")?)?;
         }
         model.centre(&base, device)?;
@@ -148,8 +145,8 @@ struct Training<'a> {
     model: Model,
     /// One for each module of the model, with its full learning rate.
     optimizers: Vec<(Adam, f64)>,
-    base: Maps,
-    val: Maps,
+    base: Rows,
+    val: Rows,
     device: Device,
     curve: Curve,
     best: Option<Vec<u8>>,
@@ -158,7 +155,7 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn new(stage: &'a MetaTrain, model: Model, base: Maps, val: Maps, device: Device) -> Self {
+    fn new(stage: &'a MetaTrain, model: Model, base: Rows, val: Rows, device: Device) -> Self {
         let Section { lr, encoder_lr, weight_decay, .. } = &stage.section;
         let optimizer = |(prefix, params): (&str, &Params)| {
             let lr = if prefix.contains("encoder") { encoder_lr.unwrap_or(*lr) } else { *lr };
@@ -172,20 +169,33 @@ impl<'a> Training<'a> {
 
     fn run(&mut self, context: &Context<'_>) -> Result<(), StageError> {
         let section = &self.stage.section;
+        let tasks = section.tasks.unwrap_or(1);
         let (mut episode, mut losses) = self.resume(context)?;
         let mut saved = Instant::now();
+        if self.curve.is_empty() {
+            self.validate(0)?;
+        }
+        if self.learnt().is_empty() {
+            return self.keep();
+        }
         while episode < section.episodes && self.since_best < section.patience {
             if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
                 context.save_checkpoint(&self.checkpoint(episode, losses)?)?;
                 saved = Instant::now();
                 context.check()?;
             }
-            losses += self.episode(episode)?;
-            episode += 1;
+            losses += self.step(episode, tasks)?;
+            episode += tasks;
             if episode.is_multiple_of(section.val_every) || episode == section.episodes {
                 self.curve.push(episode, "base", "loss", losses / section.val_every as f64);
                 losses = 0.0;
                 let accuracy = self.validate(episode)?;
+                if accuracy > self.best_accuracy {
+                    self.keep()?;
+                    (self.best_accuracy, self.since_best) = (accuracy, 0);
+                } else {
+                    self.since_best += 1;
+                }
                 let detail = format!("val {:.1} %, best {:.1} %", 100.0 * accuracy, 100.0 * self.best_accuracy);
                 context.progress(episode, section.episodes, "episodes", &detail);
             }
@@ -193,67 +203,92 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    fn episode(&mut self, index: u64) -> Result<f64, StageError> {
+    /// Returns handles of all that learns, in the order of the optimisers.
+    fn learnt(&self) -> Vec<Tensor> {
+        self.optimizers.iter().flat_map(|(adam, _)| adam.params()).map(Tensor::shallow_clone).collect()
+    }
+
+    /// Takes the model as the best so far.
+    fn keep(&mut self) -> Result<(), StageError> {
+        self.best = Some(pack(&self.model.tensors(), "").map_err(net_error)?);
+        Ok(())
+    }
+
+    /// Learns from the mean loss of `tasks` episodes, beginning with `first`; returns the sum of their losses.
+    fn step(&mut self, first: u64, tasks: u64) -> Result<f64, StageError> {
         let section = &self.stage.section;
-        let shots = section.train_shot.to_vec();
+        let learnt = self.learnt();
+        let mut sum = 0.0;
+        let mut slopes: Vec<Tensor> = Vec::new();
+        for index in first..first + tasks {
+            let loss = self.episode(index)?;
+            let found = gradients(&loss, &learnt).map_err(net_error)?;
+            sum += loss.double_value(&[]);
+            slopes = match slopes.is_empty() {
+                true => found,
+                false => slopes.iter().zip(&found).map(|(a, b)| a + b).collect(),
+            };
+        }
+        if tasks > 1 {
+            slopes = slopes.iter().map(|slope| slope / tasks as f64).collect();
+        }
+        for (adam, lr) in &mut self.optimizers {
+            let rest = slopes.split_off(adam.params().len());
+            if let Some(limit) = section.clip_value.filter(|limit| *limit > 0.0) {
+                clip_grad_value(&mut slopes, limit);
+            }
+            if let Some(limit) = section.clip.filter(|limit| *limit > 0.0) {
+                clip_grad_norm(&mut slopes, limit);
+            }
+            adam.set_lr(*lr * self.stage.schedule(first));
+            adam.step(&slopes).map_err(net_error)?;
+            slopes = rest;
+        }
+        Ok(sum)
+    }
+
+    /// The loss of one episode of base classes, a scalar.
+    fn episode(&self, index: u64) -> Result<Tensor, StageError> {
+        let section = &self.stage.section;
+        let shots = &self.stage.shots;
         let spec = self.stage.spec(shots[(index % shots.len() as u64) as usize], "base");
         let episode = self.base.image().pool().episode(&spec, index);
         let images: Vec<ImageId> = episode.support.concat().into_iter().chain(episode.query.concat()).collect();
-        let vectors = self.model.represent(&self.base, &images, self.device, true)?; // [n, 576]
+        let rows = self.model.represent(&self.base, &images, self.device, true)?; // [n, …]
         let n_support = (spec.n_way * spec.k_shot) as i64;
-        let support = vectors.narrow(0, 0, n_support);
-        let query = vectors.narrow(0, n_support, (spec.n_way * spec.n_query) as i64);
-        let head = &self.model.head;
-        let classes = head.class_vectors(&support, spec.n_way as i64, spec.k_shot as i64);
+        let support = rows.narrow(0, 0, n_support);
+        let query = rows.narrow(0, n_support, (spec.n_way * spec.n_query) as i64);
         let labels = |each: usize| (0..spec.n_way as i64).flat_map(move |way| vec![way; each]);
         let (query, labels) = match section.pairs {
             Pairs::Query => (query, labels(spec.n_query).collect::<Vec<i64>>()),
             Pairs::QueryAndSupport => {
-                (Tensor::cat(&[query, support], 0), labels(spec.n_query).chain(labels(spec.k_shot)).collect())
+                (Tensor::cat(&[&query, &support], 0), labels(spec.n_query).chain(labels(spec.k_shot)).collect())
             }
         };
         let labels = Tensor::from_slice(&labels).to_device(self.device);
-        let loss = head.loss(&head.scores(&classes, &query, true), &labels);
-        let learnt: Vec<Tensor> =
-            self.optimizers.iter().flat_map(|(adam, _)| adam.params()).map(Tensor::shallow_clone).collect();
-        let mut slopes = gradients(&loss, &learnt).map_err(net_error)?;
-        for (adam, lr) in &mut self.optimizers {
-            let rest = slopes.split_off(adam.params().len());
-            clip_grad_norm(&mut slopes, section.clip);
-            adam.set_lr(*lr * self.stage.schedule(index));
-            adam.step(&slopes).map_err(net_error)?;
-            slopes = rest;
-        }
-        Ok(loss.double_value(&[]))
+        let support = Support { rows: &support, n_way: spec.n_way as i64, k_shot: spec.k_shot as i64 };
+        Ok(self.model.method.episode_loss(&support, &query, &labels))
     }
 
-    /// Measures the model on fixed episodes of the validation classes and keeps it when it is the best so far.
+    /// Measures the model on fixed episodes of the validation classes: the mean accuracy over the shots.
     fn validate(&mut self, episode: u64) -> Result<f64, StageError> {
         let section = &self.stage.section;
-        let vectors = Vectors::of(&self.model, &self.val, self.device)?;
-        let shots = section.train_shot.to_vec();
+        let known = Represented::of(&self.model, &self.val, self.device)?;
+        let pool = self.val.image().pool();
         let mut sum = 0.0;
-        for shot in &shots {
-            let spec = self.stage.spec(*shot, "val");
-            let pool = self.val.image().pool();
-            let mut right = 0.0;
+        for &shot in &self.stage.shots {
+            let spec = self.stage.spec(shot, "val");
+            let mut accuracies = Vec::new();
             for index in 0..section.val_episodes {
                 let drawn = pool.episode(&spec, index);
-                let (_, accuracy) = vectors.predict(&self.model.head, &drawn)?;
-                right += accuracy;
+                accuracies.push(accuracy(&self.model.scores(&known, &drawn)?, &drawn)?);
             }
-            let accuracy = right / section.val_episodes as f64;
-            self.curve.push(episode, "val", &format!("accuracy_{shot}_shot"), accuracy);
-            sum += accuracy;
+            let measured = mean_ci(&accuracies);
+            self.curve.push(episode, "val", &format!("accuracy_{shot}_shot"), measured.mean);
+            self.curve.push(episode, "val", &format!("ci95_{shot}_shot"), measured.ci95);
+            sum += measured.mean;
         }
-        let accuracy = sum / shots.len() as f64;
-        if accuracy > self.best_accuracy {
-            self.best = Some(pack(&self.model.tensors(), "").map_err(net_error)?);
-            (self.best_accuracy, self.since_best) = (accuracy, 0);
-        } else {
-            self.since_best += 1;
-        }
-        Ok(accuracy)
+        Ok(sum / self.stage.shots.len() as f64)
     }
 
     fn checkpoint(&self, episode: u64, losses: f64) -> Result<Vec<u8>, StageError> {

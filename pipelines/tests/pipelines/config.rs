@@ -59,6 +59,11 @@ fn every_key_is_explained_in_the_reference() {
     let mut found: BTreeSet<String> =
         ["path", "file", "seed", "seeds", "episodes", "n_query", "predictions"].map(str::to_owned).into();
     keys(&with(&[]).unwrap().resolved(), &mut found);
+    found.extend(["tasks", "clip", "clip_value", "image_source"].map(str::to_owned));
+    for kind in mlsm_nets::METHODS {
+        assert!(reference.contains(&format!("### `{}`", kind.name)), "{}", kind.name);
+        found.extend(kind.keys());
+    }
     assert!(found.len() > 50, "{found:?}");
     let unexplained: Vec<_> = found.iter().filter(|key| !reference.contains(&format!("| `{key}` |"))).collect();
     assert!(unexplained.is_empty(), "{unexplained:?}");

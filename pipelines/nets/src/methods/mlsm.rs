@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::anchor::Anchor;
-use super::mlsm_options::{FuseNorm, Fusion, FusionPoint, GapSource, Loss, MlsmOptions, Pair, ShotPool};
+use super::mlsm_options::{AnchorKind, FuseNorm, Fusion, FusionPoint, GapSource, Loss, MlsmOptions, Pair, ShotPool};
+use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::layers::{ConvBlock, Linear};
 use crate::params::{Params, Role, Slot};
 
@@ -132,23 +133,12 @@ impl Mlsm {
             input = output;
         }
         let uses = [levels.needs_image_map(), levels.object];
-        let anchor = options.anchor_side.map(|side| Anchor::new(&mut params, channels, side, uses));
+        let is_anchored = options.anchor == AnchorKind::Cl2n;
+        let anchor = is_anchored.then(|| Anchor::new(&mut params, channels, options.anchor_side, uses));
         if let (Some(_), Some(last)) = (&anchor, similarity.last()) {
             last.silence(&params); // learning starts at the anchor
         }
         Mlsm { options, params, image, object, global, norms, reduce, relation, similarity, anchor }
-    }
-
-    /// What the anchor sees of maps `[n, c, h, w]`, before centring: `[n, d]`; nothing without an anchor.
-    pub fn anchor_embedding(&self, map: &Tensor) -> Option<Tensor> {
-        self.anchor.as_ref().map(|anchor| anchor.embedding(map))
-    }
-
-    /// Stores the base classes' mean of [`Mlsm::anchor_embedding`], of images and of objects: `[d]` each.
-    pub fn set_anchor_means(&mut self, means: [Option<&Tensor>; 2]) {
-        if let Some(anchor) = &self.anchor {
-            anchor.set_means(&self.params, means);
-        }
     }
 
     /// The switches it was made with.
@@ -304,15 +294,72 @@ impl Mlsm {
             Loss::Ce => scores.log_softmax(-1, scores.kind()).nll_loss(&labels),
         }
     }
+}
 
-    /// The head's tensors.
-    pub fn params(&self) -> &Params {
+/// The classes of an episode.
+struct MlsmHead<'a> {
+    mlsm: &'a Mlsm,
+    classes: Tensor, // [n_way, d]
+    train: bool,
+}
+
+impl Head for MlsmHead<'_> {
+    fn scores(&self, queries: &Tensor) -> Tensor {
+        self.mlsm.scores(&self.classes, queries, self.train)
+    }
+}
+
+impl Described for Mlsm {
+    type Options = MlsmOptions;
+    const NAME: &'static str = "mlsm";
+    const READS: Reads = Reads::Maps;
+    const HAS_LEVELS: bool = true;
+    const SOURCE: &'static str = "Multi-level Similarity Learning for Low-Shot Recognition, 2019, eq. 3 to 5";
+
+    fn check(options: &Self::Options) -> Result<(), (&'static str, String)> {
+        if options.fusion == Fusion::Map && options.fuse_norm == FuseNorm::LayerNorm {
+            return Err(("fuse_norm", "`layernorm` is for vectors, not for the maps of `fusion = \"map\"`".to_owned()));
+        }
+        super::positive("pos_weight", options.pos_weight)
+    }
+
+    fn make(options: Self::Options, shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let (levels, channels, anchor_side) = (shape.levels, shape.channels, shape.embedding_side);
+        Mlsm::new(MlsmOptions { levels, channels, anchor_side, ..options }, rng, device)
+    }
+}
+
+impl Method for Mlsm {
+    fn params(&self) -> &Params {
         &self.params
     }
 
-    /// The head's tensors, to load others.
-    pub fn params_mut(&mut self) -> &mut Params {
+    fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    fn represent(&self, image: Option<&Tensor>, object: Option<&Tensor>, train: bool) -> Tensor {
+        Mlsm::represent(self, image, object, train)
+    }
+
+    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
+        let classes = self.class_vectors(support.rows, support.n_way, support.k_shot);
+        Box::new(MlsmHead { mlsm: self, classes, train })
+    }
+
+    fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {
+        self.loss(&self.head(support, true).scores(queries), labels)
+    }
+
+    /// What the anchor sees of maps, before centring.
+    fn base_statistic(&self, maps: &Tensor) -> Option<Tensor> {
+        self.anchor.as_ref().map(|anchor| anchor.embedding(maps))
+    }
+
+    fn set_base_means(&mut self, means: [Option<&Tensor>; 2]) {
+        if let Some(anchor) = &self.anchor {
+            anchor.set_means(&self.params, means);
+        }
     }
 }
 
@@ -334,11 +381,11 @@ mod tests {
 
     #[test]
     fn a_fresh_head_with_an_anchor_scores_as_the_nearest_class_mean() {
-        let mut head = made("I+G+O", |o| o.anchor_side = Some(2));
+        let mut head = made("I+G+O", |o| (o.anchor, o.anchor_side) = (AnchorKind::Cl2n, 2));
         let (images, objects) = (map(9, 7), map(9, 7).square());
         let pooled = |maps: &Tensor| maps.adaptive_avg_pool2d([2, 2]).flatten(1, -1);
         let means = [&images, &objects].map(|maps| pooled(maps).mean_dim([0i64].as_slice(), false, Kind::Float));
-        head.set_anchor_means([Some(&means[0]), Some(&means[1])]);
+        head.set_base_means([Some(&means[0]), Some(&means[1])]);
         let vectors = head.represent(Some(&images), Some(&objects), false);
         let scores = head.scores(&head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2), &vectors.narrow(0, 6, 3), false);
         let sides = [(&images, &means[0]), (&objects, &means[1])];

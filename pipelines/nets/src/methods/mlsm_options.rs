@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::NetError;
 
 /// Which levels are summed: image map, global average of it, map of the object's crop. At least one.
@@ -57,9 +59,20 @@ impl FromStr for Levels {
     }
 }
 
-/// Gives an enum its words: `Display`, `FromStr`, and the list of known words for the error.
+/// Gives an enum its words: `Display`, `FromStr`, serde's, and the list of known words for the error.
 macro_rules! words {
     ($type:ident, $what:literal, $known:literal, $($variant:ident = $word:literal),+) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                word.parse().map_err(|_| serde::de::Error::unknown_variant(&word, &[$($word),+]))
+            }
+        }
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self { $($type::$variant => $word),+ })
@@ -173,10 +186,22 @@ pub enum FusionPoint {
 }
 words!(FusionPoint, "fusion_point", "features, scores", Features = "features", Scores = "scores");
 
-/// All switches of the MLSM head.
-#[derive(Clone, Debug, PartialEq)]
+/// What the similarity starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnchorKind {
+    /// Nothing (the paper).
+    None,
+    /// The nearest class mean of the same embeddings, which it learns to correct.
+    Cl2n,
+}
+words!(AnchorKind, "anchor", "none, cl2n", None = "none", Cl2n = "cl2n");
+
+/// All switches of the MLSM head, and what it is made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MlsmOptions {
     /// The levels that are summed.
+    #[serde(skip)]
     pub levels: Levels,
     /// What the similarity net sees.
     pub pair: Pair,
@@ -198,9 +223,13 @@ pub struct MlsmOptions {
     pub fusion_point: FusionPoint,
     /// How many times a pair of one class counts in `mse` and `bce`; 1 counts all pairs alike.
     pub pos_weight: f64,
-    /// Starts from the nearest class mean of embeddings, maps averaged to so many positions a side.
-    pub anchor_side: Option<i64>,
+    /// What the similarity starts from.
+    pub anchor: AnchorKind,
+    /// Positions a side of the map that the anchor's embedding keeps.
+    #[serde(skip)]
+    pub anchor_side: i64,
     /// Channels of the backbone's map.
+    #[serde(skip)]
     pub channels: i64,
 }
 
@@ -219,7 +248,8 @@ impl Default for MlsmOptions {
             gap_source: GapSource::Image,
             fusion_point: FusionPoint::Features,
             pos_weight: 1.0,
-            anchor_side: None,
+            anchor: AnchorKind::None,
+            anchor_side: 1,
             channels: 64,
         }
     }

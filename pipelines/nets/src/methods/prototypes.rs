@@ -2,42 +2,19 @@
 //!
 //! Sources: Snell et al. 2017, eq. 1 (class means); Wang et al. 2019, "SimpleShot" (CL2N: centring, then L2 norm).
 
-use std::fmt;
-use std::str::FromStr;
-
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::error::NetError;
-
 /// How close a query is to a class mean; larger is closer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Metric {
     /// Minus the squared Euclidean distance.
     #[default]
+    #[serde(rename = "euclidean")]
     SquaredEuclidean,
     /// The cosine of the angle.
     Cosine,
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Metric::SquaredEuclidean => "euclidean",
-            Metric::Cosine => "cosine",
-        })
-    }
-}
-
-impl FromStr for Metric {
-    type Err = NetError;
-
-    fn from_str(text: &str) -> Result<Self, NetError> {
-        match text {
-            "euclidean" => Ok(Metric::SquaredEuclidean),
-            "cosine" => Ok(Metric::Cosine),
-            _ => Err(NetError::UnknownName { what: "metric", given: text.to_owned(), known: "euclidean, cosine" }),
-        }
-    }
 }
 
 /// Subtracts the base classes' mean vector and scales every row to length 1.
@@ -56,18 +33,23 @@ pub fn class_means(support: &Tensor, n_way: i64, k_shot: i64) -> Tensor {
 ///
 /// `support`: `[n_way * k_shot, d]`, grouped by class; `queries`: `[q, d]`. Returns `[q, n_way]`, larger is closer.
 pub fn class_mean_scores(support: &Tensor, n_way: i64, k_shot: i64, queries: &Tensor, metric: Metric) -> Tensor {
-    let means = class_means(support, n_way, k_shot); // [n_way, d]
+    scores(&class_means(support, n_way, k_shot), queries, metric)
+}
+
+/// Scores every query against every mean. `means`: `[n_way, d]`; `queries`: `[q, d]`. Returns `[q, n_way]`.
+pub(super) fn scores(means: &Tensor, queries: &Tensor, metric: Metric) -> Tensor {
     match metric {
-        Metric::Cosine => unit_rows(queries).matmul(&unit_rows(&means).transpose(0, 1)),
+        Metric::Cosine => unit_rows(queries).matmul(&unit_rows(means).transpose(0, 1)),
         Metric::SquaredEuclidean => {
             // |q - m|² multiplied out: one matrix product instead of [q, n_way, d] differences
             let squares = |rows: &Tensor| rows.square().sum_dim_intlist([1i64].as_slice(), true, rows.kind());
-            queries.matmul(&means.transpose(0, 1)) * 2.0 - squares(queries) - squares(&means).transpose(0, 1)
+            queries.matmul(&means.transpose(0, 1)) * 2.0 - squares(queries) - squares(means).transpose(0, 1)
         }
     }
 }
 
-fn unit_rows(rows: &Tensor) -> Tensor {
+/// Scales every row of `[n, d]` to length 1; a row of zeros stays.
+pub(super) fn unit_rows(rows: &Tensor) -> Tensor {
     let squares = rows.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float); // [n, 1]
     rows / squares.sqrt().clamp_min(1e-12)
 }

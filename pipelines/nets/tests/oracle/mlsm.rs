@@ -1,6 +1,6 @@
 //! MLSM's head in eight settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
 
-use mlsm_nets::{Device, Mlsm, MlsmOptions, Tensor};
+use mlsm_nets::{Device, Method, Mlsm, MlsmOptions, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 

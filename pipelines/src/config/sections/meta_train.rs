@@ -1,17 +1,11 @@
 //! `[meta-train.NAME]`: what learns in episodes.
 
-use serde::{Deserialize, Serialize};
+use mlsm_nets::{Levels, METHODS, MethodKind, Reads, Refused, Switches};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ObjectSource, OneOrMany, in_range};
 use crate::config::ConfigError;
-
-/// A method that learns in episodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Multi-level similarity learning.
-    Mlsm,
-}
 
 /// How F_φ comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,32 +30,6 @@ impl BackboneMode {
     }
 }
 
-/// What S_η sees of a class and a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PairName {
-    /// Both vectors (paper eq. 5).
-    #[serde(rename = "concat")]
-    Concat,
-    /// Absolute difference and product.
-    #[serde(rename = "absdiff+product")]
-    AbsDiffProduct,
-    /// All four.
-    #[serde(rename = "concat+absdiff+product")]
-    ConcatAbsDiffProduct,
-}
-
-/// What the scores are trained against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossName {
-    /// Mean squared error of sigmoid scores (Relation Networks).
-    Mse,
-    /// Binary cross-entropy.
-    Bce,
-    /// Cross-entropy over the ways.
-    Ce,
-}
-
 /// How the learning rate falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,66 +51,50 @@ pub enum Pairs {
     QueryAndSupport,
 }
 
-/// What the similarity starts from.
+/// How many models learn when there are several numbers of shots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AnchorName {
-    /// Nothing (the paper).
-    None,
-    /// The nearest class mean of the same embeddings, which it learns to correct.
-    Cl2n,
+pub enum ShotModels {
+    /// One, whose training episodes take the shots in turn.
+    One,
+    /// One for each number of shots, measured at that number alone (the paper's two columns).
+    Each,
 }
 
-/// `[meta-train.NAME]`
+/// `[meta-train.NAME]`: what every method has; the switches of its own method lie beside these keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct MetaTrain {
-    /// The method.
-    pub method: Method,
-    /// The base CNN, by name, whose feature maps are read; for `end-to-end`, what F_φ looks like.
+    /// The method: a name in [`mlsm_nets::METHODS`].
+    pub method: String,
+    /// The base CNN, by name, whose features are read; where the backbone is learnt, what it looks like.
     pub embedding: String,
-    /// How F_φ comes about.
-    pub backbone: BackboneMode,
+    /// How F_φ comes about; `frozen` when absent, `end-to-end` for methods that adapt the whole network.
+    pub backbone: Option<BackboneMode>,
     /// Whether image and object go through one F_φ, where it is learnt.
     pub share_encoder: bool,
     /// Learning rate of F_φ, where it is learnt; `lr` when absent.
     pub encoder_lr: Option<f64>,
-    /// Any of I, G, O, joined by `+`; a list makes a row each.
-    pub levels: OneOrMany<String>,
-    /// What the object level looks at; a list makes a row each. `cam.method` when absent.
+    /// For `mlsm`: any of I, G, O, joined by `+`; a list makes a row each. All three when absent.
+    pub levels: Option<OneOrMany<String>>,
+    /// For `mlsm`: what the object level looks at; a list makes a row each. `cam.method` when absent.
     pub object: Option<OneOrMany<ObjectSource>>,
-    /// The pair features.
-    pub pair: PairName,
-    /// The loss.
-    pub loss: LossName,
-    /// How many times a pair of one class counts in `mse` and `bce`.
-    pub pos_weight: f64,
-    /// `vec576`, `vec64` or `map`: what the levels become before they are summed.
-    pub fusion: String,
-    /// `features` or `scores`: where the levels are summed.
-    pub fusion_point: String,
-    /// `none`, `layernorm` or `scalars`: what brings the levels to one scale.
-    pub fuse_norm: String,
-    /// `image` or `image+object`: what G is the mean of.
-    pub gap_source: String,
-    /// `mean` or `sum`: how shots become one vector.
-    pub shot_pool: String,
+    /// For the other methods: what they look at; a list makes a row each. The whole photo when absent.
+    pub image_source: Option<OneOrMany<ImageSource>>,
     /// Which pairs train.
     pub pairs: Pairs,
-    /// What the similarity starts from, where maps are stored.
-    pub anchor: AnchorName,
-    /// Hidden units of S_η.
-    pub sim_hidden: Vec<i64>,
-    /// Whether A_θ's convolutions are shared between image and object.
-    pub share_adjust: bool,
     /// Classes of a training episode.
     pub n_way: usize,
-    /// Shots of training episodes, in turn.
+    /// Shots of training episodes.
     pub train_shot: OneOrMany<usize>,
+    /// One model for all shots, or one each.
+    pub shot_models: ShotModels,
     /// Queries per class in training.
     pub train_query: usize,
     /// Training episodes at most.
     pub episodes: u64,
+    /// Episodes whose gradients make one step; the method's own when absent.
+    pub tasks: Option<u64>,
     /// Episodes between validations.
     pub val_every: u64,
     /// Validation episodes for each shot.
@@ -155,101 +107,224 @@ pub struct MetaTrain {
     pub schedule: Schedule,
     /// For `halve`: after how many episodes.
     pub lr_halve_every: u64,
-    /// The largest norm of a module's gradient.
-    pub clip: f64,
+    /// The largest norm of a module's gradient, 0 for none; the method's own when absent.
+    pub clip: Option<f64>,
+    /// The largest size of a single gradient, 0 for none; the method's own when absent.
+    pub clip_value: Option<f64>,
     /// Weight decay (L2).
     pub weight_decay: f64,
     /// Seeds; a list makes a row each. The top-level one when absent.
     pub seeds: Option<OneOrMany<u64>>,
+    /// The switches of the method, by key, every default filled in.
+    #[serde(flatten)]
+    pub switches: Switches,
+}
+
+/// What a method without levels looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// The whole photo.
+    Raw,
+    /// What an object source cuts out of it.
+    Object(ObjectSource),
+}
+
+impl Serialize for ImageSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Raw => serializer.serialize_str("raw"),
+            Self::Object(object) => object.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ImageSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        match word.as_str() {
+            "raw" => Ok(Self::Raw),
+            word => ObjectSource::deserialize(word.into_deserializer()).map(Self::Object),
+        }
+    }
 }
 
 impl Default for MetaTrain {
     fn default() -> Self {
         Self {
-            method: Method::Mlsm,
+            method: "mlsm".to_owned(),
             embedding: String::new(),
-            backbone: BackboneMode::Frozen,
+            backbone: None,
             share_encoder: true,
             encoder_lr: None,
-            levels: OneOrMany::One("I+G+O".to_owned()),
+            levels: None,
             object: None,
-            pair: PairName::AbsDiffProduct,
-            loss: LossName::Ce,
-            pos_weight: 1.0,
-            fusion: "vec576".to_owned(),
-            fusion_point: "features".to_owned(),
-            fuse_norm: "none".to_owned(),
-            gap_source: "image".to_owned(),
-            shot_pool: "mean".to_owned(),
+            image_source: None,
             pairs: Pairs::Query,
-            anchor: AnchorName::None,
-            sim_hidden: vec![64],
-            share_adjust: true,
             n_way: 5,
             train_shot: OneOrMany::Many(vec![1, 5]),
+            shot_models: ShotModels::One,
             train_query: 8,
             episodes: 1000,
+            tasks: None,
             val_every: 100,
             val_episodes: 200,
             patience: 20,
             lr: 1e-3,
             schedule: Schedule::Linear,
             lr_halve_every: 100_000,
-            clip: 0.5,
+            clip: None,
+            clip_value: None,
             weight_decay: 0.0,
             seeds: None,
+            switches: Switches::new(),
         }
     }
 }
 
 impl MetaTrain {
-    /// Returns what the object level looks at, in a checked section.
-    pub fn objects(&self) -> Vec<ObjectSource> {
-        self.object.as_ref().map_or_else(Vec::new, OneOrMany::to_vec)
+    /// Returns the method of a checked section.
+    pub fn kind(&self) -> &'static MethodKind {
+        mlsm_nets::method(&self.method).expect("the configuration was checked")
     }
 
-    /// Tells whether any of its rows has the object level.
-    pub fn uses_object(&self) -> bool {
-        self.levels.to_vec().iter().any(|l| l.split('+').any(|level| level == "O"))
+    /// Returns how F_φ comes about, in a checked section.
+    pub fn mode(&self) -> BackboneMode {
+        self.backbone.unwrap_or(BackboneMode::Frozen)
     }
 
-    pub(in crate::config) fn check(&self, path: &str) -> Result<(), ConfigError> {
+    /// Returns the sets of levels of a checked section; all three where the method has none.
+    pub fn levels(&self) -> Vec<Levels> {
+        let texts = self.levels.as_ref().map_or_else(Vec::new, OneOrMany::to_vec);
+        match texts.is_empty() {
+            true => vec![Levels::ALL],
+            false => texts.iter().map(|text| text.parse().expect("the configuration was checked")).collect(),
+        }
+    }
+
+    /// Returns what a row looks at besides the whole photo, or instead of it, in a checked section: the object level
+    /// of a method with levels, the image of one without.
+    pub fn objects(&self) -> Vec<Option<ObjectSource>> {
+        match (&self.object, &self.image_source) {
+            (Some(objects), _) => objects.to_vec().into_iter().map(Some).collect(),
+            (None, Some(images)) => images.to_vec().into_iter().map(ImageSource::object).collect(),
+            (None, None) => vec![None],
+        }
+    }
+
+    /// Returns every object source that some row looks at.
+    pub fn used_objects(&self) -> Vec<ObjectSource> {
+        let has_object = !self.kind().has_levels || self.levels().iter().any(|levels| levels.object);
+        if has_object { self.objects().into_iter().flatten().collect() } else { Vec::new() }
+    }
+
+    /// Returns the numbers of shots of each model that learns.
+    pub fn shots_of_models(&self) -> Vec<Vec<usize>> {
+        match self.shot_models {
+            ShotModels::One => vec![self.train_shot.to_vec()],
+            ShotModels::Each => self.train_shot.to_vec().into_iter().map(|shot| vec![shot]).collect(),
+        }
+    }
+
+    /// Fills in what depends on the method, and what the object level looks at when the section does not say.
+    pub(in crate::config) fn resolve(&mut self, path: &str, cam_method: ObjectSource) -> Result<(), ConfigError> {
+        let names: Vec<&str> = METHODS.iter().map(|kind| kind.name).collect();
         let key = |name: &str| format!("{path}.{name}");
-        for levels in self.levels.to_vec() {
-            levels.parse::<mlsm_nets::Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
+        let kind = mlsm_nets::method(&self.method)
+            .ok_or_else(|| ConfigError::unknown_name(&key("method"), &self.method, &names))?;
+        self.switches = kind.resolve(std::mem::take(&mut self.switches)).map_err(|refused| {
+            let Refused { key: switch, reason } = refused;
+            match reason.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
+                Some(unknown) => unknown_key(path, unknown, kind),
+                None => ConfigError::from_serde(&key(&switch), &reason),
+            }
+        })?;
+        let foreign = |name: &str, owner: &str| {
+            let why = format!("method `{}` {owner}", self.method);
+            Err(ConfigError::invalid(&key(name), &why).with_fix(format!("remove {}", key(name))))
+        };
+        if kind.has_levels {
+            if self.image_source.is_some() {
+                return foreign("image_source", "has levels: `object` says what the object level looks at");
+            }
+            self.levels.get_or_insert(OneOrMany::One("I+G+O".to_owned()));
+            self.object.get_or_insert(OneOrMany::One(cam_method));
+        } else {
+            if self.levels.is_some() {
+                return foreign("levels", "has no levels");
+            }
+            if self.object.is_some() {
+                return foreign("object", "has no object level: `image_source` says what it looks at");
+            }
+            self.image_source.get_or_insert(OneOrMany::One(ImageSource::Raw));
         }
-        parsed::<mlsm_nets::Fusion>(&key("fusion"), &self.fusion)?;
-        parsed::<mlsm_nets::FusionPoint>(&key("fusion_point"), &self.fusion_point)?;
-        parsed::<mlsm_nets::FuseNorm>(&key("fuse_norm"), &self.fuse_norm)?;
-        parsed::<mlsm_nets::GapSource>(&key("gap_source"), &self.gap_source)?;
-        parsed::<mlsm_nets::ShotPool>(&key("shot_pool"), &self.shot_pool)?;
-        if self.fusion == "map" && self.fuse_norm == "layernorm" {
-            let fix = format!("set {path}.fuse_norm = \"scalars\" or \"none\"");
-            return Err(ConfigError::invalid(&key("fuse_norm"), "`layernorm` is for vectors, not maps").with_fix(fix));
+        let own = if kind.reads == Reads::Pixels { BackboneMode::EndToEnd } else { BackboneMode::Frozen };
+        let mode = *self.backbone.get_or_insert(own);
+        if kind.reads == Reads::Pixels && mode != own {
+            let why = format!("`{}` adapts the whole network, which it learns from scratch", self.method);
+            return Err(ConfigError::invalid(&key("backbone"), &why).with_fix(format!("remove {}", key("backbone"))));
         }
-        if self.anchor != AnchorName::None && self.backbone != BackboneMode::Frozen {
+        self.tasks.get_or_insert(kind.training.tasks);
+        self.clip.get_or_insert(kind.training.clip);
+        self.clip_value.get_or_insert(kind.training.clip_value);
+        Ok(())
+    }
+
+    pub(in crate::config) fn check(&self, path: &str, evaluated_ways: usize) -> Result<(), ConfigError> {
+        let key = |name: &str| format!("{path}.{name}");
+        for levels in self.levels.as_ref().map_or_else(Vec::new, OneOrMany::to_vec) {
+            levels.parse::<Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
+        }
+        if self.switches.get("anchor").is_some_and(|anchor| anchor != "none") && self.mode() != BackboneMode::Frozen {
             let fix = format!("set {path}.anchor = \"none\" or {path}.backbone = \"frozen\"");
             let why = "class means of embeddings stand still only where the backbone does";
             return Err(ConfigError::invalid(&key("anchor"), why).with_fix(fix));
         }
-        in_range(&key("pos_weight"), self.pos_weight, 1e-6, 1e6)?;
+        if self.kind().reads == Reads::Pixels && self.n_way != evaluated_ways {
+            let why = format!("`{}` has an output for each class of an episode", self.method);
+            let fix = format!("set {path}.n_way = {evaluated_ways}, as evaluate.n_way");
+            return Err(ConfigError::invalid(&key("n_way"), &why).with_fix(fix));
+        }
         for shot in self.train_shot.to_vec() {
             in_range(&key("train_shot"), shot as f64, 1.0, 1000.0)?;
         }
         if self.train_shot.to_vec().is_empty() {
             return Err(ConfigError::invalid(&key("train_shot"), "the list is empty"));
         }
+        let tasks = self.tasks.unwrap_or(1);
+        in_range(&key("tasks"), tasks as f64, 1.0, 1e6)?;
+        for (name, count) in [("episodes", self.episodes), ("val_every", self.val_every)] {
+            in_range(&key(name), count as f64, 1.0, 1e12)?;
+            if count % tasks != 0 {
+                let why = format!("{count} episodes are no whole number of steps of {tasks} episodes (`tasks`)");
+                let fix = format!("set {} = {}", key(name), count.next_multiple_of(tasks));
+                return Err(ConfigError::invalid(&key(name), &why).with_fix(fix));
+            }
+        }
         in_range(&key("n_way"), self.n_way as f64, 2.0, 1000.0)?;
         in_range(&key("train_query"), self.train_query as f64, 1.0, 1000.0)?;
-        in_range(&key("episodes"), self.episodes as f64, 1.0, 1e12)?;
-        in_range(&key("val_every"), self.val_every as f64, 1.0, 1e12)?;
         in_range(&key("val_episodes"), self.val_episodes as f64, 1.0, 1e9)?;
         in_range(&key("lr_halve_every"), self.lr_halve_every as f64, 1.0, 1e12)?;
         in_range(&key("encoder_lr"), self.encoder_lr.unwrap_or(self.lr), 0.0, 100.0)?;
+        in_range(&key("clip"), self.clip.unwrap_or(0.0), 0.0, 1e9)?;
+        in_range(&key("clip_value"), self.clip_value.unwrap_or(0.0), 0.0, 1e9)?;
         in_range(&key("lr"), self.lr, 1e-12, 100.0)
     }
 }
 
-fn parsed<T: std::str::FromStr<Err = mlsm_nets::NetError>>(key: &str, text: &str) -> Result<(), ConfigError> {
-    text.parse::<T>().map(drop).map_err(|e| ConfigError::invalid(key, &e.to_string()))
+impl ImageSource {
+    /// Returns the object source, unless it is the whole photo.
+    pub fn object(self) -> Option<ObjectSource> {
+        match self {
+            Self::Raw => None,
+            Self::Object(object) => Some(object),
+        }
+    }
+}
+
+/// Names the nearest key among those of every method and those of this one.
+fn unknown_key(path: &str, unknown: &str, kind: &MethodKind) -> ConfigError {
+    let common = serde_json::to_value(MetaTrain::default()).unwrap_or_default();
+    let common = common.as_object().into_iter().flat_map(|keys| keys.keys().cloned());
+    let all: Vec<String> = common.chain(kind.keys()).map(|key| format!("`{key}`")).collect();
+    ConfigError::from_serde(path, &format!("unknown field `{unknown}`, expected one of {}", all.join(", ")))
 }

@@ -1,0 +1,336 @@
+//! A method on stored features, or with a backbone of its own on packed pixels: what training and evaluation share.
+
+use std::collections::BTreeMap;
+
+use mlsm_data::streams::stream;
+use mlsm_data::{Episode, ImageId};
+use mlsm_engine::{Context, StageError};
+use mlsm_nets::{Backbone, Levels, Method, MethodKind, Params, Reads, Shape, Support, Switches};
+use mlsm_store::{Field, Value};
+use tch::{Device, Kind, Tensor};
+
+use crate::artifact::Gallery;
+use crate::base_net::{BaseNetShape, load_prefixed};
+use crate::config::{BackboneMode, MetaTrain, ObjectSource, TrainBase};
+use crate::stages::{field, net_error};
+
+/// Images in one pass without gradients.
+const FORWARD_BATCH: usize = 128;
+
+/// The model of one row: a method with its switches, one set of levels and one object source out of a section's lists.
+#[derive(Clone, Debug)]
+pub struct ModelRecipe {
+    /// The method.
+    pub method: &'static MethodKind,
+    /// Its switches, every default filled in.
+    switches: Switches,
+    /// How F_φ comes about.
+    pub mode: BackboneMode,
+    base: BaseNetShape,
+    share_encoder: bool,
+    n_way: usize,
+    /// The levels that are summed, of a method that has some.
+    pub levels: Levels,
+    /// What the object level looks at, or what a method without levels looks at instead of the whole photo.
+    pub object: Option<ObjectSource>,
+}
+
+impl ModelRecipe {
+    /// Takes one row out of a checked section.
+    pub fn new(section: &MetaTrain, base: &TrainBase, levels: Levels, object: Option<ObjectSource>) -> Self {
+        Self {
+            method: section.kind(),
+            switches: section.switches.clone(),
+            mode: section.mode(),
+            base: BaseNetShape::of(base),
+            share_encoder: section.share_encoder,
+            n_way: section.n_way,
+            levels,
+            object,
+        }
+    }
+
+    /// Returns what identifies the model in a recipe. The object source stands for rows, which are inputs.
+    pub fn fields(&self) -> Vec<Field> {
+        let Self { method, switches, mode, base, share_encoder, n_way, levels, object: _ } = self;
+        let BaseNetShape { backbone, width, head: _ } = base;
+        let mut fields = vec![field("method", method.name), field("mode", mode.name())];
+        fields.extend(switches.iter().map(|(key, value)| field(&format!("switch.{key}"), recipe_value(value))));
+        fields.extend([field("backbone", backbone.to_string()), field("width", *width)]);
+        if self.has_encoder() {
+            fields.push(field("share_encoder", *share_encoder));
+        }
+        if method.has_levels {
+            fields.push(field("levels", levels.to_string()));
+        }
+        if method.reads == Reads::Pixels {
+            fields.push(field("outputs", *n_way as i64));
+        }
+        fields
+    }
+
+    /// Tells whether F_φ is learnt beside the method.
+    fn has_encoder(&self) -> bool {
+        self.mode != BackboneMode::Frozen && self.method.reads != Reads::Pixels
+    }
+
+    /// Returns the output of `extract` that is read, or `pixels`.
+    pub fn array(&self) -> &'static str {
+        match self.method.reads {
+            _ if self.mode != BackboneMode::Frozen => "pixels",
+            Reads::Maps => "map",
+            Reads::Embeddings => "embedding",
+            Reads::Pixels => "pixels",
+        }
+    }
+
+    /// Tells whether rows of objects are read beside those of images.
+    pub fn reads_objects(&self) -> bool {
+        self.method.has_levels && self.levels.object
+    }
+
+    fn shape(&self) -> Shape {
+        let embedding_side = self.base.embedding_side();
+        Shape {
+            backbone: self.base.backbone,
+            width: self.base.width,
+            channels: self.base.embedding_dim() / (embedding_side * embedding_side),
+            embedding_side,
+            n_way: self.n_way as i64,
+            levels: self.levels,
+        }
+    }
+}
+
+/// A switch as a recipe holds it.
+fn recipe_value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) if number.is_i64() => Value::Int(whole),
+            _ => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Array(values) => Value::List(values.iter().map(recipe_value).collect()),
+        serde_json::Value::Object(_) => unreachable!("switches are not nested"),
+    }
+}
+
+/// The stored rows of one part: features or pixels of images, and of objects where the levels want them.
+pub struct Rows {
+    image: Gallery,
+    object: Option<Gallery>,
+    needs_image: bool,
+}
+
+impl Rows {
+    /// Opens the inputs `image/<part><shard>` and `object/<part><shard>`.
+    ///
+    /// # Errors
+    /// [`StageError`] when an artifact is damaged.
+    pub fn open(context: &Context<'_>, recipe: &ModelRecipe, part: &str) -> Result<Self, StageError> {
+        let object = match recipe.reads_objects() {
+            true => Some(Gallery::open(context, &format!("object/{part}"), recipe.array())?),
+            false => None,
+        };
+        let image = Gallery::open(context, &format!("image/{part}"), recipe.array())?;
+        let needs_image = !recipe.method.has_levels || recipe.levels.needs_image_map();
+        Ok(Self { image, object, needs_image })
+    }
+
+    /// Returns the photos themselves, to draw episodes from.
+    pub fn image(&self) -> &Gallery {
+        &self.image
+    }
+
+    /// Copies the rows of images as they are stored, or nothing where no level reads them.
+    fn gather(&self, images: &[ImageId], device: Device) -> Result<[Option<Tensor>; 2], StageError> {
+        let image = self.needs_image.then(|| self.image.gather(images, device)).transpose()?;
+        let object = self.object.as_ref().map(|gallery| gallery.gather(images, device)).transpose()?;
+        Ok([image, object])
+    }
+}
+
+/// The networks of one row: the method, and F_φ where it is learnt (a second one where the object has its own).
+pub struct Model {
+    reads: Reads,
+    encoders: Vec<Box<dyn Backbone + Send>>,
+    /// What learns in episodes beside F_φ.
+    pub method: Box<dyn Method>,
+}
+
+impl Model {
+    /// Draws fresh weights.
+    pub fn new(recipe: &ModelRecipe, seed: u64, device: Device) -> Self {
+        let count = match recipe.has_encoder() {
+            false => 0,
+            true if recipe.share_encoder || !recipe.reads_objects() => 1,
+            true => 2,
+        };
+        let encoder = |i| recipe.base.backbone(&mut stream(seed, "meta-train/encoder", i), device);
+        let encoders: Vec<_> = (0..count).map(encoder).collect();
+        let mut rng = stream(seed, "meta-train/init", 0);
+        let method = recipe.method.make(recipe.switches.clone(), &recipe.shape(), &mut rng, device);
+        Self { reads: recipe.method.reads, encoders, method }
+    }
+
+    /// Starts F_φ from the base CNN's weights.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] when they do not fit.
+    pub fn start_from(&mut self, backbone: &[u8]) -> Result<(), StageError> {
+        self.encoders.iter_mut().try_for_each(|e| e.params_mut().load(backbone)).map_err(net_error)
+    }
+
+    /// Gives the method the mean over all base photos that it asks for, when it asks for one.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn centre(&mut self, rows: &Rows, device: Device) -> Result<(), StageError> {
+        let _guard = tch::no_grad_guard();
+        let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
+        let mut sums: [Option<Tensor>; 2] = [None, None];
+        for chunk in images.chunks(FORWARD_BATCH) {
+            for (sum, rows) in sums.iter_mut().zip(self.features(rows, chunk, device, false)?) {
+                let Some(statistic) = rows.and_then(|rows| self.method.base_statistic(&rows)) else { continue };
+                let part = statistic.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+                *sum = Some(sum.take().map_or(part.shallow_clone(), |sum| sum + part));
+            }
+            if sums.iter().all(Option::is_none) {
+                return Ok(());
+            }
+        }
+        let means = sums.map(|sum| Some((sum? / images.len() as f64).to_kind(Kind::Float)));
+        self.method.set_base_means([means[0].as_ref(), means[1].as_ref()]);
+        Ok(())
+    }
+
+    /// Returns what is learnt, module by module, with the prefix of its tensors' names.
+    pub fn modules(&self) -> Vec<(&'static str, &Params)> {
+        let prefixes = ["encoder.", "object_encoder."];
+        let mut modules: Vec<_> = prefixes.into_iter().zip(self.encoders.iter().map(|e| e.params())).collect();
+        modules.push((self.head_prefix(), self.method.params()));
+        modules
+    }
+
+    fn head_prefix(&self) -> &'static str {
+        if self.encoders.is_empty() { "" } else { "head." }
+    }
+
+    /// Returns every tensor under its whole name.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let named = |(prefix, params): (&'static str, &Params)| {
+            params.all().into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+        };
+        self.modules().into_iter().flat_map(named).collect()
+    }
+
+    /// Takes over what [`Model::tensors`] gave; each name begins with `before`.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] when a tensor is missing or of another shape.
+    pub fn load(&mut self, tensors: &BTreeMap<String, Tensor>, before: &str) -> Result<(), StageError> {
+        let head_prefix = self.head_prefix();
+        for (prefix, encoder) in ["encoder.", "object_encoder."].into_iter().zip(&mut self.encoders) {
+            load_prefixed(encoder.params_mut(), tensors, &format!("{before}{prefix}"))?;
+        }
+        load_prefixed(self.method.params_mut(), tensors, &format!("{before}{head_prefix}"))
+    }
+
+    /// Brings images and objects to what the method reads. `train`: normalises by the batch.
+    fn features(
+        &self,
+        rows: &Rows,
+        images: &[ImageId],
+        device: Device,
+        train: bool,
+    ) -> Result<[Option<Tensor>; 2], StageError> {
+        let rows = rows.gather(images, device)?;
+        Ok([0, 1].map(|side| {
+            let row = rows[side].as_ref()?;
+            Some(match (self.encoders.get(side).or(self.encoders.first()), self.reads) {
+                (Some(encoder), reads) => {
+                    let map = encoder.feature_map(&encoder.normalise(row), train);
+                    if reads == Reads::Embeddings { encoder.embedding(&map) } else { map }
+                }
+                (None, Reads::Maps) => row.permute([0, 3, 1, 2]), // stored channels last
+                (None, _) => row.shallow_clone(),
+            })
+        }))
+    }
+
+    /// Brings images to one row each, as the method represents them. `train`: normalises by the batch.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn represent(
+        &self,
+        rows: &Rows,
+        images: &[ImageId],
+        device: Device,
+        train: bool,
+    ) -> Result<Tensor, StageError> {
+        let [image, object] = self.features(rows, images, device, train)?;
+        Ok(self.method.represent(image.as_ref(), object.as_ref(), train))
+    }
+
+    /// Scores an episode's queries: `[q, n_way]`, larger is closer.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn scores(&self, known: &Represented<'_>, episode: &Episode) -> Result<Tensor, StageError> {
+        let _guard = tch::no_grad_guard();
+        let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
+        let support = known.select(self, &episode.support.concat())?;
+        let head = self.method.head(&Support { rows: &support, n_way, k_shot }, false);
+        Ok(head.scores(&known.select(self, &episode.query.concat())?))
+    }
+}
+
+/// The images of a part as a model represents them: computed once for all episodes, but for methods that adapt the
+/// whole network, which look at the pixels anew.
+pub struct Represented<'a> {
+    rows: &'a Rows,
+    device: Device,
+    index: BTreeMap<ImageId, i64>,
+    vectors: Option<Tensor>,
+}
+
+impl<'a> Represented<'a> {
+    /// Represents every image once, in evaluation mode.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn of(model: &Model, rows: &'a Rows, device: Device) -> Result<Self, StageError> {
+        let _guard = tch::no_grad_guard();
+        if model.reads == Reads::Pixels {
+            return Ok(Self { rows, device, index: BTreeMap::new(), vectors: None });
+        }
+        let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
+        let mut parts = Vec::new();
+        for chunk in images.chunks(FORWARD_BATCH) {
+            parts.push(model.represent(rows, chunk, device, false)?);
+        }
+        let index = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
+        Ok(Self { rows, device, index, vectors: Some(Tensor::cat(&parts, 0)) })
+    }
+
+    fn select(&self, model: &Model, images: &[ImageId]) -> Result<Tensor, StageError> {
+        let Some(vectors) = &self.vectors else { return model.represent(self.rows, images, self.device, false) };
+        let rows: Vec<i64> = images.iter().map(|id| self.index[id]).collect();
+        Ok(vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.device)))
+    }
+}
+
+/// Returns the share of queries whose own class has the largest score; queries are grouped by class.
+///
+/// # Errors
+/// [`StageError::Failed`] when torch fails.
+pub fn accuracy(scores: &Tensor, episode: &Episode) -> Result<f64, StageError> {
+    let predicted = Vec::<i64>::try_from(&scores.argmax(-1, false).to_device(Device::Cpu));
+    let predicted = predicted.map_err(crate::stages::torch_error)?;
+    let n_query = episode.query[0].len();
+    let right = predicted.iter().enumerate().filter(|(i, way)| **way == (i / n_query) as i64).count();
+    Ok(right as f64 / predicted.len() as f64)
+}
