@@ -99,20 +99,17 @@ fn results(rows: &[ResultRow]) -> TextTable {
     table
 }
 
-/// What tells one line of the result table from the others.
+/// What tells one line of the result table from the others; what goes without saying is left blank.
 fn identity(row: &ResultRow) -> [String; 7] {
-    let text = |value: &dyn std::fmt::Display| match value.to_string() {
-        none if none == "none" || none == "frozen" => String::new(), // what goes without saying
-        some => some,
-    };
+    let unless = |silent: &str, text: &str| if text == silent { String::new() } else { text.to_owned() };
     [
-        text(&row.method),
-        text(&row.levels),
-        text(&row.image_source),
-        text(&row.backbone),
-        text(&row.mode),
-        text(&row.weights),
-        text(&row.seed),
+        row.method.clone(),
+        row.levels.clone(),
+        row.image_source.clone(),
+        unless("none", &row.backbone),
+        unless("frozen", &row.mode),
+        unless("none", &row.weights),
+        row.seed.to_string(),
     ]
 }
 

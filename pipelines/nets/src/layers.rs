@@ -173,3 +173,80 @@ impl Linear {
         x.linear(params.at(self.weight), Some(params.at(self.bias)))
     }
 }
+
+/// A convolution along one axis, padded so that its length stays.
+#[derive(Debug)]
+pub(crate) struct Conv1d {
+    weight: Slot,
+    bias: Slot,
+    kernel: i64,
+}
+
+impl Conv1d {
+    /// `name` is the prefix with its dot; the shape is input, output and an odd kernel. PyTorch's initialisation.
+    pub(crate) fn new(
+        params: &mut Params,
+        name: &str,
+        (input, output, kernel): (i64, i64, i64),
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let bound = 1.0 / ((input * kernel) as f64).sqrt();
+        let weight = uniform_tensor(rng, &[output, input, kernel], bound);
+        let bias = uniform_tensor(rng, &[output], bound);
+        Conv1d {
+            weight: params.add(format!("{name}weight"), &weight, Role::Trainable),
+            bias: params.add(format!("{name}bias"), &bias, Role::Trainable),
+            kernel,
+        }
+    }
+
+    /// `[n, input, length]` to `[n, output, length]`.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor) -> Tensor {
+        x.conv1d(params.at(self.weight), Some(params.at(self.bias)), [1], [self.kernel / 2], [1], 1)
+    }
+}
+
+/// One step of an LSTM, gates in PyTorch's order: input, forget, cell, output.
+#[derive(Debug)]
+pub(crate) struct LstmCell {
+    input_weight: Slot,
+    hidden_weight: Slot,
+    input_bias: Slot,
+    hidden_bias: Slot,
+}
+
+impl LstmCell {
+    /// PyTorch's initialisation: U(±1/√hidden). `name` is the prefix with its dot.
+    pub(crate) fn new(params: &mut Params, name: &str, input: i64, hidden: i64, rng: &mut ChaCha8Rng) -> Self {
+        Self::within(params, name, input, hidden, 1.0 / (hidden as f64).sqrt(), rng)
+    }
+
+    /// All weights and biases from U(±bound).
+    pub(crate) fn within(
+        params: &mut Params,
+        name: &str,
+        input: i64,
+        hidden: i64,
+        bound: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let mut add = |tensor: &str, size: &[i64]| {
+            params.add(format!("{name}{tensor}"), &uniform_tensor(rng, size, bound), Role::Trainable)
+        };
+        LstmCell {
+            input_weight: add("weight_ih", &[4 * hidden, input]),
+            hidden_weight: add("weight_hh", &[4 * hidden, hidden]),
+            input_bias: add("bias_ih", &[4 * hidden]),
+            hidden_bias: add("bias_hh", &[4 * hidden]),
+        }
+    }
+
+    /// `x: [n, input]`, the last hidden values and cells `[n, hidden]` to the next ones.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, hidden: &Tensor, cells: &Tensor) -> (Tensor, Tensor) {
+        let gates = x.linear(params.at(self.input_weight), Some(params.at(self.input_bias)))
+            + hidden.linear(params.at(self.hidden_weight), Some(params.at(self.hidden_bias)));
+        let gates = gates.chunk(4, 1);
+        let cells = gates[1].sigmoid() * cells + gates[0].sigmoid() * gates[2].tanh();
+        (gates[3].sigmoid() * cells.tanh(), cells)
+    }
+}

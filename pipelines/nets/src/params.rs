@@ -106,6 +106,18 @@ impl Params {
         Params { entries, device: self.device }
     }
 
+    /// The same net with running statistics of its own that begin anew: means 0, variances 1.
+    pub fn with_fresh_statistics(&self) -> Params {
+        let fresh = |entry: &Entry| match entry.name.rsplit('.').next() {
+            Some("running_mean") => entry.tensor.zeros_like(),
+            Some("running_var") => entry.tensor.ones_like(),
+            _ => entry.tensor.shallow_clone(),
+        };
+        let entries =
+            self.entries.iter().map(|entry| Entry { name: entry.name.clone(), tensor: fresh(entry), role: entry.role });
+        Params { entries: entries.collect(), device: self.device }
+    }
+
     /// All tensors as safetensors bytes: f32, C order, sorted names. Equal weights give equal bytes.
     ///
     /// # Errors

@@ -4,13 +4,25 @@
 //! one: a file here that implements [`Method`] and [`Described`], and a line in `registry.rs`.
 
 mod anchor;
+mod maco;
+mod maml;
+mod matching;
+mod meta_lstm;
+mod meta_sgd;
 mod mlsm;
 mod mlsm_options;
 mod prototypes;
 mod prototypical;
 mod registry;
+mod relation;
 mod simpleshot;
+mod whole_net;
 
+pub use maco::Maco;
+pub use maml::Maml;
+pub use matching::Matching;
+pub use meta_lstm::MetaLstm;
+pub use meta_sgd::MetaSgd;
 pub use mlsm::{Mlsm, VECTOR};
 pub use mlsm_options::{
     AnchorKind, FuseNorm, Fusion, FusionPoint, GapSource, Levels, Loss, MlsmOptions, Pair, ShotPool,
@@ -18,6 +30,7 @@ pub use mlsm_options::{
 pub use prototypes::{Metric, cl2n, class_mean_scores, class_means};
 pub use prototypical::Prototypical;
 pub use registry::{Described, METHODS, MethodKind, Refused, Switches, TrainingDefaults, method};
+pub use relation::Relation;
 pub use simpleshot::SimpleShot;
 
 use tch::Tensor;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::{Method, Mlsm, Prototypical, Reads, Shape, SimpleShot};
+use super::{Maco, Maml, Matching, MetaLstm, MetaSgd, Method, Mlsm, Prototypical, Reads, Relation, Shape, SimpleShot};
 
 /// The switches of a method, by key; those that [`MethodKind::resolve`] returned hold every default.
 pub type Switches = Map<String, Value>;
@@ -76,7 +76,17 @@ pub struct Refused {
 }
 
 /// Every method.
-pub const METHODS: &[MethodKind] = &[kind::<Mlsm>(), kind::<Prototypical>(), kind::<SimpleShot>()];
+pub const METHODS: &[MethodKind] = &[
+    kind::<Mlsm>(),
+    kind::<Prototypical>(),
+    kind::<Matching>(),
+    kind::<Relation>(),
+    kind::<Maco>(),
+    kind::<Maml>(),
+    kind::<MetaSgd>(),
+    kind::<MetaLstm>(),
+    kind::<SimpleShot>(),
+];
 
 /// Finds a method by name.
 pub fn method(name: &str) -> Option<&'static MethodKind> {

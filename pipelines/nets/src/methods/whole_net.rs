@@ -1,0 +1,61 @@
+//! The network that MAML, Meta-SGD and Meta-LSTM adapt as a whole: a backbone and a linear layer over its embedding.
+
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+use super::{Shape, cross_entropy};
+use crate::backbone::{Backbone, backbone};
+use crate::layers::Linear;
+use crate::params::Params;
+
+/// Backbone and classifier; the classifier's tensors, and what a method adds, lie among the backbone's.
+pub(super) struct WholeNet {
+    backbone: Box<dyn Backbone + Send>,
+    classifier: Linear,
+}
+
+impl WholeNet {
+    pub(super) fn new(shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let mut backbone = backbone(shape.backbone, shape.width, rng, device);
+        let length = backbone.embedding_dim();
+        let classifier = Linear::new(backbone.params_mut(), "classifier.", length, shape.n_way, rng);
+        Self { backbone, classifier }
+    }
+
+    pub(super) fn params(&self) -> &Params {
+        self.backbone.params()
+    }
+
+    pub(super) fn params_mut(&mut self) -> &mut Params {
+        self.backbone.params_mut()
+    }
+
+    /// Packed pixels `[n, s, s, 3]` to the net's input.
+    pub(super) fn normalise(&self, pixels: Option<&Tensor>) -> Tensor {
+        self.backbone.normalise(pixels.expect("the images were given"))
+    }
+
+    /// The scores of images `x: [n, 3, s, s]` with the tensors of `params`: `[n, n_way]`. `train`: normalises by the
+    /// batch.
+    pub(super) fn logits(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+        let map = self.backbone.feature_map_with(params, x, train);
+        self.classifier.forward(params, &self.backbone.embedding(&map))
+    }
+
+    /// The cross-entropy of the support images with the tensors of `params`, normalised by the batch.
+    pub(super) fn loss(&self, params: &Params, x: &Tensor, labels: &Tensor) -> Tensor {
+        cross_entropy(&self.logits(params, x, true), labels)
+    }
+
+    /// The places, in the order of [`Params::trainable`], of the tensors that an episode adapts.
+    pub(super) fn adapted(&self, adapt_norm: bool, own: &str) -> Vec<usize> {
+        let is_adapted = |name: &str| !name.starts_with(own) && (adapt_norm || !is_norm(name));
+        let named = self.params().trainable().into_iter().enumerate();
+        named.filter(|(_, (name, _))| is_adapted(name)).map(|(place, _)| place).collect()
+    }
+}
+
+/// Whether a tensor is the scale or shift of a normalisation.
+fn is_norm(name: &str) -> bool {
+    name.split('.').any(|part| part.starts_with("bn") || part.starts_with("_bn"))
+}
