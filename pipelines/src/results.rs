@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
-use mlsm_data::{Part, paired};
+use mlsm_data::Part;
 use mlsm_engine::{RunReport, StageError};
 use mlsm_store::{Manifest, Store};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use crate::artifact::read_table;
 use crate::assemble::NodeKind;
 use crate::stages::crop::read_audit;
 use crate::{AssembleError, Assembly};
+
+mod compare;
 
 /// One row of the table `results`; accuracies are shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,12 +37,29 @@ pub struct ResultRow {
     pub ci95: f64,
     pub paper_accuracy: Option<f64>,
     pub protocol: String,
+    #[serde(default)] // a summary of an earlier version has none
+    pub bn_eval: String,
     pub dataset: String,
     pub split: String,
     pub seed: i64,
 }
 
-/// The difference of two rows on the same episodes; shares of 1.
+/// A row over several seeds of its training; shares of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AverageRow {
+    /// The nodes, one for each seed.
+    pub nodes: Vec<String>,
+    /// The seeds, in the same order.
+    pub seeds: Vec<i64>,
+    /// The mean over seeds and episodes.
+    pub accuracy: f64,
+    /// Half the 95 % confidence interval over episodes of the mean over seeds.
+    pub ci95: f64,
+    /// The standard deviation between the seeds' accuracies.
+    pub spread: f64,
+}
+
+/// The difference of two rows on the same episodes, each its mean over seeds; shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairedRow {
     /// The row.
@@ -79,6 +98,9 @@ pub struct CropRow {
 pub struct Summary {
     /// The measured rows.
     pub results: Vec<ResultRow>,
+    /// Those that were trained with several seeds, taken together.
+    #[serde(default)] // a summary of an earlier version has none
+    pub averages: Vec<AverageRow>,
     /// Their differences to the controls.
     pub paired: Vec<PairedRow>,
     /// The boxes.
@@ -87,11 +109,6 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// The fingerprints of all nodes: the same list, the same results.
     pub fingerprints: BTreeMap<String, String>,
-}
-
-struct Row {
-    result: ResultRow,
-    accuracies: Vec<f64>,
 }
 
 /// Reads the results of a run out of the store.
@@ -115,8 +132,11 @@ pub(crate) fn summary(assembly: &Assembly, store: &Store, report: &RunReport) ->
     }
     let fingerprints = fingerprints(report);
     let warnings = localiser_warning(&crops).into_iter().collect();
-    let paired = differences(&rows);
-    Ok(Summary { results: rows.into_iter().map(|r| r.result).collect(), paired, crops, warnings, fingerprints })
+    let measured = compare::over_seeds(&rows);
+    let averages = compare::averages(&measured);
+    let paired = compare::differences(&measured);
+    let results = rows.into_iter().map(|(row, _)| row).collect();
+    Ok(Summary { results, averages, paired, crops, warnings, fingerprints })
 }
 
 pub(crate) fn fingerprints(report: &RunReport) -> BTreeMap<String, String> {
@@ -128,6 +148,9 @@ fn batches(store: &Store, manifest: &Manifest, output: &str) -> Result<Vec<Recor
     let digest = digest.ok_or_else(|| AssembleError::Data(format!("a manifest has no output {output}")))?;
     read_table(&store.open_blob(&digest)?).map_err(|e: StageError| AssembleError::Data(e.to_string()))
 }
+
+/// A row and its accuracy in each episode.
+type Row = (ResultRow, Vec<f64>);
 
 fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manifest>) -> Result<Row, AssembleError> {
     let results = batches(store, manifest, "results")?;
@@ -160,6 +183,7 @@ fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manif
         ci95: real("ci95").unwrap_or(f64::NAN),
         paper_accuracy: real("paper_accuracy"),
         protocol: text("protocol"),
+        bn_eval: text("bn_eval"),
         dataset: assembly.dataset.clone(),
         split: assembly.split.clone(),
         seed: int("seed"),
@@ -169,58 +193,7 @@ fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manif
         let column = batch.column_by_name("accuracy").and_then(|c| c.as_primitive_opt::<Float64Type>());
         accuracies.extend(column.into_iter().flat_map(|c| c.values().to_vec()));
     }
-    Ok(Row { result, accuracies })
-}
-
-/// Compares what people ask about: each learnt row with the training-free ones, the levels with each other, and the
-/// method with levels with the methods without.
-fn differences(rows: &[Row]) -> Vec<PairedRow> {
-    let mut found = Vec::new();
-    for row in rows.iter().filter(|r| r.result.is_learnt()) {
-        let same =
-            |other: &&Row| (other.result.k_shot, &other.result.protocol) == (row.result.k_shot, &row.result.protocol);
-        for other in rows.iter().filter(same).filter(|other| is_compared(&row.result, &other.result)) {
-            let difference = paired(&row.accuracies, &other.accuracies);
-            found.push(PairedRow {
-                row: title(&row.result),
-                minus: title(&other.result),
-                k_shot: row.result.k_shot,
-                protocol: row.result.protocol.clone(),
-                difference: difference.mean,
-                ci95: difference.ci95,
-            });
-        }
-    }
-    found
-}
-
-impl ResultRow {
-    /// Tells whether the row has learnt in episodes.
-    fn is_learnt(&self) -> bool {
-        self.method != "pixels" && !self.method.starts_with("cl2n:")
-    }
-}
-
-fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
-    let is_control = |row: &ResultRow| matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
-    if !other.is_learnt() {
-        return !is_control(row) && (other.backbone == "none" || other.backbone == row.backbone);
-    }
-    let has_levels = |row: &ResultRow| !row.levels.is_empty();
-    if has_levels(row) && !has_levels(other) {
-        return !is_control(row) && row.seed == other.seed;
-    }
-    let is_main = row.levels == "I+G+O" && !is_control(row) && row.image_source != "raw";
-    let same_family = (&row.method, row.seed) == (&other.method, other.seed);
-    same_family && is_main && row.node != other.node
-}
-
-fn title(row: &ResultRow) -> String {
-    let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
-    let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
-    let seed = if !row.is_learnt() || row.seed == 0 { String::new() } else { format!(" seed {}", row.seed) };
-    let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
-    format!("{}{levels}{source}{mode}{seed}", row.method)
+    Ok((result, accuracies))
 }
 
 fn audit(

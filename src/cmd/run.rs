@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mlsm_engine::{Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_engine::{Action, Node, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_nets::{Device, DeviceChoice};
 use serde_json::{Map, Value};
 
@@ -25,6 +25,9 @@ pub struct RunArgs {
     /// Stops after this stage
     #[arg(long, value_name = "STAGE")]
     until: Vec<String>,
+    /// Computes the targets alone, and refuses when what they need has not been computed
+    #[arg(long, requires = "targets")]
+    only: bool,
     /// Computes this stage or node though its artifacts are there; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
@@ -66,6 +69,9 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace);
     let options = args.options(settings, device);
+    if args.only {
+        refuse_missing(&workspace, &options.targets)?;
+    }
     let Workspace { store, assembly, .. } = &workspace;
     let mut report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
     let finished = if report.outcome == "ok" && options.targets.is_empty() {
@@ -80,6 +86,28 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
         "cancelled" => Err(CliError::Cancelled),
         _ => Err(CliError::Nodes(std::mem::take(&mut report.errors))),
     }
+}
+
+/// Names the nodes that targets read and that are not there, so that nothing is computed which nobody asked for: an
+/// untrained model is never measured, and never trained by the way.
+fn refuse_missing(workspace: &Workspace, targets: &[String]) -> Result<(), CliError> {
+    let Workspace { store, assembly, config, .. } = workspace;
+    let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;
+    let is_target = |node: &Node| targets.iter().any(|target| *target == node.id || *target == node.stage);
+    let is_missing = |id: &str| plan.nodes.iter().any(|n| n.node == id && n.action != Action::Reuse);
+    for node in assembly.graph.nodes().iter().filter(|node| is_target(node)) {
+        // The last of them comes latest in the pipeline: to run it runs the others, too.
+        let read = assembly.graph.upstream(node).map(|index| (index, assembly.graph.node(index)));
+        let missing = read.filter(|(_, read)| !is_target(read) && is_missing(&read.id)).max_by_key(|(index, _)| *index);
+        if let Some((_, missing)) = missing {
+            return Err(CliError::usage(
+                format!("{} cannot be computed alone", node.id),
+                format!("it reads {}, which has not been computed, and --only computes nothing else", missing.id),
+                format!("mlsm run '{}', or leave --only out", missing.id),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Resolves the device before anything else when it is named or matters, so that a missing one costs no work.

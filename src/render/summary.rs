@@ -1,6 +1,6 @@
 //! The results of a run as tables for people: one line per method, one column per number of shots.
 
-use mlsm_pipelines::results::{CropRow, PairedRow, ResultRow, Summary};
+use mlsm_pipelines::results::{AverageRow, CropRow, PairedRow, ResultRow, Summary};
 
 use crate::render::table::{Align, TextTable, escape_html};
 
@@ -8,7 +8,7 @@ use crate::render::table::{Align, TextTable, escape_html};
 pub struct Section {
     title: String,
     table: TextTable,
-    note: &'static str,
+    note: String,
 }
 
 /// Lays a summary out as titled tables; those without rows are left out.
@@ -17,22 +17,24 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
     let of_protocol = protocols.iter().flat_map(|protocol| {
         let rows: Vec<_> = summary.results.iter().filter(|r| r.protocol == *protocol).cloned().collect();
         let differences: Vec<_> = summary.paired.iter().filter(|r| r.protocol == *protocol).cloned().collect();
-        let results = Section {
-            title: setting(&rows),
-            table: results(&rows),
-            note: "accuracy in %, ± 95 % confidence interval of the mean over episodes",
+        let (each_seed, all) = (several_seeds(&rows, &summary.averages), &summary.averages);
+        let main = Section { title: setting(&rows), table: results(&rows, all), note: results_note(&rows) };
+        let seeds = Section {
+            title: "Each seed".to_owned(),
+            table: results(&each_seed, &[]),
+            note: "accuracy in %, ± 95 % confidence interval of the mean over episodes".to_owned(),
         };
         let paired = Section {
             title: "Differences on the same episodes".to_owned(),
             table: paired(&differences),
-            note: "percentage points, ± 95 % confidence interval of the paired difference",
+            note: "percentage points, ± 95 % confidence interval of the paired difference".to_owned(),
         };
-        [results, paired]
+        [main, paired, seeds]
     });
     let crops = Section {
         title: "Boxes against the true ones".to_owned(),
         table: crops(&summary.crops),
-        note: "IoU: intersection over union with the box of the data set",
+        note: "IoU: intersection over union with the box of the data set".to_owned(),
     };
     of_protocol.chain([crops]).filter(|s| !s.table.is_empty()).collect()
 }
@@ -59,7 +61,7 @@ pub fn to_html(summary: &Summary, heading: &str) -> String {
     let heading = escape_html(heading);
     let tables = sections(summary)
         .into_iter()
-        .map(|s| format!("<h2>{}</h2>\n{}<p>{}</p>\n", escape_html(&s.title), s.table.to_html(), escape_html(s.note)));
+        .map(|s| format!("<h2>{}</h2>\n{}<p>{}</p>\n", escape_html(&s.title), s.table.to_html(), escape_html(&s.note)));
     let warnings = summary.warnings.iter().map(|w| format!("<p><strong>Warning:</strong> {}</p>\n", escape_html(w)));
     let body: String = tables.chain(warnings).collect();
     format!(
@@ -81,27 +83,64 @@ fn setting(rows: &[ResultRow]) -> String {
     )
 }
 
-fn results(rows: &[ResultRow]) -> TextTable {
+/// The rows that were trained with several seeds.
+fn several_seeds(rows: &[ResultRow], averages: &[AverageRow]) -> Vec<ResultRow> {
+    rows.iter().filter(|row| average_of(row, averages).is_some()).cloned().collect()
+}
+
+/// Says what the figures are, and what keeps rows from being compared.
+fn results_note(rows: &[ResultRow]) -> String {
+    let mut note = "accuracy in %, ± 95 % confidence interval of the mean over episodes".to_owned();
+    if rows.iter().any(|r| r.paper_accuracy.is_some()) {
+        note.push_str("; paper: what the paper prints, on other photos and another split");
+    }
+    let differ = |pick: fn(&ResultRow) -> &str| distinct(rows.iter().map(pick)).len() > 1;
+    if differ(|r| &r.weights) {
+        note.push_str("; rows with outside weights have seen other photos");
+    }
+    if differ(|r| &r.image_source) {
+        note.push_str("; object: what a row looks at besides, or instead of, the whole photo");
+    }
+    note
+}
+
+/// A line for each row, its seeds taken together where `averages` has them; a column for each number of shots.
+fn results(rows: &[ResultRow], averages: &[AverageRow]) -> TextTable {
     let shots = distinct(rows.iter().map(|r| r.k_shot));
     let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
-    let mut columns: Vec<_> =
-        ["method", "levels", "object", "backbone", "mode", "weights", "seed"].map(|title| (title, Align::Left)).into();
-    columns.extend(titles.iter().map(|title| (title.as_str(), Align::Right)));
+    let mut columns: Vec<_> = ["method", "levels", "object", "backbone", "mode", "weights", "batch norm", "seed"]
+        .map(|title| (title, Align::Left))
+        .into();
+    for title in &titles {
+        columns.extend([(title.as_str(), Align::Right), ("spread", Align::Right), ("paper", Align::Right)]);
+    }
     let mut table = TextTable::new(&columns);
-    for key in distinct(rows.iter().map(identity)) {
+    let key_of = |row: &ResultRow| identity(row, average_of(row, averages));
+    for key in distinct(rows.iter().map(key_of)) {
         let mut cells = key.to_vec();
         for k_shot in &shots {
-            let found = rows.iter().find(|r| identity(r) == key && r.k_shot == *k_shot);
-            cells.push(found.map_or(String::new(), |r| percent(r.accuracy, r.ci95)));
+            let found = rows.iter().find(|r| r.k_shot == *k_shot && key_of(r) == key);
+            let average = found.and_then(|r| average_of(r, averages));
+            let accuracy = average.map(|a| (a.accuracy, a.ci95)).or(found.map(|r| (r.accuracy, r.ci95)));
+            let paper = found.and_then(|r| r.paper_accuracy);
+            cells.push(accuracy.map_or(String::new(), |(accuracy, ci95)| percent(accuracy, ci95)));
+            cells.push(average.map_or(String::new(), |a| format!("{:.2}", 100.0 * a.spread)));
+            cells.push(paper.map_or(String::new(), |accuracy| format!("{:.2}", 100.0 * accuracy)));
         }
         table.row(cells);
     }
     table
 }
 
+/// The row's seeds taken together, where it has several.
+fn average_of<'a>(row: &ResultRow, averages: &'a [AverageRow]) -> Option<&'a AverageRow> {
+    averages.iter().find(|a| a.nodes.contains(&row.node))
+}
+
 /// What tells one line of the result table from the others; what goes without saying is left blank.
-fn identity(row: &ResultRow) -> [String; 7] {
+fn identity(row: &ResultRow, average: Option<&AverageRow>) -> [String; 8] {
     let unless = |silent: &str, text: &str| if text == silent { String::new() } else { text.to_owned() };
+    let seeds = average.map_or_else(|| vec![row.seed], |a| a.seeds.clone());
     [
         row.method.clone(),
         row.levels.clone(),
@@ -109,7 +148,8 @@ fn identity(row: &ResultRow) -> [String; 7] {
         unless("none", &row.backbone),
         unless("frozen", &row.mode),
         unless("none", &row.weights),
-        row.seed.to_string(),
+        unless("running", &row.bn_eval),
+        seeds.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
     ]
 }
 

@@ -138,3 +138,38 @@ fn damaged_artifacts_are_remade() {
     assert_eq!(digests, undisturbed().digests());
     scene.mlsm(&["verify"]).ok();
 }
+
+/// A further method on the stored features, learnt with two seeds.
+const OTHER: [&str; 4] = [
+    "--set",
+    "meta-train.other={ method = \"maco\", embedding = \"conv\", seeds = [0, 1], n_way = 4, train_query = 5 }",
+    "--set",
+    "meta-train.other={ episodes = 4, val_every = 2, val_episodes = 5 }",
+];
+
+#[test]
+fn a_further_row_computes_its_own_nodes_alone_and_its_seeds_are_told_together() {
+    let scene = Scene::finished();
+    let finished = scene.run(&OTHER);
+    let nodes = finished.0["nodes"].as_array().unwrap();
+    let executed: Vec<_> = nodes.iter().filter(|n| n["outcome"] == "executed").map(|n| &n["node"]).collect();
+    assert_eq!(executed.len(), 6, "two models, each at two shots: {executed:?}");
+    assert!(executed.iter().all(|id| id.as_str().unwrap().contains(":other[")), "{executed:?}");
+
+    let report = scene.mlsm(&["report", "--output", "json"]).ok().json();
+    let averages = report["averages"].as_array().unwrap();
+    assert_eq!(averages.len(), 2, "{averages:?}");
+    assert_eq!(averages[0]["seeds"], serde_json::json!([0, 1]));
+    assert!(scene.mlsm(&["report"]).ok().stdout.contains("Each seed"));
+}
+
+#[test]
+fn alone_a_model_that_has_not_learnt_is_not_measured() {
+    let scene = Scene::photos();
+    let evaluate = "evaluate:mlsm[levels=I,seed=0,k_shot=1]";
+    let refused = scene.mlsm(&["run", evaluate, "--only"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("fix: mlsm run 'meta-train:mlsm[levels=I,seed=0]'"), "{}", refused.stderr);
+    assert!(scene.mlsm(&["runs", "--output", "json"]).stdout.trim() == "[]", "nothing was computed");
+    assert_eq!(Scene::finished().run(&[evaluate, "--only"]).executed_stages(), Vec::<&str>::new());
+}

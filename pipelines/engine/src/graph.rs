@@ -128,6 +128,14 @@ impl Graph {
         &self.nodes[index.0]
     }
 
+    /// Returns the nodes whose outputs a node reads; one that several of its units read stands there as often.
+    pub fn upstream<'a>(&self, node: &'a Node) -> impl Iterator<Item = NodeIndex> + use<'a> {
+        node.units.iter().flat_map(|unit| &unit.inputs).filter_map(|input| match &input.source {
+            InputSource::Output(from, _) => Some(from.node),
+            _ => None,
+        })
+    }
+
     /// Returns the nodes that `targets` (node ids or stage names; none means all) need, upstream included.
     ///
     /// # Errors
@@ -148,11 +156,7 @@ impl Graph {
         }
         for i in (0..self.nodes.len()).rev() {
             if needed[i] {
-                for input in self.nodes[i].units.iter().flat_map(|u| &u.inputs) {
-                    if let InputSource::Output(unit, _) = &input.source {
-                        needed[unit.node.0] = true;
-                    }
-                }
+                self.upstream(&self.nodes[i]).for_each(|from| needed[from.0] = true);
             }
         }
         Ok(needed)

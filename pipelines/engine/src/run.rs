@@ -147,7 +147,7 @@ impl Runner<'_> {
             if self.cancel.is_cancelled() && stopped.is_none() {
                 stopped = Some(Outcome::Cancelled);
             }
-            let upstream_broken = self.upstream(index).any(|i| broken[i]);
+            let upstream_broken = self.graph.upstream(node).any(|from| broken[from.0]);
             if stopped.is_some() || upstream_broken {
                 broken[index] = true;
                 let outcome = stopped.unwrap_or(Outcome::Skipped);
@@ -182,14 +182,6 @@ impl Runner<'_> {
             false => "failed",
         };
         Ok(RunReport { outcome, nodes, errors, manifests: BTreeMap::new() })
-    }
-
-    fn upstream(&self, index: usize) -> impl Iterator<Item = usize> {
-        let inputs = self.graph.nodes()[index].units.iter().flat_map(|u| &u.inputs);
-        inputs.filter_map(|i| match &i.source {
-            crate::InputSource::Output(from, _) => Some(from.node.0),
-            _ => None,
-        })
     }
 
     /// Resolves a node, finds what is missing, computes it: in waves, where units read earlier units of the node.

@@ -33,6 +33,17 @@ pub enum Scoring {
     Pixels,
 }
 
+impl Scoring {
+    /// What batch normalisation goes by; empty where there is no network.
+    fn bn_eval(&self) -> &'static str {
+        match self {
+            Self::Method(recipe) => recipe.method.bn_eval,
+            Self::Cl2n { .. } => "running",
+            Self::Pixels => "",
+        }
+    }
+}
+
 /// What a row says of itself in the table `results`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowLabels {
@@ -82,7 +93,7 @@ impl Stage for Evaluate {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -331,7 +342,7 @@ impl Measured {
             Column::F64("ci95", vec![Some(result.ci95)]),
             text("protocol", &labels.protocol),
             text("augmentation", &labels.augmentation),
-            text("bn_eval", "running"),
+            text("bn_eval", row.scoring.bn_eval()),
             Column::I64("seed", vec![labels.seed as i64]),
             Column::F64("paper_accuracy", vec![labels.paper_accuracy]),
         ])

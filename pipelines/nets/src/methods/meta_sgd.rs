@@ -46,6 +46,7 @@ impl Described for MetaSgd {
     type Options = MetaSgdOptions;
     const NAME: &'static str = "meta-sgd";
     const READS: Reads = Reads::Pixels;
+    const BN_EVAL: &'static str = "batch";
     const SOURCE: &'static str = "Li et al. 2017, algorithm 1";
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.0, clip_value: 10.0, tasks: 4 };
 

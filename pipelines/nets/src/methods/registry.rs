@@ -23,6 +23,9 @@ pub trait Described: Method + Sized + 'static {
     const SOURCE: &'static str;
     /// Whether it sums levels, and so reads images and objects.
     const HAS_LEVELS: bool = false;
+    /// What batch normalisation goes by in evaluation: `running` statistics, those of the query `batch`, or those of the
+    /// episode's `support`.
+    const BN_EVAL: &'static str = "running";
     /// What its paper trains with where that is unlike the other methods.
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.5, clip_value: 0.0, tasks: 1 };
 
@@ -60,6 +63,8 @@ pub struct MethodKind {
     pub has_levels: bool,
     /// Paper and equation.
     pub source: &'static str,
+    /// What batch normalisation goes by in evaluation: `running`, `batch` or `support`.
+    pub bn_eval: &'static str,
     /// What its paper trains with.
     pub training: TrainingDefaults,
     resolve: fn(Switches) -> Result<Switches, Refused>,
@@ -99,6 +104,7 @@ const fn kind<M: Described>() -> MethodKind {
         reads: M::READS,
         has_levels: M::HAS_LEVELS,
         source: M::SOURCE,
+        bn_eval: M::BN_EVAL,
         training: M::TRAINING,
         resolve: resolve::<M>,
         make: |switches, shape, rng, device| {

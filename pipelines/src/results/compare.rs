@@ -1,0 +1,158 @@
+//! What rows are compared with each other, over all seeds of their training.
+
+use mlsm_data::{mean_ci, paired};
+
+use super::{AverageRow, PairedRow, ResultRow, Row};
+
+/// The rows that differ in the seed of their training alone.
+pub(super) struct Measured<'a> {
+    rows: Vec<&'a ResultRow>,
+    /// For each episode, the mean over seeds.
+    accuracies: Vec<f64>,
+}
+
+impl Measured<'_> {
+    /// What all its rows have in common, and the first one's seed.
+    fn row(&self) -> &ResultRow {
+        self.rows[0]
+    }
+}
+
+/// Takes the seeds of each row together, in the order in which the rows first stand.
+pub(super) fn over_seeds(rows: &[Row]) -> Vec<Measured<'_>> {
+    let mut found: Vec<(Vec<&ResultRow>, Vec<&[f64]>)> = Vec::new();
+    for (row, accuracies) in rows {
+        match found.iter_mut().find(|(same, _)| row.differs_by_seed(same[0])) {
+            Some((same, lists)) => {
+                same.push(row);
+                lists.push(accuracies);
+            }
+            None => found.push((vec![row], vec![accuracies])),
+        }
+    }
+    let mean = |lists: &[&[f64]], episode: usize| lists.iter().map(|list| list[episode]).sum::<f64>();
+    let measured = found.into_iter().map(|(rows, lists)| {
+        let accuracies = (0..lists[0].len()).map(|e| mean(&lists, e) / lists.len() as f64).collect();
+        Measured { rows, accuracies }
+    });
+    measured.collect()
+}
+
+/// Averages the rows that have several seeds.
+pub(super) fn averages(measured: &[Measured<'_>]) -> Vec<AverageRow> {
+    let several = measured.iter().filter(|m| m.rows.len() > 1);
+    let average = several.map(|m| {
+        let over_episodes = mean_ci(&m.accuracies);
+        let each = m.rows.iter().map(|row| row.accuracy);
+        let squares: f64 = each.map(|accuracy| (accuracy - over_episodes.mean).powi(2)).sum();
+        AverageRow {
+            nodes: m.rows.iter().map(|row| row.node.clone()).collect(),
+            seeds: m.rows.iter().map(|row| row.seed).collect(),
+            accuracy: over_episodes.mean,
+            ci95: over_episodes.ci95,
+            spread: (squares / (m.rows.len() - 1) as f64).sqrt(),
+        }
+    });
+    average.collect()
+}
+
+/// Compares what people ask about: each learnt row with the training-free ones, the levels with each other, and the
+/// method with levels with the methods without.
+pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
+    let mut found = Vec::new();
+    for this in measured.iter().filter(|m| m.row().is_learnt()) {
+        let row = this.row();
+        let same = |other: &&Measured<'_>| {
+            (other.row().k_shot, &other.row().protocol) == (row.k_shot, &row.protocol) && is_compared(row, other.row())
+        };
+        for other in measured.iter().filter(same) {
+            let difference = paired(&this.accuracies, &other.accuracies);
+            found.push(PairedRow {
+                row: title(row),
+                minus: title(other.row()),
+                k_shot: row.k_shot,
+                protocol: row.protocol.clone(),
+                difference: difference.mean,
+                ci95: difference.ci95,
+            });
+        }
+    }
+    found
+}
+
+impl ResultRow {
+    /// Tells whether the row has learnt in episodes.
+    fn is_learnt(&self) -> bool {
+        self.method != "pixels" && !self.method.starts_with("cl2n:")
+    }
+
+    /// Tells whether two rows are the same but for the seed of their training.
+    pub fn differs_by_seed(&self, other: &Self) -> bool {
+        let rest = |row: &Self| Self { seed: 0, node: String::new(), accuracy: 0.0, ci95: 0.0, ..row.clone() };
+        rest(self) == rest(other)
+    }
+}
+
+fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
+    let is_control = |row: &ResultRow| matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
+    if !other.is_learnt() {
+        return !is_control(row) && (other.backbone == "none" || other.backbone == row.backbone);
+    }
+    let has_levels = |row: &ResultRow| !row.levels.is_empty();
+    if has_levels(row) && !has_levels(other) {
+        return !is_control(row);
+    }
+    let is_main = row.levels == "I+G+O" && !is_control(row) && row.image_source != "raw";
+    row.method == other.method && is_main && row.node != other.node
+}
+
+fn title(row: &ResultRow) -> String {
+    let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
+    let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
+    let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
+    format!("{}{levels}{source}{mode}", row.method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(method: &str, levels: &str, seed: i64, accuracies: &[f64]) -> Row {
+        let document = serde_json::json!({
+            "node": format!("evaluate:{method}[{levels}{seed}]"), "method": method, "levels": levels, "seed": seed,
+            "backbone": "conv4-np19", "image_source": "raw", "weights": "none", "n_way": 5, "k_shot": 1, "n_query": 15,
+            "episodes": accuracies.len(), "accuracy": mean_ci(accuracies).mean, "ci95": mean_ci(accuracies).ci95,
+            "split": "closerlook", "protocol": "standard", "cam": "", "bn_eval": "running", "mode": "frozen",
+            "dataset": "cub", "paper_accuracy": null,
+        });
+        (serde_json::from_value(document).unwrap(), accuracies.to_vec())
+    }
+
+    #[test]
+    fn seeds_are_averaged_episode_by_episode() {
+        let rows = [
+            row("mlsm", "I", 0, &[0.2, 0.6]),
+            row("pixels", "", 0, &[0.1, 0.1]),
+            row("mlsm", "I", 1, &[0.6, 0.2]),
+            row("mlsm", "I", 2, &[0.7, 0.7]),
+        ];
+        let measured = over_seeds(&rows);
+        let averages = averages(&measured);
+        assert_eq!(averages.len(), 1);
+        let AverageRow { seeds, accuracy, ci95, spread, nodes } = &averages[0];
+        assert_eq!((seeds.as_slice(), nodes.len()), ([0, 1, 2].as_slice(), 3));
+        assert!((accuracy - 0.5).abs() < 1e-12 && ci95.abs() < 1e-12, "both episodes average to a half: {averages:?}");
+        assert!((spread - 0.03f64.sqrt()).abs() < 1e-12, "of .4, .4 and .7: {spread}");
+
+        let differences = differences(&measured);
+        assert_eq!(differences.len(), 1, "one line for all seeds: {differences:?}");
+        assert!((differences[0].difference - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn rows_that_differ_in_more_than_the_seed_stay_apart() {
+        let rows = [row("mlsm", "I", 0, &[0.5, 0.6]), row("mlsm", "I+G", 1, &[0.5, 0.6])];
+        assert_eq!(over_seeds(&rows).len(), 2);
+        assert!(averages(&over_seeds(&rows)).is_empty());
+    }
+}
