@@ -141,8 +141,8 @@ impl Context {
         for _ in 0..steps {
             let attention = hidden.matmul(&support.transpose(0, 1)).softmax(-1, queries.kind());
             let seen = Tensor::cat(&[queries, &attention.matmul(support)], 1);
-            (hidden, cells) = self.query.forward(params, &seen, &hidden, &cells);
-            hidden = hidden + queries;
+            let (output, next) = self.query.forward(params, &seen, &hidden, &cells);
+            (hidden, cells) = (output + queries, next);
         }
         hidden
     }
