@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::program::mlsm;
 use crate::scene::{Scene, undisturbed};
 
 /// Redraws a corner of a JPEG so that its pixels change at every size.
@@ -172,4 +173,26 @@ fn alone_a_model_that_has_not_learnt_is_not_measured() {
     assert!(refused.stderr.contains("fix: mlsm run 'meta-train:mlsm[levels=I,seed=0]'"), "{}", refused.stderr);
     assert!(scene.mlsm(&["runs", "--output", "json"]).stdout.trim() == "[]", "nothing was computed");
     assert_eq!(Scene::finished().run(&[evaluate, "--only"]).executed_stages(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_episodes_do_not_depend_on_the_number_of_threads() {
+    let episodes = |threads: &str| {
+        let scene = Scene::photos();
+        fs::write(
+            scene.path("pixels.toml"),
+            "[splits]\nrule = \"random\"\n[evaluate]\nn_way = 3\nn_query = 5\nepisodes = 40\n",
+        )
+        .unwrap();
+        let (config, data) = (scene.path("pixels.toml"), format!("data.path={:?}", scene.data().display().to_string()));
+        let torch = format!("numerics.threads={threads}");
+        let config = config.to_str().unwrap();
+        let flags = ["--config", config, "--set", &data, "--set", &torch, "--threads", threads];
+        mlsm(&scene.store(), ["run"].iter().chain(&flags)).ok();
+        let all = "SELECT k_shot, episode, support_ids, query_ids, accuracy FROM episodes ORDER BY k_shot, episode";
+        scene.query(all)
+    };
+    let alone = episodes("1");
+    assert_eq!(alone.as_array().map(Vec::len), Some(80));
+    assert_eq!(alone, episodes("3"));
 }
