@@ -1,7 +1,9 @@
-# Everything that sets up, builds, runs and tests. `make demo SEED=7` draws other birds and learns them anew.
+# Everything that sets up, builds, runs and tests. `make demo SEED=7` draws other birds and learns them anew;
+# `make compare-peers DATA=FOLDER` compares on a CUB folder instead of drawn birds.
 SEED ?= 0
+DATA ?=
 
-.PHONY: libtorch build demo test lint
+.PHONY: libtorch build demo test lint compare-peers
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -17,3 +19,7 @@ test: libtorch
 lint: libtorch
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+
+# The same rows in another library, on the same features and episodes.
+compare-peers: build
+	python3 pipelines/peers/compare.py target/release/mlsm .mlsm/peers $(if $(DATA),--set data.path=$(DATA))
