@@ -79,7 +79,7 @@ impl BatchNorm {
             Some(params.at(self.mean)),
             Some(params.at(self.variance)),
             true,
-            self.momentum,
+            params.momentum().unwrap_or(self.momentum),
             self.eps,
             true,
         )

@@ -33,12 +33,13 @@ struct Entry {
 pub struct Params {
     entries: Vec<Entry>,
     device: Device,
+    momentum: Option<f64>,
 }
 
 impl Params {
     /// No tensors yet.
     pub fn new(device: Device) -> Self {
-        Params { entries: Vec::new(), device }
+        Params { entries: Vec::new(), device, momentum: None }
     }
 
     /// Adds a copy of a tensor under a new name, on the device; it requires a gradient when it is trainable.
@@ -53,6 +54,11 @@ impl Params {
         let tensor = tensor.set_requires_grad(role == Role::Trainable);
         self.entries.push(Entry { name, tensor, role });
         Slot(self.entries.len() - 1)
+    }
+
+    /// The share of a new batch in running statistics, where it is not each layer's own.
+    pub(crate) fn momentum(&self) -> Option<f64> {
+        self.momentum
     }
 
     /// The device of all tensors.
@@ -103,11 +109,12 @@ impl Params {
             })
             .collect();
         assert!(given.next().is_none(), "more tensors were given than the net has trainable ones");
-        Params { entries, device: self.device }
+        Params { entries, device: self.device, momentum: self.momentum }
     }
 
-    /// The same net with running statistics of its own that begin anew: means 0, variances 1.
-    pub fn with_fresh_statistics(&self) -> Params {
+    /// The same net with running statistics of its own that begin anew, means 0, variances 1. `momentum`: the share of a
+    /// new batch in them.
+    pub fn with_fresh_statistics(&self, momentum: f64) -> Params {
         let fresh = |entry: &Entry| match entry.name.rsplit('.').next() {
             Some("running_mean") => entry.tensor.zeros_like(),
             Some("running_var") => entry.tensor.ones_like(),
@@ -115,7 +122,7 @@ impl Params {
         };
         let entries =
             self.entries.iter().map(|entry| Entry { name: entry.name.clone(), tensor: fresh(entry), role: entry.role });
-        Params { entries: entries.collect(), device: self.device }
+        Params { entries: entries.collect(), device: self.device, momentum: Some(momentum) }
     }
 
     /// All tensors as safetensors bytes: f32, C order, sorted names. Equal weights give equal bytes.

@@ -33,11 +33,13 @@ pub struct MetaLstmOptions {
     pub steps: u64,
     /// Hidden units of the first layer.
     pub hidden: i64,
+    /// The share of a pass over the support set in the running statistics that queries are normalised by.
+    pub bn_momentum: f64,
 }
 
 impl Default for MetaLstmOptions {
     fn default() -> Self {
-        Self { one_shot_steps: 12, steps: 8, hidden: 20 }
+        Self { one_shot_steps: 12, steps: 8, hidden: 20, bn_momentum: 0.9 }
     }
 }
 
@@ -85,7 +87,11 @@ impl Described for MetaLstm {
     fn check(options: &Self::Options) -> Result<(), (&'static str, String)> {
         super::positive("one_shot_steps", options.one_shot_steps as f64)?;
         super::positive("steps", options.steps as f64)?;
-        super::positive("hidden", options.hidden as f64)
+        super::positive("hidden", options.hidden as f64)?;
+        match (0.0..=1.0).contains(&options.bn_momentum) {
+            true => Ok(()),
+            false => Err(("bn_momentum", format!("{} is no share of 1", options.bn_momentum))),
+        }
     }
 
     fn make(options: Self::Options, shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
@@ -115,7 +121,7 @@ impl Method for MetaLstm {
 
     fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
         let steps = if support.k_shot == 1 { self.options.one_shot_steps } else { self.options.steps };
-        let own = self.params().with_fresh_statistics();
+        let own = self.params().with_fresh_statistics(self.options.bn_momentum);
         let params = self.unroll(&own, support, steps);
         Box::new(AdaptedNet { net: &self.net, params, by_batch: train })
     }
