@@ -5,4 +5,5 @@ mod compare;
 mod conv4;
 mod formula;
 mod lite0;
+mod methods;
 mod mlsm;

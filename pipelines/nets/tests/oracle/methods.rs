@@ -1,0 +1,109 @@
+//! Every few-shot method on one episode of three classes: scores, loss and gradients in training, scores in evaluation.
+
+use mlsm_nets::{BackboneKind, Device, METHODS, Method, MethodKind, Reads, Shape, Support, Switches, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::json;
+
+use crate::compare::{FORWARD, Fixture, GRADIENT};
+use crate::formula::{fill, pixels, tensor};
+
+const WAYS: i64 = 3;
+const QUERIES: i64 = 4;
+
+/// Fixture, method, and the switches that are not as by default.
+fn cases() -> Vec<(&'static str, &'static str, serde_json::Value)> {
+    vec![
+        ("prototypical", "prototypical", json!({})),
+        ("prototypical-cosine", "prototypical", json!({ "metric": "cosine", "temperature": 0.5 })),
+        ("simpleshot", "simpleshot", json!({})),
+        ("matching", "matching", json!({})),
+        ("matching-fce", "matching", json!({ "fce": true, "fce_steps": 3 })),
+        ("relation", "relation", json!({})),
+        ("maco", "maco", json!({ "width": 8 })),
+        ("maco-kernel3", "maco", json!({ "width": 8, "kernel": 3 })),
+        ("maml", "maml", json!({ "inner_steps": 2, "test_steps": 2 })),
+        ("maml-first", "maml", json!({ "inner_steps": 2, "test_steps": 2, "order": "first" })),
+        ("meta-sgd", "meta-sgd", json!({})),
+        ("meta-lstm", "meta-lstm", json!({ "one_shot_steps": 2, "steps": 2, "hidden": 5 })),
+    ]
+}
+
+#[test]
+fn every_method_equals_pytorch() {
+    for (fixture, name, switches) in cases() {
+        let fixture = Fixture::read(&format!("method-{fixture}"));
+        let kind = mlsm_nets::method(name).unwrap();
+        for k_shot in [1, 2] {
+            compare(&fixture, kind, switches.as_object().unwrap().clone(), k_shot);
+        }
+    }
+}
+
+/// MLSM has fixtures of its own.
+#[test]
+fn no_method_is_without_a_fixture() {
+    let cases = cases();
+    for kind in METHODS.iter().filter(|kind| !kind.has_levels) {
+        assert!(cases.iter().any(|(_, name, _)| *name == kind.name), "{} has no fixture", kind.name);
+    }
+}
+
+fn compare(fixture: &Fixture, kind: &MethodKind, switches: Switches, k_shot: i64) {
+    let mut method = make(kind, switches);
+    fill(method.params_mut(), "");
+    let draw = fixture.get(&format!("{k_shot}.draw")).int64_value(&[0]);
+    let images = WAYS * k_shot + QUERIES;
+    let given = match kind.reads {
+        Reads::Embeddings => tensor(&format!("rows{draw}"), &[images, 24]).abs(),
+        Reads::Maps => tensor(&format!("rows{draw}"), &[images, 6, 7, 7]).abs(),
+        Reads::Pixels => pixels(images, 84, draw),
+    };
+    let labels = Tensor::from_slice(&[0i64, 2, 1, 1]);
+    let is_learnt = !method.params().trainable().is_empty();
+
+    let rows = method.represent(Some(&given), None, true);
+    let (shots, queries) = parted(&rows, k_shot);
+    let scores = method.head(&support(&shots, k_shot), true).scores(&queries);
+    fixture.check(&format!("{k_shot}.train.scores"), &scores, GRADIENT);
+    fill(method.params_mut(), "");
+    let rows = method.represent(Some(&given), None, true);
+    let (shots, queries) = parted(&rows, k_shot);
+    let loss = method.episode_loss(&support(&shots, k_shot), &queries, &labels);
+    match is_learnt {
+        true => fixture.check_gradients(&format!("{k_shot}."), &loss, method.params()),
+        false => fixture.check(&format!("{k_shot}.loss"), &loss, FORWARD),
+    }
+
+    fill(method.params_mut(), "");
+    let rows = method.represent(Some(&given), None, false);
+    let (shots, queries) = parted(&rows, k_shot);
+    fixture.check(
+        &format!("{k_shot}.eval.scores"),
+        &method.head(&support(&shots, k_shot), false).scores(&queries),
+        GRADIENT,
+    );
+}
+
+/// A method for embeddings of 24 numbers or maps of 6 channels, or with a Conv-4 of 4 filters.
+fn make(kind: &MethodKind, switches: Switches) -> Box<dyn Method> {
+    let shape = Shape {
+        backbone: BackboneKind::Conv4Pooled,
+        width: 4,
+        channels: 6,
+        embedding_side: 2,
+        n_way: WAYS,
+        levels: "I+G+O".parse().unwrap(),
+    };
+    let switches = kind.resolve(switches).unwrap();
+    kind.make(switches, &shape, &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu)
+}
+
+/// The rows of the support images, grouped by class, and of the queries behind them.
+fn parted(rows: &Tensor, k_shot: i64) -> (Tensor, Tensor) {
+    (rows.narrow(0, 0, WAYS * k_shot), rows.narrow(0, WAYS * k_shot, QUERIES))
+}
+
+fn support(rows: &Tensor, k_shot: i64) -> Support<'_> {
+    Support { rows, n_way: WAYS, k_shot }
+}
