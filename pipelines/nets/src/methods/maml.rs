@@ -62,6 +62,7 @@ impl Described for Maml {
     const NAME: &'static str = "maml";
     const READS: Reads = Reads::Pixels;
     const BN_EVAL: &'static str = "batch";
+    const CLASSES_MAY_SWAP: bool = false;
     const SOURCE: &'static str = "Finn et al. 2017, algorithm 2";
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.0, clip_value: 10.0, tasks: 4 };
 

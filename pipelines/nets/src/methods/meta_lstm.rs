@@ -81,6 +81,7 @@ impl Described for MetaLstm {
     const NAME: &'static str = "meta-lstm";
     const READS: Reads = Reads::Pixels;
     const BN_EVAL: &'static str = "support";
+    const CLASSES_MAY_SWAP: bool = false;
     const SOURCE: &'static str = "Ravi and Larochelle 2017, eq. 2 to 5";
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.25, clip_value: 0.0, tasks: 1 };
 

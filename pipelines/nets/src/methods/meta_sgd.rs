@@ -47,6 +47,7 @@ impl Described for MetaSgd {
     const NAME: &'static str = "meta-sgd";
     const READS: Reads = Reads::Pixels;
     const BN_EVAL: &'static str = "batch";
+    const CLASSES_MAY_SWAP: bool = false;
     const SOURCE: &'static str = "Li et al. 2017, algorithm 1";
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.0, clip_value: 10.0, tasks: 4 };
 

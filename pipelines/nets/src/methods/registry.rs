@@ -26,6 +26,8 @@ pub trait Described: Method + Sized + 'static {
     /// What batch normalisation goes by in evaluation: `running` statistics, those of the query `batch`, or those of the
     /// episode's `support`.
     const BN_EVAL: &'static str = "running";
+    /// Whether classes may change places, and their scores with them: not where an output's weights belong to a place.
+    const CLASSES_MAY_SWAP: bool = true;
     /// What its paper trains with where that is unlike the other methods.
     const TRAINING: TrainingDefaults = TrainingDefaults { clip: 0.5, clip_value: 0.0, tasks: 1 };
 
@@ -65,6 +67,8 @@ pub struct MethodKind {
     pub source: &'static str,
     /// What batch normalisation goes by in evaluation: `running`, `batch` or `support`.
     pub bn_eval: &'static str,
+    /// Whether classes may change places with the default switches, and their scores with them.
+    pub classes_may_swap: bool,
     /// What its paper trains with.
     pub training: TrainingDefaults,
     resolve: fn(Switches) -> Result<Switches, Refused>,
@@ -105,6 +109,7 @@ const fn kind<M: Described>() -> MethodKind {
         has_levels: M::HAS_LEVELS,
         source: M::SOURCE,
         bn_eval: M::BN_EVAL,
+        classes_may_swap: M::CLASSES_MAY_SWAP,
         training: M::TRAINING,
         resolve: resolve::<M>,
         make: |switches, shape, rng, device| {

@@ -49,6 +49,86 @@ fn no_method_is_without_a_fixture() {
     }
 }
 
+/// Scores of four queries of three classes by two shots each, with the weights of the formula and with fresh ones;
+/// `places`: where each of the ten images stands.
+fn scores(kind: &MethodKind, places: &[i64; 10]) -> [Tensor; 2] {
+    let places = Tensor::from_slice(places);
+    [true, false].map(|by_formula| {
+        let mut method = make(kind, Switches::new());
+        if by_formula {
+            fill(method.params_mut(), "");
+        }
+        let [image, object] = ["image", "object"].map(|name| match kind.reads {
+            Reads::Embeddings => tensor(name, &[10, 24]).index_select(0, &places),
+            Reads::Maps => tensor(name, &[10, 6, 7, 7]).abs().index_select(0, &places),
+            Reads::Pixels => pixels(10, 84, 0).index_select(0, &places),
+        });
+        let rows = method.represent(Some(&image), kind.has_levels.then_some(&object), false);
+        let (shots, queries) = parted(&rows, 2);
+        method.head(&support(&shots, 2), false).scores(&queries).detach()
+    })
+}
+
+fn moved(scores: &[Tensor; 2], axis: i64, places: &[i64]) -> [Tensor; 2] {
+    scores.each_ref().map(|scores| scores.index_select(axis, &Tensor::from_slice(places)))
+}
+
+/// How far apart the largest scores are, relative to their size, at least 1.
+fn apart(left: &Tensor, right: &Tensor) -> f64 {
+    let scale = left.abs().max().double_value(&[]).max(1.0);
+    (left - right).abs().max().double_value(&[]) / scale
+}
+
+#[track_caller]
+fn assert_same(kind: &MethodKind, left: &[Tensor; 2], right: &[Tensor; 2]) {
+    for (left, right) in left.iter().zip(right) {
+        assert!(apart(left, right) <= FORWARD, "{}: {:e} apart", kind.name, apart(left, right));
+    }
+}
+
+#[track_caller]
+fn assert_unlike(kind: &MethodKind, left: &[Tensor; 2], right: &[Tensor; 2]) {
+    assert!(left.iter().zip(right).any(|(left, right)| apart(left, right) > 10.0 * FORWARD), "{}", kind.name);
+}
+
+const IN_ORDER: [i64; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+#[test]
+fn the_shots_of_a_class_and_the_queries_may_stand_in_any_order() {
+    for kind in METHODS {
+        let plain = scores(kind, &IN_ORDER);
+        assert_same(kind, &scores(kind, &[1, 0, 2, 3, 5, 4, 6, 7, 8, 9]), &plain);
+        assert_same(kind, &scores(kind, &[0, 1, 2, 3, 4, 5, 8, 6, 9, 7]), &moved(&plain, 0, &[2, 0, 3, 1]));
+        // A shot of the first class in the second one's place, and the other way round, is another episode.
+        assert_unlike(kind, &scores(kind, &[2, 1, 0, 3, 4, 5, 6, 7, 8, 9]), &plain);
+    }
+}
+
+#[test]
+fn classes_may_change_places_unless_the_method_says_so() {
+    for kind in METHODS {
+        let plain = moved(&scores(kind, &IN_ORDER), 1, &[2, 0, 1]);
+        let found = scores(kind, &[4, 5, 0, 1, 2, 3, 6, 7, 8, 9]);
+        match kind.classes_may_swap {
+            true => assert_same(kind, &found, &plain),
+            false => assert_unlike(kind, &found, &plain),
+        }
+    }
+}
+
+#[test]
+fn a_query_is_scored_alone_unless_the_method_says_so() {
+    for kind in METHODS {
+        // The first query beside itself three times: the same score, where the others play no part.
+        let plain = moved(&scores(kind, &IN_ORDER), 0, &[0]);
+        let alone = moved(&scores(kind, &[0, 1, 2, 3, 4, 5, 6, 6, 6, 6]), 0, &[0]);
+        match kind.bn_eval {
+            "batch" => assert_unlike(kind, &alone, &plain),
+            _ => assert_same(kind, &alone, &plain),
+        }
+    }
+}
+
 fn compare(fixture: &Fixture, kind: &MethodKind, switches: Switches, k_shot: i64) {
     let mut method = make(kind, switches);
     fill(method.params_mut(), "");
