@@ -4,6 +4,11 @@
 //! one: a file here that implements [`Method`] and [`Described`], and a line in `registry.rs`.
 
 mod anchor;
+mod baseline;
+mod baseline_plus;
+mod feat;
+mod frn;
+mod imprinted;
 mod maco;
 mod maml;
 mod matching;
@@ -13,11 +18,19 @@ mod mlsm;
 mod mlsm_options;
 mod prototypes;
 mod prototypical;
+mod r2d2;
 mod registry;
 mod relation;
+mod siamese;
 mod simpleshot;
+mod triplet;
 mod whole_net;
 
+pub use baseline::Baseline;
+pub use baseline_plus::BaselinePlus;
+pub use feat::Feat;
+pub use frn::Frn;
+pub use imprinted::Imprinted;
 pub use maco::Maco;
 pub use maml::Maml;
 pub use matching::Matching;
@@ -29,9 +42,12 @@ pub use mlsm_options::{
 };
 pub use prototypes::{Metric, cl2n, class_mean_scores, class_means};
 pub use prototypical::Prototypical;
+pub use r2d2::R2d2;
 pub use registry::{Described, METHODS, MethodKind, Refused, Switches, TrainingDefaults, method};
 pub use relation::Relation;
+pub use siamese::Siamese;
 pub use simpleshot::SimpleShot;
+pub use triplet::Triplet;
 
 use tch::Tensor;
 

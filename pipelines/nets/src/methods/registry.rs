@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::{Maco, Maml, Matching, MetaLstm, MetaSgd, Method, Mlsm, Prototypical, Reads, Relation, Shape, SimpleShot};
+use super::{Baseline, BaselinePlus, Feat, Frn, Imprinted, Maco, Maml, Matching, MetaLstm, MetaSgd, Method, Mlsm};
+use super::{Prototypical, R2d2, Reads, Relation, Shape, Siamese, SimpleShot, Triplet};
 
 /// The switches of a method, by key; those that [`MethodKind::resolve`] returned hold every default.
 pub type Switches = Map<String, Value>;
@@ -95,6 +96,14 @@ pub const METHODS: &[MethodKind] = &[
     kind::<MetaSgd>(),
     kind::<MetaLstm>(),
     kind::<SimpleShot>(),
+    kind::<Baseline>(),
+    kind::<BaselinePlus>(),
+    kind::<Imprinted>(),
+    kind::<R2d2>(),
+    kind::<Frn>(),
+    kind::<Feat>(),
+    kind::<Siamese>(),
+    kind::<Triplet>(),
 ];
 
 /// Finds a method by name.

@@ -26,6 +26,14 @@ fn cases() -> Vec<(&'static str, &'static str, serde_json::Value)> {
         ("maml-first", "maml", json!({ "inner_steps": 2, "test_steps": 2, "order": "first" })),
         ("meta-sgd", "meta-sgd", json!({})),
         ("meta-lstm", "meta-lstm", json!({ "one_shot_steps": 2, "steps": 2, "hidden": 5 })),
+        ("baseline", "baseline", json!({})),
+        ("baseline++", "baseline++", json!({})),
+        ("imprinted", "imprinted", json!({})),
+        ("r2d2", "r2d2", json!({})),
+        ("frn", "frn", json!({})),
+        ("feat", "feat", json!({})),
+        ("siamese", "siamese", json!({})),
+        ("triplet", "triplet", json!({ "width": 8 })),
     ]
 }
 
