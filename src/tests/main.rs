@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod incremental;
 mod interrupted;
+mod methods;
 mod program;
 mod published;
 mod scene;
