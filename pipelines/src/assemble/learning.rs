@@ -156,7 +156,8 @@ impl Builder<'_> {
             }
             let mut labels = labels.clone();
             labels.protocol = evaluate.protocol_name(protocol).to_owned();
-            labels.paper_accuracy = paper::accuracy(&scoring, k_shot);
+            // Beside drawn photos the paper's figures would say nothing.
+            labels.paper_accuracy = paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some());
             let stage = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
