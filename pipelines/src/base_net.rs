@@ -35,14 +35,18 @@ impl BaseNetShape {
         match self.backbone {
             BackboneKind::Conv4Pooled => 5,
             BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => 6,
-            BackboneKind::EfficientNetLite0 => 1,
+            BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::EfficientNetLite0 => 1,
         }
+    }
+
+    /// Returns the channels of the map.
+    pub fn channels(&self) -> i64 {
+        self.backbone.fixed_channels().unwrap_or(self.width)
     }
 
     /// Returns the length of the embedding.
     pub fn embedding_dim(&self) -> i64 {
-        let channels = if self.backbone == BackboneKind::EfficientNetLite0 { 1280 } else { self.width };
-        channels * self.embedding_side() * self.embedding_side()
+        self.channels() * self.embedding_side() * self.embedding_side()
     }
 
     /// Builds the backbone; its weights are drawn from `rng`.

@@ -151,9 +151,12 @@ fn put(table: &mut Table, path: &[String], value: Value, here: &Path, origin: &s
     let (last, sections) = path.split_last().expect("splitting text gives at least one piece");
     let mut layer = Table::from_iter([(last.clone(), value)]);
     for (depth, section) in sections.iter().enumerate().rev() {
-        if value_at(table, &sections[..=depth]).is_some_and(|v| !v.is_table()) {
+        if let Some(value) = value_at(table, &sections[..=depth]).filter(|v| !v.is_table()) {
             let what = format!("cannot use `{origin}`");
-            let why = format!("`{}` is a value, not a section", sections[..=depth].join("."));
+            let name = sections[..=depth].join(".");
+            let why = format!(
+                "`{name}` is a value, not a section: the file, an `MLSM_…` or a `--set` before made it {value}"
+            );
             return Err(CliError::usage(what, why, "configs/README.md lists every key"));
         }
         layer = Table::from_iter([(section.clone(), Value::Table(layer))]);

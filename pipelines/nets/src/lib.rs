@@ -25,7 +25,7 @@ pub use activation::{Descriptors, class_activation, class_free, descriptor_trans
 pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, clip_grad_value, gradients};
-pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, backbone};
+pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, ResNet, backbone};
 pub use cam::{Cam, CamClass, enlarge_map, grad_cam};
 pub use cam_box::cam_box;
 pub use classifier::{Classifier, Head};

@@ -116,10 +116,36 @@ pub(crate) fn floats(tensor: &Tensor) -> Result<Vec<f32>, StageError> {
     Vec::<f32>::try_from(&flat).map_err(torch_error)
 }
 
+/// Lays a map's values out; refuses those that are no numbers, or become none in f16, for they would spoil every score
+/// in silence.
 fn bytes(map: &Tensor, precision: MapPrecision) -> Result<Vec<u8>, StageError> {
     let kind = if precision == MapPrecision::F16 { Kind::Half } else { Kind::Float };
     let flat = map.to_kind(kind).contiguous();
+    if flat.isfinite().all().int64_value(&[]) == 0 {
+        let largest = map.abs().max().double_value(&[]);
+        let (why, fix) = match largest.is_finite() {
+            true => ("f16 ends at 65504", "set extract.maps = \"f32\", or train the base CNN for more steps"),
+            false => ("the base CNN's training went astray", "lower its lr, or train it for more steps"),
+        };
+        let what = format!("a feature map holds values up to {largest:.3e}, which cannot be stored");
+        return Err(StageError::Setup(format!("{what}\n  why: {why}\n  fix: {fix}")));
+    }
     let mut bytes = vec![0; flat.numel() * kind.elt_size_in_bytes()];
     flat.f_copy_data_u8(&mut bytes, flat.numel()).map_err(torch_error)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_f16_cannot_hold_are_refused_with_the_key_that_can() {
+        let map = Tensor::from_slice(&[1.0f32, 7e4]).reshape([1, 1, 1, 2]);
+        let refused = bytes(&map, MapPrecision::F16).unwrap_err().to_string();
+        assert!(refused.contains("7.000e4") && refused.contains("extract.maps = \"f32\""), "{refused}");
+        assert_eq!(bytes(&map, MapPrecision::F32).unwrap().len(), 8);
+        let refused = bytes(&(map * f64::NAN), MapPrecision::F32).unwrap_err().to_string();
+        assert!(refused.contains("went astray"), "{refused}");
+    }
 }

@@ -11,8 +11,8 @@ use crate::layers::ConvBlock;
 use crate::params::Params;
 
 /// ImageNet's mean and standard deviation per colour, on 0..255.
-const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
-const SCALE: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
+pub(super) const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
+pub(super) const SCALE: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
 /// Side to which a map without pooling is averaged before it is flattened into an embedding: 19x19 is too long to keep.
 const EMBEDDING_SIDE: i64 = 6;
@@ -32,7 +32,7 @@ fn layout(kind: BackboneKind) -> [(i64, bool); 4] {
         BackboneKind::Conv4Np19 => [(0, true), (0, true), (1, false), (1, false)],
         BackboneKind::Conv4Np21 => [(1, true), (1, true), (1, false), (1, false)],
         BackboneKind::Conv4Pooled => [(1, true); 4],
-        BackboneKind::EfficientNetLite0 => unreachable!("EfficientNet-Lite0 is no Conv-4"),
+        other => unreachable!("{other} is no Conv-4"),
     }
 }
 

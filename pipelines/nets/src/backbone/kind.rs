@@ -15,14 +15,20 @@ pub enum BackboneKind {
     Conv4Np21,
     /// Conv-4 with four pools (CloserLook, Prototypical Networks): 5x5 map at 84 px.
     Conv4Pooled,
+    /// The ResNet-12 of few-shot learning: 5x5 map at 84 px.
+    ResNet12,
+    /// ResNet-18: 7x7 map at 224 px.
+    ResNet18,
     /// EfficientNet-Lite0: 7x7 map at 224 px.
     EfficientNetLite0,
 }
 
-const NAMES: [(BackboneKind, &str); 4] = [
+const NAMES: [(BackboneKind, &str); 6] = [
     (BackboneKind::Conv4Np19, "conv4-np19"),
     (BackboneKind::Conv4Np21, "conv4-np21"),
     (BackboneKind::Conv4Pooled, "conv4-pooled"),
+    (BackboneKind::ResNet12, "resnet12"),
+    (BackboneKind::ResNet18, "resnet18"),
     (BackboneKind::EfficientNetLite0, "efficientnet-lite0"),
 ];
 
@@ -30,8 +36,18 @@ impl BackboneKind {
     /// Side of the square input that the backbone was made for.
     pub fn input_px(self) -> i64 {
         match self {
-            BackboneKind::EfficientNetLite0 => 224,
+            BackboneKind::EfficientNetLite0 | BackboneKind::ResNet18 => 224,
             _ => 84,
+        }
+    }
+
+    /// Channels of the map, where they are not a matter of width.
+    pub fn fixed_channels(self) -> Option<i64> {
+        match self {
+            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 | BackboneKind::Conv4Pooled => None,
+            BackboneKind::ResNet12 => Some(640),
+            BackboneKind::ResNet18 => Some(512),
+            BackboneKind::EfficientNetLite0 => Some(1280),
         }
     }
 
@@ -40,7 +56,7 @@ impl BackboneKind {
         match self {
             BackboneKind::Conv4Pooled => Head::Flat,
             BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => Head::Grid,
-            BackboneKind::EfficientNetLite0 => Head::Gap,
+            BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::EfficientNetLite0 => Head::Gap,
         }
     }
 }
@@ -59,7 +75,7 @@ impl FromStr for BackboneKind {
         NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| NetError::UnknownName {
             what: "backbone",
             given: text.to_owned(),
-            known: "conv4-np19, conv4-np21, conv4-pooled, efficientnet-lite0",
+            known: "conv4-np19, conv4-np21, conv4-pooled, resnet12, resnet18, efficientnet-lite0",
         })
     }
 }
@@ -78,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = "resnet".parse::<BackboneKind>().unwrap_err().to_string();
+        let error = "vgg".parse::<BackboneKind>().unwrap_err().to_string();
         assert!(NAMES.iter().all(|(_, name)| error.contains(name)), "{error}");
     }
 }

@@ -3,10 +3,12 @@
 mod conv4;
 mod kind;
 mod lite0;
+mod resnet;
 
 pub use conv4::Conv4;
 pub use kind::BackboneKind;
 pub use lite0::Lite0;
+pub use resnet::ResNet;
 
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
@@ -53,12 +55,13 @@ pub trait Backbone {
 }
 
 /// Makes a backbone with fresh weights drawn from `rng`. `width`: filters of each Conv-4 block (64 in the papers);
-/// EfficientNet-Lite0 has fixed widths and ignores it.
+/// the others have fixed widths and ignore it.
 pub fn backbone(kind: BackboneKind, width: i64, rng: &mut ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
     match kind {
         BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 | BackboneKind::Conv4Pooled => {
             Box::new(Conv4::new(kind, width, rng, device))
         }
+        BackboneKind::ResNet12 | BackboneKind::ResNet18 => Box::new(ResNet::new(kind, rng, device)),
         BackboneKind::EfficientNetLite0 => Box::new(Lite0::new(rng, device)),
     }
 }

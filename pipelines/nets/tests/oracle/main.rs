@@ -7,3 +7,4 @@ mod formula;
 mod lite0;
 mod methods;
 mod mlsm;
+mod resnet;

@@ -1,0 +1,47 @@
+//! The residual nets with the formula's weights: maps in both modes, gradients, running statistics.
+
+use mlsm_nets::{BackboneKind, Classifier, Device, Head, Kind, Tensor, backbone};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::compare::{FORWARD, Fixture, GRADIENT};
+use crate::formula::{fill, pixels};
+
+fn compare(kind: BackboneKind, side: i64) {
+    let fixture = Fixture::read(&kind.to_string());
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut net = backbone(kind, 64, &mut rng, Device::Cpu);
+    let mut head = Classifier::new(&*net, Head::Gap, 5, &mut rng);
+    fill(net.params_mut(), "");
+    fill(head.params_mut(), "");
+
+    let x = net.normalise(&pixels(2, side, 0));
+    let map = net.feature_map(&x, false);
+    fixture.check("map", &map, FORWARD);
+    fixture.check("embedding", &net.embedding(&map), FORWARD);
+    let labels = Tensor::from_slice(&[1i64, 3]);
+    let loss = head.logits(&map).log_softmax(-1, Kind::Float).nll_loss(&labels);
+    fixture.check_gradients("eval.", &loss, net.params());
+    fixture.check("train.map", &net.feature_map(&x, true), GRADIENT);
+    fixture.check("train.mean", net.params().get("layer4.0.bn1.running_mean").unwrap(), GRADIENT);
+}
+
+#[test]
+fn resnet12_equals_pytorch() {
+    compare(BackboneKind::ResNet12, 84);
+}
+
+#[test]
+fn resnet18_equals_pytorch() {
+    compare(BackboneKind::ResNet18, 96);
+}
+
+#[test]
+fn maps_have_the_sides_that_the_names_promise() {
+    for kind in [BackboneKind::ResNet12, BackboneKind::ResNet18] {
+        let net = backbone(kind, 64, &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
+        let map = net.feature_map(&net.normalise(&pixels(1, kind.input_px(), 0)), false);
+        assert_eq!(map.size(), [1, net.channels(), net.map_px(), net.map_px()], "{kind}");
+        assert_eq!(net.embedding(&map).size(), [1, net.embedding_dim()], "{kind}");
+    }
+}
