@@ -3,7 +3,7 @@
 SEED ?= 0
 DATA ?=
 
-.PHONY: libtorch build demo test lint methods-smoke compare-peers
+.PHONY: libtorch build demo test lint switches methods-smoke compare-peers
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -19,6 +19,10 @@ test: libtorch
 lint: libtorch
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+
+# Every switch, one at a time, against the tiny configuration: what it redoes, and what comes of it.
+switches: libtorch
+	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture every_switch
 
 # Every method learns a little, on drawn birds.
 methods-smoke: libtorch

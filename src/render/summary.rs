@@ -36,7 +36,13 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
         table: crops(&summary.crops),
         note: "IoU: intersection over union with the box of the data set".to_owned(),
     };
-    of_protocol.chain([crops]).filter(|s| !s.table.is_empty()).collect()
+    let brought = Section {
+        title: "What each kind of box brings".to_owned(),
+        table: brought(summary),
+        note: "rows that differ only in what they look at; IoU on novel classes; accuracy in %, ± 95 % confidence interval"
+            .to_owned(),
+    };
+    of_protocol.chain([crops, brought]).filter(|s| !s.table.is_empty()).collect()
 }
 
 /// Writes the tables as plain text.
@@ -190,6 +196,48 @@ fn crops(rows: &[CropRow]) -> TextTable {
         ]);
     }
     table
+}
+
+/// The rows of a method that differ only in what they look at, beside how well those boxes fit.
+fn brought(summary: &Summary) -> TextTable {
+    let rows = &summary.results;
+    let shots = distinct(rows.iter().map(|r| r.k_shot));
+    let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
+    let mut columns = vec![("row", Align::Left), ("boxes", Align::Left), ("mean IoU", Align::Right)];
+    columns.extend(titles.iter().map(|title| (title.as_str(), Align::Right)));
+    let mut table = TextTable::new(&columns);
+    let family = |r: &ResultRow| {
+        let looks = (r.method.clone(), r.levels.clone(), r.backbone.clone(), r.mode.clone(), r.bn_eval.clone());
+        (looks, r.protocol.clone(), r.seed)
+    };
+    for of in distinct(rows.iter().map(family)) {
+        let own: Vec<_> = rows.iter().filter(|r| family(r) == of).collect();
+        let sources = distinct(own.iter().map(|r| r.image_source.as_str()));
+        if sources.iter().filter(|source| **source != "raw").count() < 2 {
+            continue; // nothing to compare
+        }
+        for source in sources {
+            let iou = summary.crops.iter().find(|c| c.part == "novel" && c.node == boxes_node(source));
+            let name = format!("{} {}", own[0].method, own[0].levels);
+            let mut cells = vec![name.trim().to_owned(), source.to_owned()];
+            cells.push(iou.map_or(String::new(), |c| format!("{:.3}", c.mean_iou)));
+            for k_shot in &shots {
+                let found = own.iter().find(|r| r.k_shot == *k_shot && r.image_source == source);
+                cells.push(found.map_or(String::new(), |r| percent(r.accuracy, r.ci95)));
+            }
+            table.row(cells);
+        }
+    }
+    table
+}
+
+/// The node that draws the boxes of an object source.
+fn boxes_node(source: &str) -> String {
+    match source {
+        "grad-cam" => "crop".to_owned(),
+        "whole-twice" | "raw" => "crop[source=whole]".to_owned(),
+        other => format!("crop[source={other}]"),
+    }
 }
 
 /// `0.7213 ± 0.0091` becomes `72.13 ± 0.91`.

@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binary on synthetic data. One binary, so that everything is linked once.
 
+mod archives;
 mod bad_input;
 mod command_line;
 mod incremental;
@@ -8,5 +9,7 @@ mod methods;
 mod program;
 mod published;
 mod scene;
+mod switches;
 mod tidiness;
 mod upkeep;
+mod weights;

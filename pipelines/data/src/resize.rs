@@ -6,6 +6,32 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+/// How a photo, or a box of it, becomes square.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// All of it, squashed.
+    #[default]
+    Squash,
+    /// The middle 7/8 of each side, squashed: what a squash to 96 pixels and a centre cut of 84 leave, or one to 256 and a
+    /// cut of 224.
+    SquashCenter,
+}
+
+impl Resize {
+    /// The part of a box that is kept; both as `[x0, y0, x1, y1]`.
+    pub fn kept(self, [x0, y0, x1, y1]: [f32; 4]) -> [f32; 4] {
+        match self {
+            Self::Squash => [x0, y0, x1, y1],
+            Self::SquashCenter => {
+                let (x, y) = ((x1 - x0) / 16.0, (y1 - y0) / 16.0);
+                [x0 + x, y0 + y, x1 - x, y1 - y]
+            }
+        }
+    }
+}
 
 /// Squashes a whole photo to `[size_px, size_px, 3]`, u8.
 ///
@@ -75,6 +101,17 @@ mod tests {
         let inside = (start.floor() as usize)..((start + length).ceil() as usize).min(values.len());
         let total: f64 = inside.clone().map(weight).sum();
         inside.map(|i| weight(i) * values[i]).sum::<f64>() / total
+    }
+
+    #[test]
+    fn the_middle_is_what_a_larger_square_keeps_when_its_rim_is_cut_off() {
+        let photo = ramp(240, 192);
+        let (whole, middle) =
+            (squash(&photo, 96), crop_squash(&photo, Resize::SquashCenter.kept([0.0, 0.0, 1.0, 1.0]), 84));
+        for (x, y) in [(1, 1), (40, 50), (82, 3)] {
+            let at = |pixels: &[u8], side: usize, x: usize, y: usize| pixels[(y * side + x) * 3];
+            assert_eq!(at(&middle, 84, x, y), at(&whole, 96, x + 6, y + 6), "{x}, {y}");
+        }
     }
 
     #[test]

@@ -4,27 +4,31 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::cam::{CamClass, chosen};
 use crate::classifier::Classifier;
 use crate::error::NetError;
 
 /// The centre prior's standard deviation as a share of the map's side.
 const PRIOR_SIGMA: f64 = 2.5 / 7.0;
 
-/// Class activation maps of the arg-max class: the features weighted by that class's row of a linear head on their mean.
+/// Class activation maps: the features weighted by a class's row of a linear head on their mean (of several classes: by
+/// the mean of their rows).
 ///
-/// Returns the maps and the class of each, `[n]`. Source: Zhou et al. 2016, eq. 2; negative evidence is cut off.
+/// Returns the maps and the class of each, `[n]` (of several the one with the largest logit). Source: Zhou et al. 2016, eq. 2; negative evidence is cut off.
 ///
 /// # Errors
-/// [`NetError::Shape`] when the head does not read the mean of the map.
-pub fn class_activation(features: &Tensor, head: &Classifier) -> Result<(Tensor, Tensor), NetError> {
+/// [`NetError::Shape`] when the head does not read the mean of the map, or there is not one class per image.
+pub fn class_activation(features: &Tensor, head: &Classifier, class: CamClass) -> Result<(Tensor, Tensor), NetError> {
     let rows = head.class_rows(); // [n_classes, c] for a head on the mean
     if rows.size()[1] != features.size()[1] {
         let expected = format!("[n_classes, {}], a head on the mean of the map", features.size()[1]);
         return Err(NetError::Shape { what: "the head of CAM", expected, found: rows.size() });
     }
-    let class = head.logits(features).argmax(1, false); // [n]
-    let weights = rows.index_select(0, &class).unsqueeze(-1).unsqueeze(-1); // [n, c, 1, 1]
-    Ok(((features * weights).sum_dim_intlist([1i64].as_slice(), false, Kind::Float).relu(), class))
+    let classes = chosen(&head.logits(features), class)?; // [n, k]
+    let of_each = rows.f_index_select(0, &classes.flatten(0, 1))?.reshape([classes.size()[0], classes.size()[1], -1]);
+    let weights = of_each.mean_dim([1i64].as_slice(), false, Kind::Float).unsqueeze(-1).unsqueeze(-1); // [n, c, 1, 1]
+    let maps = (features * weights).sum_dim_intlist([1i64].as_slice(), false, Kind::Float).relu();
+    Ok((maps, classes.select(1, 0)))
 }
 
 /// The mean over channels, times a Gaussian around the centre of the map: objects are where a net is active, and

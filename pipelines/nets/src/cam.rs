@@ -17,6 +17,8 @@ pub enum CamClass {
     ArgMax,
     /// One class index per image: `[n]`, i64.
     Given(Tensor),
+    /// For each image so many classes with the largest logits: the mean of their evidence.
+    TopMean(i64),
 }
 
 /// Grad-CAM maps of a batch, without gradients, on the net's device.
@@ -27,7 +29,7 @@ pub struct Cam {
     pub map: Tensor,
     /// `[n, h, w]` at the size of the feature map, not scaled, ≥ 0.
     pub raw: Tensor,
-    /// `[n]`, i64: the class used.
+    /// `[n]`, i64: the class used; of several the one with the largest logit.
     pub class: Tensor,
     /// `[n]`, f32: the largest value of `raw`; 0 says that nothing speaks for the class.
     pub peak: Tensor,
@@ -37,6 +39,9 @@ pub struct Cam {
 ///
 /// # Errors
 /// [`NetError::Shape`] when there is not one class per image; [`NetError::Torch`] when a class index is out of range.
+///
+/// # Panics
+/// When no class is asked for.
 pub fn grad_cam(net: &dyn Backbone, head: &Classifier, x: &Tensor, class: CamClass) -> Result<Cam, NetError> {
     let features = {
         let _guard = tch::no_grad_guard();
@@ -44,14 +49,15 @@ pub fn grad_cam(net: &dyn Backbone, head: &Classifier, x: &Tensor, class: CamCla
     };
     let features = features.set_requires_grad(true); // [n, c, h, w]
     let logits = tch::with_grad(|| head.logits(&features)); // [n, n_classes]
-    let class = chosen(&logits, class)?; // [n]
-    let score = tch::with_grad(|| logits.f_gather(1, &class.unsqueeze(1), false).map(|one| one.sum(Kind::Float)))?;
+    let classes = chosen(&logits, class)?; // [n, k]
+    let evidence = |of: Tensor| of.mean_dim([1i64].as_slice(), false, Kind::Float).sum(Kind::Float);
+    let score = tch::with_grad(|| logits.f_gather(1, &classes, false).map(evidence))?;
     let gradient = gradients(&score, &[features.shallow_clone()])?.remove(0); // [n, c, h, w]
     let _guard = tch::no_grad_guard();
     let weights = gradient.mean_dim([2i64, 3].as_slice(), true, Kind::Float); // [n, c, 1, 1]
     let raw = (weights * features.detach()).sum_dim_intlist([1i64].as_slice(), false, Kind::Float).relu(); // [n, h, w]
     let peak = raw.amax([1i64, 2].as_slice(), false);
-    Ok(Cam { map: enlarge_map(&raw, x.size()[2], x.size()[3]), raw, class, peak })
+    Ok(Cam { map: enlarge_map(&raw, x.size()[2], x.size()[3]), raw, class: classes.select(1, 0), peak })
 }
 
 /// Enlarges raw maps `[n, h, w]` bilinearly to `[n, height, width]` and scales each to `[0, 1]`; a map without any
@@ -60,11 +66,16 @@ pub fn enlarge_map(raw: &Tensor, height: i64, width: i64) -> Tensor {
     min_max(&raw.unsqueeze(1).upsample_bilinear2d([height, width], false, None, None).squeeze_dim(1))
 }
 
-fn chosen(logits: &Tensor, class: CamClass) -> Result<Tensor, NetError> {
+/// The classes whose evidence is drawn: `[n, k]`, i64, on the device of the logits `[n, n_classes]`.
+pub(crate) fn chosen(logits: &Tensor, class: CamClass) -> Result<Tensor, NetError> {
     match class {
-        CamClass::ArgMax => Ok(logits.detach().argmax(1, false)),
+        CamClass::ArgMax => Ok(logits.detach().argmax(1, true)),
+        CamClass::TopMean(count) => {
+            let (_, classes) = logits.detach().topk(count.min(logits.size()[1]), 1, true, true);
+            Ok(classes)
+        }
         CamClass::Given(class) if class.size() == logits.size()[..1] => {
-            Ok(class.to_device(logits.device()).to_kind(Kind::Int64))
+            Ok(class.to_device(logits.device()).to_kind(Kind::Int64).unsqueeze(1))
         }
         CamClass::Given(class) => {
             let expected = format!("[{}], one class per image", logits.size()[0]);

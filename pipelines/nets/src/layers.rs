@@ -40,9 +40,11 @@ impl Conv {
         Conv { weight, bias, shape }
     }
 
-    fn run(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64) -> Tensor {
+    /// Computes in `kind`, and returns that.
+    fn run(&self, kind: Kind, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64) -> Tensor {
         let ConvShape { stride, groups, .. } = self.shape;
-        x.conv2d(weight, bias, [stride, stride], [padding, padding], [1, 1], groups)
+        let (x, weight, bias) = (x.to_kind(kind), weight.to_kind(kind), bias.map(|bias| bias.to_kind(kind)));
+        x.conv2d(&weight, bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
     }
 }
 
@@ -101,16 +103,34 @@ impl ConvNorm {
     /// `train`: normalises by the batch and updates the running statistics. Else the running statistics are folded
     /// into the convolution, which spares one pass over the map; gradients flow in both cases.
     pub(crate) fn forward(&self, params: &Params, x: &Tensor, padding: i64, train: bool) -> Tensor {
+        let kind = params.compute_kind();
+        self.normed(params, train, |weight, bias| self.conv.run(kind, x, weight, bias, padding))
+    }
+
+    /// The same for each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, whose channels lie side by side:
+    /// `[n·m, out, h, w]`, for each of `b` all of `a`. No pair is laid out, since the convolution of a pair is the sum of
+    /// those of its halves: `m + n` convolutions in place of `2·m·n`.
+    fn forward_pairs(&self, params: &Params, (a, b): (&Tensor, &Tensor), padding: i64, train: bool) -> Tensor {
+        let kind = params.compute_kind();
+        self.normed(params, train, |weight, bias| {
+            let halves = weight.chunk(2, 1);
+            let of_a = self.conv.run(kind, a, &halves[0], bias, padding).unsqueeze(0);
+            let of_b = self.conv.run(kind, b, &halves[1], None, padding).unsqueeze(1);
+            (of_a + of_b).flatten(0, 1)
+        })
+    }
+
+    fn normed(&self, params: &Params, train: bool, run: impl FnOnce(&Tensor, Option<&Tensor>) -> Tensor) -> Tensor {
         let weight = params.at(self.conv.weight);
         let bias = self.conv.bias.map(|slot| params.at(slot));
         if train {
-            return self.norm.by_batch(params, &self.conv.run(x, weight, bias, padding));
+            return self.norm.by_batch(params, &run(weight, bias));
         }
         let scale = params.at(self.norm.weight) / (params.at(self.norm.variance) + self.norm.eps).sqrt();
         let mean = params.at(self.norm.mean);
         let centre = bias.map_or_else(|| -mean, |bias| bias - mean);
         let folded_bias = centre * &scale + params.at(self.norm.bias);
-        self.conv.run(x, &(weight * scale.reshape([-1, 1, 1, 1])), Some(&folded_bias), padding)
+        run(&(weight * scale.reshape([-1, 1, 1, 1])), Some(&folded_bias))
     }
 }
 
@@ -130,11 +150,25 @@ impl ConvBlock {
 
     /// `layout`: padding, and whether to pool. Pools before the ReLU: the same values, with a quarter of its work.
     pub(crate) fn forward(&self, params: &Params, x: &Tensor, layout: (i64, bool), train: bool) -> Tensor {
-        let (padding, pool) = layout;
-        let map = self.body.forward(params, x, padding, train);
-        let mut map = if pool { map.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false) } else { map };
-        map.relu_()
+        pooled(self.body.forward(params, x, layout.0, train), layout.1)
     }
+
+    /// The same for each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, whose channels lie side by side:
+    /// `[n·m, out, h', w']`, for each of `b` all of `a`.
+    pub(crate) fn forward_pairs(
+        &self,
+        params: &Params,
+        pairs: (&Tensor, &Tensor),
+        layout: (i64, bool),
+        train: bool,
+    ) -> Tensor {
+        pooled(self.body.forward_pairs(params, pairs, layout.0, train), layout.1)
+    }
+}
+
+fn pooled(map: Tensor, pool: bool) -> Tensor {
+    let mut map = if pool { map.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false) } else { map };
+    map.relu_()
 }
 
 /// A linear layer.

@@ -25,9 +25,11 @@ pub use activation::{Descriptors, class_activation, class_free, descriptor_trans
 pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, clip_grad_value, gradients};
-pub use backbone::{Backbone, BackboneKind, Conv4, Lite0, ResNet, backbone};
+pub use backbone::{
+    Backbone, BackboneKind, BackboneSpec, ColourSums, Colours, Conv4, Input, Lite0, Norm, ResNet, backbone,
+};
 pub use cam::{Cam, CamClass, enlarge_map, grad_cam};
-pub use cam_box::cam_box;
+pub use cam_box::{BoxOptions, Region, cam_box};
 pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
@@ -37,8 +39,8 @@ pub use methods::{
     Switches, TrainingDefaults, VECTOR, cl2n, class_mean_scores, class_means, method,
 };
 pub use pack::{pack, unpack};
-pub use params::{Params, Role, Slot};
+pub use params::{Params, Precision, Role, Slot};
 pub use process::{keep_heap, leave};
 pub use pth::read_pth;
 pub use tch::{self, Device, Kind, Tensor};
-pub use weights::{Lite0Weights, lite0_weights};
+pub use weights::{Lite0Weights, backbone_weights, lite0_weights};

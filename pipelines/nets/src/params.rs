@@ -3,6 +3,7 @@
 //! A net keeps [`Slot`]s, not tensors, and looks them up in the `Params` that a forward pass is given. So a method
 //! that adapts weights (MAML) runs the same net on [`Params::with_trainable`], and the net itself stays as it is.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::NetError;
@@ -15,6 +16,17 @@ pub enum Role {
     Trainable,
     /// It is state of another kind: running statistics of batch normalisation, a centre.
     Buffer,
+}
+
+/// What convolutions compute in; tensors are always kept in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 significant bits.
+    #[default]
+    F32,
+    /// Inputs, weights and results of convolutions are rounded to 8 significant bits.
+    Bf16,
 }
 
 /// The place of one tensor in its [`Params`].
@@ -34,12 +46,23 @@ pub struct Params {
     entries: Vec<Entry>,
     device: Device,
     momentum: Option<f64>,
+    precision: Precision,
 }
 
 impl Params {
     /// No tensors yet.
     pub fn new(device: Device) -> Self {
-        Params { entries: Vec::new(), device, momentum: None }
+        Params { entries: Vec::new(), device, momentum: None, precision: Precision::F32 }
+    }
+
+    /// The same, with what convolutions compute in.
+    pub fn computing_in(self, precision: Precision) -> Self {
+        Params { precision, ..self }
+    }
+
+    /// What convolutions compute in.
+    pub(crate) fn compute_kind(&self) -> Kind {
+        if self.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
     }
 
     /// Adds a copy of a tensor under a new name, on the device; it requires a gradient when it is trainable.
@@ -109,7 +132,7 @@ impl Params {
             })
             .collect();
         assert!(given.next().is_none(), "more tensors were given than the net has trainable ones");
-        Params { entries, device: self.device, momentum: self.momentum }
+        Params { entries, device: self.device, momentum: self.momentum, precision: self.precision }
     }
 
     /// The same net with running statistics of its own that begin anew, means 0, variances 1. `momentum`: the share of a
@@ -122,7 +145,8 @@ impl Params {
         };
         let entries =
             self.entries.iter().map(|entry| Entry { name: entry.name.clone(), tensor: fresh(entry), role: entry.role });
-        Params { entries: entries.collect(), device: self.device, momentum: Some(momentum) }
+        let (device, precision) = (self.device, self.precision);
+        Params { entries: entries.collect(), device, momentum: Some(momentum), precision }
     }
 
     /// All tensors as safetensors bytes: f32, C order, sorted names. Equal weights give equal bytes.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use mlsm_data::{EpisodeSpec, TrainPart};
 use mlsm_engine::{InputSource, Unit, UnitInput, UnitRef};
 use mlsm_nets::Levels;
-use mlsm_store::Store;
+use mlsm_store::{Digest, Store};
 
+use super::photos::PAPER_PIXELS;
 use super::plan_graph::{Builder, NodeKind};
 use super::{AssembleError, Purpose, paper};
 use crate::base_net::{BaseNetCache, BaseNetShape};
-use crate::config::{BackboneMode, Baseline, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection};
+use crate::config::{
+    BackboneMode, Baseline, BnEval, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection,
+};
 use crate::model::ModelRecipe;
 use crate::stages::evaluate::{Evaluate, RowLabels, Scoring};
 use crate::stages::extract::Extract;
@@ -27,7 +30,7 @@ pub(super) fn train_base(builder: &mut Builder<'_>, store: &Store) -> Result<(),
         if builder.config.is_shape_only(name) {
             continue;
         }
-        let pixels = &builder.pixels[&builder.input_px(name)];
+        let pixels = &builder.pixels[&section.pixel_shape()];
         let mut inputs = Vec::new();
         for input in builder.train_inputs("", TrainPart::Base, pixels, "pixels") {
             inputs.push(UnitInput { name: input.name.trim_start_matches('/').to_owned(), ..input });
@@ -45,11 +48,19 @@ pub(super) fn train_base(builder: &mut Builder<'_>, store: &Store) -> Result<(),
 
 /// Finds imported weights, or says how to get them.
 fn imported(purpose: Purpose, section: &BaseSection, store: &Store) -> Result<InputSource, AssembleError> {
+    if let Some(file) = section.weights_file() {
+        let bytes = weights::read(file, &BaseNetShape::of(section).net)?;
+        return Ok(InputSource::Known(match purpose {
+            Purpose::Plan => Digest::of(&bytes),
+            Purpose::Run => store.put(&bytes)?.digest,
+        }));
+    }
     let name = &section.weights;
     if !weights::KNOWN.iter().any(|k| k.name == *name) {
         let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
         return Err(AssembleError::Config(format!(
-            "no weights are known as `{name}`\n  why: there are: none, {}\n  fix: use one of them",
+            "no weights are known as `{name}`\n  why: there are: none, {}, and files that end in .safetensors\n  fix: use \
+             one of them",
             known.join(", ")
         )));
     }
@@ -67,10 +78,10 @@ fn imported(purpose: Purpose, section: &BaseSection, store: &Store) -> Result<In
 
 pub(super) fn extract(builder: &mut Builder<'_>) {
     for (name, needs_maps) in builder.embeddings() {
-        let px = builder.input_px(&name);
-        let mut sources = vec![(None, builder.pixels[&px].clone())];
+        let shape_of_pixels = builder.pixel_shape(&name);
+        let mut sources = vec![(None, builder.pixels[&shape_of_pixels].clone())];
         for object in builder.stored_objects_of(&name) {
-            sources.push((Some(object), builder.objects[&(object, px)].clone()));
+            sources.push((Some(object), builder.objects[&(object, shape_of_pixels)].clone()));
         }
         let shape = BaseNetShape::of(&builder.config.train_base[&name]);
         let cache = Arc::new(BaseNetCache::default());
@@ -110,10 +121,18 @@ impl Builder<'_> {
 
     /// Returns the packed pixels of whole photos, or of what an object source looks at, as a backbone reads them.
     fn pixels_of(&self, embedding: &str, object: Option<ObjectSource>) -> &[UnitRef] {
-        let px = self.input_px(embedding);
+        let shape = self.pixel_shape(embedding);
         match object.filter(|o| *o != ObjectSource::WholeTwice) {
-            Some(object) => &self.objects[&(object, px)],
-            None => &self.pixels[&px],
+            Some(object) => &self.objects[&(object, shape)],
+            None => &self.pixels[&shape],
+        }
+    }
+
+    /// Returns what a model reads of whole photos, or of what an object source looks at.
+    fn rows_of(&self, model: &ModelRecipe, embedding: &str, source: Option<ObjectSource>) -> &[UnitRef] {
+        match model.mode {
+            BackboneMode::Frozen => self.features_of(embedding, source),
+            BackboneMode::EndToEnd | BackboneMode::BaseInit => self.pixels_of(embedding, source),
         }
     }
 
@@ -123,13 +142,14 @@ impl Builder<'_> {
         let is_located = object.is_some_and(ObjectSource::is_located);
         let localiser = is_located.then(|| &self.config.train_base[&cam.localiser]);
         // Outside weights of either network count: both have seen other photos.
-        let weights = base.into_iter().chain(localiser).map(|b| b.weights.as_str()).find(|w| *w != "none");
+        let weights = base.into_iter().chain(localiser).map(BaseSection::weights_name).find(|w| *w != "none");
         RowLabels {
             method: String::new(),
             levels: String::new(),
             backbone: base.map_or("none", |b| b.backbone.as_str()).to_owned(),
             mode: BackboneMode::Frozen.name().to_owned(),
             weights: weights.unwrap_or("none").to_owned(),
+            precision: base.map_or_else(|| "f32".to_owned(), |b| format!("{:?}", b.precision).to_lowercase()),
             cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
             augmentation: base.map_or_else(String::new, |b| format!("{:?}", b.augmentation).to_lowercase()),
@@ -199,7 +219,7 @@ pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
 fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
     let (section, scoring, mut labels, inputs) = match baseline {
         Baseline::Pixels => {
-            let inputs = builder.novel_inputs("pixels", &builder.pixels[&84], "pixels");
+            let inputs = builder.novel_inputs("pixels", &builder.pixels[&PAPER_PIXELS], "pixels");
             ("pixels".to_owned(), Scoring::Pixels, builder.labels(None, None, builder.config.seed), inputs)
         }
         Baseline::Cl2n { embedding, object } => {
@@ -230,23 +250,28 @@ fn learnt_row(
     let base = &builder.config.train_base[&section.embedding];
     let model = ModelRecipe::new(section, base, levels, object);
     let has_levels = model.method.has_levels;
-    let output = match model.array() {
-        "map" => "maps",
-        other => other,
-    };
     let sides = match has_levels {
         true => vec![("image", None), ("object", object)],
         false => vec![("image", object)],
     };
-    let (mut training, mut novel) = (Vec::new(), Vec::new());
-    for (prefix, source) in sides.into_iter().filter(|(prefix, source)| *prefix == "image" || source.is_some()) {
-        let units = match model.mode {
-            BackboneMode::Frozen => builder.features_of(&section.embedding, source),
-            BackboneMode::EndToEnd | BackboneMode::BaseInit => builder.pixels_of(&section.embedding, source),
-        };
-        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, output));
-        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, output));
-        novel.extend(builder.novel_inputs(prefix, units, output));
+    let sides: Vec<_> = sides.into_iter().filter(|(prefix, source)| *prefix == "image" || source.is_some()).collect();
+    let output = |model: &ModelRecipe| if model.array() == "map" { "maps" } else { model.array() };
+    let novel = |builder: &Builder<'_>, bn_eval| {
+        let read = if bn_eval == BnEval::Batch { model.on_pixels() } else { model.clone() };
+        let inputs = sides.iter().flat_map(|(prefix, source)| {
+            builder.novel_inputs(prefix, builder.rows_of(&read, &section.embedding, *source), output(&read))
+        });
+        let mut inputs: Vec<_> = inputs.collect();
+        if bn_eval == BnEval::Batch && model.mode == BackboneMode::Frozen {
+            inputs.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
+        }
+        inputs
+    };
+    let mut training = Vec::new();
+    for (prefix, source) in &sides {
+        let units = builder.rows_of(&model, &section.embedding, *source);
+        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, output(&model)));
+        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, output(&model)));
     }
     if model.mode == BackboneMode::BaseInit {
         training.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
@@ -264,7 +289,6 @@ fn learnt_row(
     });
     let id = format!("meta-train:{name}[{brackets}]");
     let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
-    novel.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
     let mut labels = builder.labels(Some(&section.embedding), object, seed);
     labels.method = name.to_owned();
     if has_levels {
@@ -275,5 +299,11 @@ fn learnt_row(
         labels.augmentation = "none".to_owned(); // the base CNN's training plays no part
     }
     let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
-    builder.evaluate((name, &brackets), (Scoring::Method(model), labels), measured, &novel);
+    for bn_eval in section.bn_evals() {
+        let mut inputs = novel(builder, bn_eval);
+        inputs.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
+        let suffix = if bn_eval == BnEval::Batch { ",bn_eval=batch" } else { "" };
+        let scoring = Scoring::Method { recipe: model.clone(), bn_eval };
+        builder.evaluate((name, &format!("{brackets}{suffix}")), (scoring, labels.clone()), measured, &inputs);
+    }
 }

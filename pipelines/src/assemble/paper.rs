@@ -21,7 +21,7 @@ const LEVELS: [(&str, f64, f64); 3] = [("I", 0.50, 0.59), ("I+G", 0.51, 0.61), (
 
 /// Returns the paper's 5-way accuracy of a row, when it has one.
 pub fn accuracy(scoring: &Scoring, k_shot: usize) -> Option<f64> {
-    let Scoring::Method(recipe) = scoring else { return None };
+    let Scoring::Method { recipe, .. } = scoring else { return None };
     let levels = recipe.levels.to_string();
     let row = match recipe.method.has_levels {
         true if recipe.reads_objects() && recipe.object != Some(ObjectSource::GradCam) => None,

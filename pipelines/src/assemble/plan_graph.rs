@@ -12,10 +12,9 @@ use mlsm_store::Store;
 
 use super::dataset::{self, Source};
 use super::{AssembleError, Execution, Purpose, learning, photos};
-use crate::base_net::BaseNetShape;
 use crate::config::{BackboneMode, Baseline, Config, ObjectSource, Protocol};
 use crate::runtime::Runtime;
-use crate::stages::extract::input_px;
+use crate::stages::ingest::PixelShape;
 use crate::stages::splits::WriteSplit;
 
 /// A graph, and what people should know about it.
@@ -58,12 +57,12 @@ pub(super) struct Builder<'a> {
     pub runtime: Arc<Runtime>,
     pub graph: Graph,
     pub kinds: BTreeMap<String, NodeKind>,
-    /// Packed pixels of whole photos by size, one unit per shard.
-    pub pixels: BTreeMap<u32, Vec<UnitRef>>,
+    /// Packed pixels of whole photos, one unit per shard.
+    pub pixels: BTreeMap<PixelShape, Vec<UnitRef>>,
     pub sources: Vec<UnitRef>,
     pub base_nets: BTreeMap<String, UnitRef>,
-    /// Packed pixels of objects by where they come from and size.
-    pub objects: BTreeMap<(ObjectSource, u32), Vec<UnitRef>>,
+    /// Packed pixels of objects by where they come from.
+    pub objects: BTreeMap<(ObjectSource, PixelShape), Vec<UnitRef>>,
     /// Features by embedding and object source (none: whole photo).
     pub features: BTreeMap<(String, Option<ObjectSource>), Vec<UnitRef>>,
 }
@@ -264,8 +263,8 @@ impl Builder<'_> {
         uses.filter(|(of, _, is_stored)| *of == embedding && *is_stored).map(|(_, object, _)| object).collect()
     }
 
-    /// Returns the side of the pixels that a base CNN reads.
-    pub fn input_px(&self, base_net: &str) -> u32 {
-        input_px(BaseNetShape::of(&self.config.train_base[base_net]).backbone)
+    /// Returns the pixels that a base CNN reads.
+    pub fn pixel_shape(&self, base_net: &str) -> PixelShape {
+        self.config.train_base[base_net].pixel_shape()
     }
 }

@@ -8,15 +8,21 @@ mod sections;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mlsm_data::resize::Resize;
 use mlsm_data::synthetic::SyntheticSpec;
+use mlsm_nets::{Precision, Reads};
 use mlsm_store::Digest;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    Augmentation, BackboneMode, BadImage, Baseline, Cam, CropFrom, Data, Evaluate, Extract, Head, MapPrecision,
-    MetaTrain, Numerics, ObjectSource, Optimizer, Pairs, Protocol, Schedule, ShotModels, Splits, Synthetic, TrainBase,
+    Augmentation, BackboneMode, BadImage, Baseline, BnEval, Cam, CamClass, CamRegion, CropFrom, Data, Evaluate,
+    Extract, Head, MapPrecision, MetaTrain, Numerics, ObjectSource, Optimizer, Pairs, Protocol, Schedule, ShotModels,
+    Splits, Synthetic, TrainBase,
 };
+
+/// What stands for weights from a file where a path must not: its bytes are an input.
+pub(crate) const FROM_FILE: &str = "file";
 
 /// A whole configuration with every default filled in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,6 +75,9 @@ impl Config {
         let mut pathless = self.clone();
         pathless.data.path = None;
         pathless.splits.file = None;
+        for section in pathless.train_base.values_mut().filter(|section| section.weights_file().is_some()) {
+            section.weights = FROM_FILE.to_owned();
+        }
         Digest::of(toml::to_string(&pathless).unwrap_or_default().as_bytes())
     }
 
@@ -77,6 +86,11 @@ impl Config {
         for path in [&mut self.data.path, &mut self.splits.file].into_iter().flatten() {
             if path.is_relative() {
                 *path = base.join(&*path);
+            }
+        }
+        for section in self.train_base.values_mut() {
+            if let Some(file) = section.weights_file().filter(|file| file.is_relative()) {
+                section.weights = base.join(file).to_string_lossy().into_owned();
             }
         }
     }
@@ -105,7 +119,14 @@ impl Config {
         };
         for (name, method) in &self.meta_train {
             exists(&format!("meta-train.{name}.embedding"), &method.embedding)?;
-            method.check(&format!("meta-train.{name}"), self.evaluate.n_way)?;
+            let section = format!("meta-train.{name}");
+            method.check(&section, self.evaluate.n_way)?;
+            let base = &self.train_base[&method.embedding];
+            if base.precision != Precision::F32 && method.kind().reads == Reads::Pixels {
+                let why = format!("`{}` takes gradients of gradients, or many small steps: in f32", method.method);
+                let fix = format!("name a base CNN with precision = \"f32\", not `{}`", method.embedding);
+                return Err(ConfigError::invalid(&format!("{section}.embedding"), &why).with_fix(fix));
+            }
         }
         for baseline in &self.evaluate.baselines {
             if let Baseline::Cl2n { embedding, .. } = baseline {
@@ -114,6 +135,11 @@ impl Config {
         }
         if self.uses_localiser() {
             exists("cam.localiser", &self.cam.localiser)?;
+            if self.train_base[&self.cam.localiser].resize != Resize::Squash {
+                let why = "a localiser must see the whole photo, or its boxes would lie elsewhere";
+                let fix = format!("remove train-base.{}.resize", self.cam.localiser);
+                return Err(ConfigError::invalid("cam.localiser", why).with_fix(fix));
+            }
             if self.objects().contains(&ObjectSource::Cam) && self.train_base[&self.cam.localiser].head != Head::Gap {
                 let why = format!("CAM reads a head on the mean, and `{}` has another", self.cam.localiser);
                 let fix = format!("set train-base.{}.head = \"gap\", or use grad-cam", self.cam.localiser);

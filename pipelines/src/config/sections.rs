@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{BadImage, Data, Splits, Synthetic};
 pub use evaluate::{Baseline, Evaluate, Protocol};
-pub use meta_train::{BackboneMode, MetaTrain, Pairs, Schedule, ShotModels};
-pub use objects::{Cam, CropFrom, Extract, MapPrecision, ObjectSource};
+pub use meta_train::{BackboneMode, BnEval, MetaTrain, Pairs, Schedule, ShotModels};
+pub use objects::{Cam, CamClass, CamRegion, CropFrom, Extract, MapPrecision, ObjectSource};
 pub use train_base::{Augmentation, Head, Optimizer, TrainBase};
 
 use super::ConfigError;

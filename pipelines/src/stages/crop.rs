@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
-use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode, resize};
+use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{cam_box, enlarge_map};
+use mlsm_nets::{BoxOptions, Region, cam_box, enlarge_map};
 use mlsm_store::Field;
 use tch::{Kind, Tensor};
 
-use super::ingest::{PhotoFile, content_digest, pack_pixels};
+use super::ingest::{PhotoFile, PixelShape, WHOLE, content_digest, pack_pixels};
 use super::{field, torch_error};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
+use crate::config::CamRegion;
 use crate::stages::extract::floats;
 
 /// The side of the centre box, as a share of the photo's side.
@@ -29,6 +30,8 @@ pub enum BoxRule {
     Located {
         /// The threshold.
         threshold: f64,
+        /// Which places that reach it count.
+        region: CamRegion,
         /// The share of the box's side that is added on each side.
         margin: f64,
         /// A narrower box counts as empty.
@@ -66,13 +69,18 @@ impl Stage for DrawBoxes {
         let Self { rule } = self;
         let mut fields = vec![field("what", "boxes")];
         match rule {
-            BoxRule::Located { threshold, margin, min_box, map_px } => fields.extend([
-                field("rule", "located"),
-                field("threshold", *threshold),
-                field("margin", *margin),
-                field("min_box", *min_box),
-                field("map_px", i64::from(*map_px)),
-            ]),
+            BoxRule::Located { threshold, region, margin, min_box, map_px } => {
+                fields.extend([
+                    field("rule", "located"),
+                    field("threshold", *threshold),
+                    field("margin", *margin),
+                    field("min_box", *min_box),
+                    field("map_px", i64::from(*map_px)),
+                ]);
+                if *region != CamRegion::All {
+                    fields.push(field("region", "largest-component"));
+                }
+            }
             BoxRule::Whole => fields.push(field("rule", "whole")),
             BoxRule::Centre => fields.extend([field("rule", "centre"), field("side", f64::from(CENTRE_SIDE))]),
             BoxRule::Oracle => fields.push(field("rule", "oracle")),
@@ -83,9 +91,11 @@ impl Stage for DrawBoxes {
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let truths = read_truths(&context.open("boxes")?)?;
         let located = match &self.rule {
-            BoxRule::Located { threshold, margin, min_box, map_px } => {
-                let settings = [*threshold as f32, *margin as f32, *min_box as f32];
-                Some(read_cams(&context.open("cam")?, settings, *map_px as usize)?)
+            BoxRule::Located { threshold, region, margin, min_box, map_px } => {
+                let region = if *region == CamRegion::All { Region::All } else { Region::Largest };
+                let [threshold, margin, min_box] = [*threshold as f32, *margin as f32, *min_box as f32];
+                let options = BoxOptions { threshold, region, margin, min_box };
+                Some(read_cams(&context.open("cam")?, &options, *map_px as usize)?)
             }
             _ => None,
         };
@@ -132,8 +142,6 @@ struct BoxRow {
     cam: Option<(Option<u32>, f32)>,
     iou: Option<f32>,
 }
-
-const WHOLE: [f32; 4] = [0.0, 0.0, 1.0, 1.0];
 
 impl BoxRow {
     fn draw(rule: &BoxRule, truth: Truth, located: Option<&Located>) -> Self {
@@ -196,8 +204,7 @@ fn read_truths(bytes: &[u8]) -> Result<Vec<Truth>, StageError> {
 }
 
 /// Enlarges each raw map to the localiser's input, normalises it and draws its box.
-fn read_cams(bytes: &[u8], settings: [f32; 3], px: usize) -> Result<BTreeMap<u32, Located>, StageError> {
-    let [threshold, margin, min_box] = settings;
+fn read_cams(bytes: &[u8], options: &BoxOptions, px: usize) -> Result<BTreeMap<u32, Located>, StageError> {
     let ids = decode(bytes, "image_id")?.to_i64(bytes);
     let classes = decode(bytes, "class_id")?.to_i64(bytes);
     let peaks = decode(bytes, "peak")?.to_f32(bytes);
@@ -211,7 +218,7 @@ fn read_cams(bytes: &[u8], settings: [f32; 3], px: usize) -> Result<BTreeMap<u32
     let mut located = BTreeMap::new();
     for (i, id) in ids.iter().enumerate() {
         let map = enlarge_map(&raw.get(i as i64).unsqueeze(0), px as i64, px as i64); // [1, px, px]
-        let relative = cam_box(&floats(&map)?, px, threshold, margin, min_box);
+        let relative = cam_box(&floats(&map)?, px, options);
         located.insert(*id as u32, Located { relative, class_id: u32::try_from(classes[i]).ok(), peak: peaks[i] });
     }
     Ok(located)
@@ -231,8 +238,8 @@ pub enum CutFrom {
 pub struct CutObjects {
     /// What is cut.
     pub from: CutFrom,
-    /// The side of the result in pixels.
-    pub size_px: u32,
+    /// What the result looks like.
+    pub pixels: PixelShape,
 }
 
 impl Stage for CutObjects {
@@ -245,12 +252,14 @@ impl Stage for CutObjects {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { from, size_px } = self;
+        let Self { from, pixels } = self;
         let from = match from {
             CutFrom::Photos(_) => "original",
             CutFrom::Packed => "squashed",
         };
-        vec![field("what", "pixels"), field("crop_from", from), field("size_px", i64::from(*size_px))]
+        let mut fields = vec![field("what", "pixels"), field("crop_from", from)];
+        fields.extend(pixels.fields());
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -264,14 +273,14 @@ impl Stage for CutObjects {
         let mut one = |id: i64, image: &RgbImage| {
             if let Some(relative) = boxes.get(&id) {
                 cut.push(id);
-                pixels.extend(resize::crop_squash(image, *relative, self.size_px));
+                pixels.extend(self.pixels.cut(image, *relative));
             }
         };
         match &self.from {
             CutFrom::Photos(photos) => reopen(photos, &boxes, context, &mut one)?,
             CutFrom::Packed => unpack(context, &mut one)?,
         }
-        Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.size_px)?)?))
+        Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.pixels.size_px)?)?))
     }
 
     fn is_parallel(&self) -> bool {

@@ -15,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 use super::extract::floats;
 use super::{field, net_error};
 use crate::artifact::{Column, Gallery, table};
+use crate::config::{BackboneMode, BnEval};
 use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
 use crate::runtime::Runtime;
 
@@ -22,7 +23,13 @@ use crate::runtime::Runtime;
 #[derive(Clone)]
 pub enum Scoring {
     /// A method with the weights of input `weights`, on the features or pixels `image/novel/` and `object/novel/`.
-    Method(ModelRecipe),
+    Method {
+        /// The method.
+        recipe: ModelRecipe,
+        /// What batch normalisation goes by, where the method has no rule of its own. By the batch, rows are pixels, and
+        /// a method that learnt on stored features has the base CNN of input `backbone` in front of it.
+        bn_eval: BnEval,
+    },
     /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
     /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
     Cl2n {
@@ -37,7 +44,8 @@ impl Scoring {
     /// What batch normalisation goes by; empty where there is no network.
     fn bn_eval(&self) -> &'static str {
         match self {
-            Self::Method(recipe) => recipe.method.bn_eval,
+            Self::Method { bn_eval: BnEval::Batch, .. } => BnEval::Batch.name(),
+            Self::Method { recipe, .. } => recipe.method.bn_eval,
             Self::Cl2n { .. } => "running",
             Self::Pixels => "",
         }
@@ -57,6 +65,8 @@ pub struct RowLabels {
     pub mode: String,
     /// `none` or the name of imported weights, of the backbone or of the localiser.
     pub weights: String,
+    /// What the backbone's convolutions compute in.
+    pub precision: String,
     /// How the object was located: threshold and localiser, or empty.
     pub cam: String,
     /// `raw`, or what the object level looks at.
@@ -105,6 +115,7 @@ impl Stage for Evaluate {
             backbone,
             mode,
             weights,
+            precision,
             cam,
             image_source,
             augmentation,
@@ -113,7 +124,12 @@ impl Stage for Evaluate {
             paper_accuracy,
         } = labels;
         let mut fields = match scoring {
-            Scoring::Method(recipe) => recipe.fields(),
+            Scoring::Method { recipe, bn_eval: BnEval::Running } => recipe.fields(),
+            Scoring::Method { recipe, bn_eval: BnEval::Batch } => {
+                let mut fields = recipe.fields();
+                fields.push(field("bn_eval", BnEval::Batch.name()));
+                fields
+            }
             Scoring::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
             Scoring::Pixels => vec![field("method", "pixels")],
         };
@@ -136,14 +152,20 @@ impl Stage for Evaluate {
             field("label.seed", *training_seed as i64),
             field("label.paper_accuracy", *paper_accuracy),
         ]);
+        if precision != "f32" {
+            fields.push(field("label.precision", precision.as_str()));
+        }
         fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let scorer = Scorer::open(&self.scoring, context, device)?;
-        let known = match &scorer {
-            Scorer::Method(model, rows) => Some(Represented::of(model, rows, device)?),
+        let known = match (&scorer, &self.scoring) {
+            (Scorer::Method(_, rows), Scoring::Method { bn_eval: BnEval::Batch, .. }) => {
+                Some(Represented::by_batch(rows, device))
+            }
+            (Scorer::Method(model, rows), _) => Some(Represented::of(model, rows, device)?),
             _ => None,
         };
         let pool = scorer.photos().pool();
@@ -183,11 +205,18 @@ enum Scorer {
 impl Scorer {
     fn open(scoring: &Scoring, context: &Context<'_>, device: Device) -> Result<Self, StageError> {
         Ok(match scoring {
-            Scoring::Method(recipe) => {
-                let rows = Rows::open(context, recipe, "novel/")?;
-                let mut model = Model::new(recipe, 0, device);
+            Scoring::Method { recipe, bn_eval } => {
                 let (weights, _) = unpack(&context.open("weights")?).map_err(net_error)?;
-                model.load(&weights, "")?;
+                let is_batch = *bn_eval == BnEval::Batch;
+                let recipe_here = if is_batch { recipe.on_pixels() } else { recipe.clone() };
+                let rows = Rows::open(context, &recipe_here, "novel/")?;
+                let mut model = Model::new(&recipe_here, 0, device);
+                if is_batch && recipe.mode == BackboneMode::Frozen {
+                    model.start_from(&context.open("backbone")?)?;
+                    model.load_method(&weights)?;
+                } else {
+                    model.load(&weights, "")?;
+                }
                 Self::Method(Box::new(model), rows)
             }
             Scoring::Cl2n { with_object } => {
@@ -331,7 +360,7 @@ impl Measured {
             text("backbone", &labels.backbone),
             text("mode", &labels.mode),
             text("weights", &labels.weights),
-            text("precision", "f32"),
+            text("precision", &labels.precision),
             text("cam", &labels.cam),
             text("image_source", &labels.image_source),
             Column::I64("n_way", vec![row.spec.n_way as i64]),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::BackboneKind;
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -43,14 +42,11 @@ impl Stage for Extract {
 
     fn recipe(&self) -> Vec<Field> {
         let Self { shape, maps, class_id, runtime: _, cache: _ } = self;
-        let BaseNetShape { backbone, width, head: _ } = shape;
         let maps = maps.map(|m| format!("{m:?}").to_lowercase());
-        vec![
-            field("backbone", backbone.to_string()),
-            field("width", *width),
-            field("maps", maps.as_deref().unwrap_or("none")),
-            field("class_id", i64::from(*class_id)),
-        ]
+        let mut fields = shape.fields();
+        fields.push(field("maps", maps.as_deref().unwrap_or("none")));
+        fields.push(field("class_id", i64::from(*class_id)));
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -103,11 +99,6 @@ impl Extract {
             embedding_column("embedding", width.max(1), embeddings),
         ])
     }
-}
-
-/// Returns the side of the pixels that a backbone reads.
-pub fn input_px(kind: BackboneKind) -> u32 {
-    u32::try_from(kind.input_px()).expect("a backbone's input is a small positive number")
 }
 
 /// Copies a tensor's values out as f32.

@@ -6,7 +6,8 @@
 
 use std::path::PathBuf;
 
-use mlsm_data::{Photo, decode, resize};
+use mlsm_data::resize::{self, Resize};
+use mlsm_data::{Photo, decode};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::{Digest, Field, Value};
 
@@ -189,12 +190,47 @@ pub(crate) fn content_digest(image: &decode::RgbImage) -> Digest {
     Digest::of(&bytes)
 }
 
+/// The square pixels that a backbone reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PixelShape {
+    /// The side.
+    pub size_px: u32,
+    /// How a photo, or a box of it, becomes square.
+    pub resize: Resize,
+}
+
+impl PixelShape {
+    /// Returns the name of the units that make them.
+    pub fn aspect(self) -> String {
+        let suffix = if self.resize == Resize::Squash { "" } else { "-center" };
+        format!("pixels-{}{suffix}", self.size_px)
+    }
+
+    /// Returns what identifies them in a recipe; the first way of resizing leaves no field behind.
+    pub(crate) fn fields(self) -> Vec<Field> {
+        let Self { size_px, resize } = self;
+        let mut fields = vec![field("size_px", i64::from(size_px))];
+        if resize != Resize::Squash {
+            fields.push(field("resize", "squash-center"));
+        }
+        fields
+    }
+
+    /// Cuts a box, `[x0, y0, x1, y1]` in 0..1, out of an image.
+    pub(crate) fn cut(self, image: &decode::RgbImage, relative: [f32; 4]) -> Vec<u8> {
+        resize::crop_squash(image, self.resize.kept(relative), self.size_px)
+    }
+}
+
+/// The whole of a photo.
+pub(crate) const WHOLE: [f32; 4] = [0.0, 0.0, 1.0, 1.0];
+
 /// Packs the photos of one shard at one size.
 pub struct SquashPhotos {
     /// The photos, ids ascending.
     pub photos: Vec<PhotoFile>,
-    /// The side in pixels.
-    pub size_px: u32,
+    /// What is packed.
+    pub pixels: PixelShape,
     /// What to do with bad ones.
     pub on_bad_image: BadImage,
 }
@@ -209,23 +245,22 @@ impl Stage for SquashPhotos {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { photos: _, size_px, on_bad_image } = self; // the inputs name the photos
-        vec![
-            field("what", "pixels"),
-            field("size_px", i64::from(*size_px)),
-            field("on_bad_image", policy_name(*on_bad_image)),
-        ]
+        let Self { photos: _, pixels, on_bad_image } = self; // the inputs name the photos
+        let mut fields = vec![field("what", "pixels")];
+        fields.extend(pixels.fields());
+        fields.push(field("on_bad_image", policy_name(*on_bad_image)));
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let (mut ids, mut pixels) = (Vec::new(), Vec::new());
         let bad = decode_all(&self.photos, context, |photo, _, image| {
             ids.push(i64::from(photo.photo.image_id.0));
-            pixels.extend(resize::squash(image, self.size_px));
+            pixels.extend(self.pixels.cut(image, WHOLE));
             Ok(())
         })?;
         judge(&bad, self.on_bad_image)?;
-        let bytes = pack_pixels(&ids, pixels, self.size_px)?;
+        let bytes = pack_pixels(&ids, pixels, self.pixels.size_px)?;
         Ok(Outputs::default().with("pixels", context.put(&bytes)?))
     }
 

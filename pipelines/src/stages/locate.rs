@@ -20,9 +20,9 @@ const FORWARD_BATCH: usize = 64;
 /// How a map is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapMethod {
-    /// Gradients of the arg-max base class (paper eq. 2).
+    /// Gradients of a base class (paper eq. 2).
     GradCam,
-    /// The weights of the arg-max base class.
+    /// The weights of a base class.
     Cam,
     /// The first principal direction of base photos' descriptors.
     Ddt,
@@ -40,6 +40,20 @@ impl MapMethod {
         }
     }
 }
+
+/// The base class whose evidence is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedClass {
+    /// The one with the largest logit.
+    Largest,
+    /// Those with the largest logits, [`TOP_CLASSES`] of them.
+    TopMean,
+    /// This one, by its id.
+    Given(u32),
+}
+
+/// How many classes speak for an object where several do.
+pub const TOP_CLASSES: i64 = 5;
 
 /// Fits deep descriptor transforming to base photos.
 ///
@@ -64,8 +78,9 @@ impl Stage for FitDescriptors {
 
     fn recipe(&self) -> Vec<Field> {
         let Self { shape, runtime: _, cache: _ } = self;
-        let BaseNetShape { backbone, width, head: _ } = shape;
-        vec![field("what", "ddt-fit"), field("backbone", backbone.to_string()), field("width", *width)]
+        let mut fields = vec![field("what", "ddt-fit")];
+        fields.extend(shape.fields());
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -95,6 +110,8 @@ impl Stage for FitDescriptors {
 pub struct LocateObjects {
     /// How a map is made.
     pub method: MapMethod,
+    /// Whose evidence is drawn, where a class is asked.
+    pub class: AskedClass,
     /// The localiser.
     pub shape: BaseNetShape,
     /// Where to compute.
@@ -113,14 +130,16 @@ impl Stage for LocateObjects {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { method, shape, runtime: _, cache: _ } = self;
-        let BaseNetShape { backbone, width, head } = shape;
-        vec![
-            field("what", method.name()),
-            field("backbone", backbone.to_string()),
-            field("width", *width),
-            field("head", format!("{head:?}").to_lowercase()),
-        ]
+        let Self { method, class, shape, runtime: _, cache: _ } = self;
+        let mut fields = vec![field("what", method.name())];
+        fields.extend(shape.fields());
+        fields.push(field("head", format!("{:?}", shape.head).to_lowercase()));
+        match class {
+            AskedClass::Largest => {}
+            AskedClass::TopMean => fields.push(field("class", format!("mean of the top {TOP_CLASSES}"))),
+            AskedClass::Given(id) => fields.push(field("class", *id)),
+        }
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -156,18 +175,32 @@ impl Stage for LocateObjects {
 }
 
 impl LocateObjects {
+    /// Says whose evidence is drawn in each of `count` images.
+    fn class(&self, net: &BaseNet, count: i64) -> Result<CamClass, StageError> {
+        Ok(match self.class {
+            AskedClass::Largest => CamClass::ArgMax,
+            AskedClass::TopMean => CamClass::TopMean(TOP_CLASSES),
+            AskedClass::Given(id) => {
+                let index = net.classes.iter().position(|class| *class == i64::from(id));
+                let index = index.ok_or_else(|| StageError::Failed(format!("class {id} is no base class")))?;
+                CamClass::Given(Tensor::full([count], index as i64, (Kind::Int64, Device::Cpu)))
+            }
+        })
+    }
+
     /// Returns the raw maps `[n, h, w]` and, where a class was asked, its index `[n]`.
     fn maps(&self, net: &BaseNet, x: &Tensor, fit: Option<&Tensor>) -> Result<(Tensor, Option<Tensor>), StageError> {
         let head = || net.head.as_ref().ok_or_else(|| StageError::Failed("the localiser has no head".to_owned()));
         if self.method == MapMethod::GradCam {
-            let cam = grad_cam(net.backbone.as_ref(), head()?, x, CamClass::ArgMax).map_err(net_error)?;
+            let cam = grad_cam(net.backbone.as_ref(), head()?, x, self.class(net, x.size()[0])?).map_err(net_error)?;
             return Ok((cam.raw, Some(cam.class)));
         }
         let _guard = tch::no_grad_guard();
         let features = net.backbone.feature_map(x, false);
         match (self.method, fit) {
             (MapMethod::Cam, _) => {
-                let (maps, class) = class_activation(&features, head()?).map_err(net_error)?;
+                let class = self.class(net, x.size()[0])?;
+                let (maps, class) = class_activation(&features, head()?, class).map_err(net_error)?;
                 Ok((maps, Some(class)))
             }
             (MapMethod::Ddt, Some(fit)) => Ok((descriptor_transform(&features, fit), None)),

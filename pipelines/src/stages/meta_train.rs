@@ -74,6 +74,7 @@ impl Stage for MetaTrain {
             clip_value,
             weight_decay,
             seeds: _,
+            bn_eval: _, // of measuring alone
         } = section;
         let mut fields = model.fields();
         fields.extend([
@@ -110,6 +111,8 @@ impl Stage for MetaTrain {
         let mut model = Model::new(&self.model, self.seed, device);
         if self.model.mode == BackboneMode::BaseInit {
             model.start_from(&context.open("backbone")?)?;
+        } else {
+            model.fit_input(&base)?;
         }
         model.centre(&base, device)?;
         let mut training = Training::new(self, model, base, val, device);

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
+use mlsm_nets::{Adam, Backbone, Classifier, Decay, Norm, Precision, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::{BaseNetShape, load_prefixed};
-use crate::config::{self, Augmentation, Optimizer};
+use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
+use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
 use crate::curve::Curve;
 use crate::runtime::Runtime;
 
@@ -52,6 +52,9 @@ impl Stage for TrainBase {
             backbone,
             width,
             weights,
+            resize: _, // stands for the pixels, which are inputs
+            norm,
+            precision,
             head,
             augmentation,
             augmentation_area,
@@ -64,10 +67,11 @@ impl Stage for TrainBase {
             holdout,
             seed: _,
         } = section;
-        vec![
+        let weights = if section.weights_file().is_some() { FROM_FILE } else { weights.as_str() };
+        let mut fields = vec![
             field("backbone", backbone.as_str()),
             field("width", *width),
-            field("weights", weights.as_str()),
+            field("weights", weights),
             field("head", format!("{head:?}").to_lowercase()),
             field("augmentation", format!("{augmentation:?}").to_lowercase()),
             field("augmentation_area", *augmentation_area),
@@ -79,7 +83,14 @@ impl Stage for TrainBase {
             field("weight_decay", *weight_decay),
             field("holdout", *holdout),
             field("seed", *seed as i64),
-        ]
+        ];
+        if *norm != Norm::default() {
+            fields.push(field("norm", format!("{norm:?}").to_lowercase()));
+        }
+        if *precision != Precision::default() {
+            fields.push(field("precision", format!("{precision:?}").to_lowercase()));
+        }
+        fields
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -96,6 +107,7 @@ impl Stage for TrainBase {
             let weights = context.open("weights")?;
             backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.to_string()))?;
         }
+        fit_input(backbone.as_ref(), &gallery)?;
         let mut draws = stream(self.seed, "train-base/init/head", 0);
         let head = shape.head(backbone.as_ref(), photos.classes.len(), &mut draws);
         let mut training = Training::new(self, backbone, head, imported, &gallery, &photos, device)?;

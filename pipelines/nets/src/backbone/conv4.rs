@@ -4,15 +4,12 @@
 //! LearningToCompare_FSL), LibFewShot (np21), CloserLook (initialisation). 113,088 parameters at 64 filters.
 
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::{Backbone, BackboneKind, normalised};
+use super::input::{IMAGENET, Input};
+use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::ConvBlock;
 use crate::params::Params;
-
-/// ImageNet's mean and standard deviation per colour, on 0..255.
-pub(super) const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
-pub(super) const SCALE: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
 /// Side to which a map without pooling is averaged before it is flattened into an embedding: 19x19 is too long to keep.
 const EMBEDDING_SIDE: i64 = 6;
@@ -23,6 +20,7 @@ pub struct Conv4 {
     kind: BackboneKind,
     width: i64,
     params: Params,
+    input: Input,
     blocks: [ConvBlock; 4],
 }
 
@@ -37,14 +35,16 @@ fn layout(kind: BackboneKind) -> [(i64, bool); 4] {
 }
 
 impl Conv4 {
-    /// Fresh weights from `rng`; `width` filters in each block. `kind` is one of the three Conv-4 kinds.
-    pub(super) fn new(kind: BackboneKind, width: i64, rng: &mut ChaCha8Rng, device: Device) -> Self {
-        let mut params = Params::new(device);
+    /// Fresh weights from `rng`. The kind is one of the three Conv-4 kinds.
+    pub(super) fn new(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let BackboneSpec { kind, width, norm, precision } = *spec;
+        let mut params = Params::new(device).computing_in(precision);
         let blocks = std::array::from_fn(|index| {
             let input = if index == 0 { 3 } else { width };
             ConvBlock::new(&mut params, &format!("block{}", index + 1), (input, width), rng)
         });
-        Conv4 { kind, width, params, blocks }
+        let input = Input::new(&mut params, norm, IMAGENET);
+        Conv4 { kind, width, params, input, blocks }
     }
 }
 
@@ -53,13 +53,14 @@ impl Backbone for Conv4 {
         self.kind
     }
 
-    fn normalise(&self, pixels: &Tensor) -> Tensor {
-        normalised(pixels, MEAN, SCALE, self.params.device())
+    fn input(&self) -> &Input {
+        &self.input
     }
 
     fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
         let blocks = self.blocks.iter().zip(layout(self.kind));
-        blocks.fold(x.shallow_clone(), |map, (block, layout)| block.forward(params, &map, layout, train))
+        let map = blocks.fold(x.shallow_clone(), |map, (block, layout)| block.forward(params, &map, layout, train));
+        map.to_kind(Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

@@ -7,7 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
-use super::{Backbone, BackboneKind, normalised};
+use super::input::{Colours, Input};
+use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
 use crate::params::Params;
 
@@ -15,6 +16,8 @@ const CHANNELS: i64 = 1280;
 const STEM: i64 = 32;
 const MOMENTUM: f64 = 0.01;
 const EPS: f64 = 1e-3;
+/// What the published weights were trained with.
+const COLOURS: Colours = Colours { mean: [127.0; 3], scale: [128.0; 3] };
 
 /// Repeats, kernel, stride of the first, expansion, input and output channels of each group of blocks.
 const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [
@@ -31,6 +34,7 @@ const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [
 #[derive(Debug)]
 pub struct Lite0 {
     params: Params,
+    input: Input,
     stem: Unit,
     blocks: Vec<Block>,
     head: Unit,
@@ -101,8 +105,8 @@ impl Block {
 
 impl Lite0 {
     /// Fresh weights from `rng`. Trained ones come through [`Params::load`].
-    pub(super) fn new(rng: &mut ChaCha8Rng, device: Device) -> Self {
-        let mut params = Params::new(device);
+    pub(super) fn new(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let mut params = Params::new(device).computing_in(spec.precision);
         let stem = Unit::new(&mut params, ("_conv_stem", "_bn0"), (3, STEM, 1), (3, 2), rng);
         let mut blocks = Vec::new();
         for (repeats, kernel, stride, expansion, input, output) in GROUPS {
@@ -113,7 +117,8 @@ impl Lite0 {
             }
         }
         let head = Unit::new(&mut params, ("_conv_head", "_bn1"), (320, CHANNELS, 1), (1, 1), rng);
-        Lite0 { params, stem, blocks, head }
+        let input = Input::new(&mut params, spec.norm, COLOURS);
+        Lite0 { params, input, stem, blocks, head }
     }
 }
 
@@ -140,14 +145,14 @@ impl Backbone for Lite0 {
         BackboneKind::EfficientNetLite0
     }
 
-    fn normalise(&self, pixels: &Tensor) -> Tensor {
-        normalised(pixels, [127.0; 3], [128.0; 3], self.params.device())
+    fn input(&self) -> &Input {
+        &self.input
     }
 
     fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
         let stem = self.stem.activated(params, x, train);
         let map = self.blocks.iter().fold(stem, |map, block| block.forward(params, &map, train));
-        self.head.activated(params, &map, train)
+        self.head.activated(params, &map, train).to_kind(tch::Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

@@ -1,11 +1,13 @@
 //! Backbones: from packed pixels to a feature map and an embedding.
 
 mod conv4;
+mod input;
 mod kind;
 mod lite0;
 mod resnet;
 
 pub use conv4::Conv4;
+pub use input::{ColourSums, Colours, Input, Norm};
 pub use kind::BackboneKind;
 pub use lite0::Lite0;
 pub use resnet::ResNet;
@@ -13,7 +15,27 @@ pub use resnet::ResNet;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
-use crate::params::Params;
+use crate::params::{Params, Precision};
+
+/// What a backbone looks like, without its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackboneSpec {
+    /// Which backbone.
+    pub kind: BackboneKind,
+    /// Filters of each Conv-4 block (64 in the papers); the others have fixed widths and ignore it.
+    pub width: i64,
+    /// How its input is normalised.
+    pub norm: Norm,
+    /// What its convolutions compute in.
+    pub precision: Precision,
+}
+
+impl BackboneSpec {
+    /// With ImageNet's colours, in f32.
+    pub fn new(kind: BackboneKind, width: i64) -> Self {
+        Self { kind, width, norm: Norm::default(), precision: Precision::default() }
+    }
+}
 
 /// A net that turns images into feature maps.
 ///
@@ -24,7 +46,17 @@ pub trait Backbone {
 
     /// Pixels to the net's input. `pixels`: `[n, s, s, 3]`, u8, RGB, any device. Returns `[n, 3, s, s]`, f32, in
     /// channels_last memory, on the net's device.
-    fn normalise(&self, pixels: &Tensor) -> Tensor;
+    fn normalise(&self, pixels: &Tensor) -> Tensor {
+        self.input().normalise(self.params(), pixels)
+    }
+
+    /// How pixels become the net's input.
+    fn input(&self) -> &Input;
+
+    /// Takes over the mean and scale of photos, where the net's are to come from them.
+    fn fit_input(&self, colours: &Colours) {
+        self.input().fit(self.params(), colours);
+    }
 
     /// The feature map of `x: [n, 3, s, s]`, with the tensors of `params` in place of the net's own: `[n, c, h, w]`.
     /// `train`: normalises by the batch and updates the running statistics of `params`.
@@ -54,22 +86,82 @@ pub trait Backbone {
     fn params_mut(&mut self) -> &mut Params;
 }
 
-/// Makes a backbone with fresh weights drawn from `rng`. `width`: filters of each Conv-4 block (64 in the papers);
-/// the others have fixed widths and ignore it.
-pub fn backbone(kind: BackboneKind, width: i64, rng: &mut ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
-    match kind {
+/// Makes a backbone with fresh weights drawn from `rng`.
+pub fn backbone(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Box<dyn Backbone + Send> {
+    match spec.kind {
         BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 | BackboneKind::Conv4Pooled => {
-            Box::new(Conv4::new(kind, width, rng, device))
+            Box::new(Conv4::new(spec, rng, device))
         }
-        BackboneKind::ResNet12 | BackboneKind::ResNet18 => Box::new(ResNet::new(kind, rng, device)),
-        BackboneKind::EfficientNetLite0 => Box::new(Lite0::new(rng, device)),
+        BackboneKind::ResNet12 | BackboneKind::ResNet18 => Box::new(ResNet::new(spec, rng, device)),
+        BackboneKind::EfficientNetLite0 => Box::new(Lite0::new(spec, rng, device)),
     }
 }
 
-/// Packed pixels to f32 `[n, 3, s, s]` in channels_last memory, as `(value - mean) / scale` per colour, on 0..255.
-fn normalised(pixels: &Tensor, mean: [f32; 3], scale: [f32; 3], device: Device) -> Tensor {
-    let constant = |values: [f32; 3]| Tensor::from_slice(&values).to_device(device);
-    let pixels = pixels.to_device(device).to_kind(tch::Kind::Float); // [n, s, s, 3]
-    // The permuted view of packed pixels is channels_last already: no copy.
-    ((pixels - constant(mean)) / constant(scale)).permute([0, 3, 1, 2])
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+    use tch::Kind;
+
+    use super::*;
+
+    fn made(change: impl Fn(&mut BackboneSpec)) -> Box<dyn Backbone + Send> {
+        let mut spec = BackboneSpec::new(BackboneKind::Conv4Pooled, 8);
+        change(&mut spec);
+        backbone(&spec, &mut ChaCha8Rng::seed_from_u64(5), Device::Cpu)
+    }
+
+    fn pixels() -> Tensor {
+        Tensor::arange(4 * 84 * 84 * 3, (Kind::Int64, Device::Cpu))
+            .remainder(251)
+            .to_kind(Kind::Uint8)
+            .reshape([4, 84, 84, 3])
+    }
+
+    #[test]
+    fn bf16_gives_about_the_same_map_in_f32_and_trains() {
+        let (exact, rounded) = (made(|_| ()), made(|s| s.precision = Precision::Bf16));
+        for train in [false, true] {
+            let [a, b] = [&exact, &rounded].map(|net| net.feature_map(&net.normalise(&pixels()), train));
+            assert_eq!(b.kind(), Kind::Float);
+            let apart = (&a - &b).abs().max().double_value(&[]) / a.abs().max().double_value(&[]);
+            assert!(apart > 0.0 && apart < 0.03, "{apart}");
+            let weights: Vec<Tensor> = rounded.params().trainable().into_iter().map(|(_, tensor)| tensor).collect();
+            let slopes = crate::gradients(&b.square().mean(Kind::Float), &weights).unwrap();
+            assert!(
+                slopes.iter().all(|slope| slope.kind() == Kind::Float && slope.isfinite().all().int64_value(&[]) == 1)
+            );
+        }
+    }
+
+    #[test]
+    fn fitted_colours_bring_the_input_to_mean_0_and_variance_1_and_are_saved() {
+        let net = made(|s| s.norm = Norm::Dataset);
+        let mut sums = ColourSums::default();
+        sums.add(&pixels());
+        net.fit_input(&sums.colours());
+        let x = net.normalise(&pixels());
+        assert!(
+            x.mean(Kind::Double).double_value(&[]).abs() < 1e-4 && (x.std(false).double_value(&[]) - 1.0).abs() < 1e-4
+        );
+        let mut other = made(|s| s.norm = Norm::Dataset);
+        other.params_mut().load(&net.params().to_safetensors().unwrap()).unwrap();
+        assert_eq!(other.normalise(&pixels()), x);
+        assert_ne!(made(|s| s.norm = Norm::Relnet).normalise(&pixels()), made(|_| ()).normalise(&pixels()));
+    }
+
+    #[test]
+    fn the_evidence_of_several_classes_is_that_of_one_or_lies_between() {
+        let net = made(|_| ());
+        let head = crate::Classifier::new(&*net, crate::Head::Gap, 6, &mut ChaCha8Rng::seed_from_u64(1));
+        let x = net.normalise(&pixels());
+        let cam = |class| crate::grad_cam(&*net, &head, &x, class).unwrap();
+        assert_eq!(cam(crate::CamClass::TopMean(1)).raw, cam(crate::CamClass::ArgMax).raw);
+        // A head on the mean is linear, so the mean over all classes is that of the rows of its weights.
+        let rows = head.class_rows().mean_dim([0i64].as_slice(), false, Kind::Float);
+        let map = net.feature_map(&x, false);
+        let positions = (map.size()[2] * map.size()[3]) as f64;
+        let expected = map.permute([0, 2, 3, 1]).matmul(&rows).relu() / positions;
+        let apart = (cam(crate::CamClass::TopMean(99)).raw - expected).abs().max().double_value(&[]);
+        assert!(apart < 1e-6, "{apart}");
+    }
 }

@@ -7,8 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-use super::conv4::{MEAN, SCALE};
-use super::{Backbone, BackboneKind, normalised};
+use super::input::{IMAGENET, Input};
+use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
 use crate::params::Params;
 
@@ -24,6 +24,7 @@ const SLOPE_12: f64 = 0.1;
 pub struct ResNet {
     kind: BackboneKind,
     params: Params,
+    input: Input,
     stem: Option<ConvNorm>,
     blocks: Vec<Block>,
 }
@@ -95,9 +96,10 @@ fn block(
 }
 
 impl ResNet {
-    /// Fresh weights from `rng`. `kind` is one of the two residual nets.
-    pub(super) fn new(kind: BackboneKind, rng: &mut ChaCha8Rng, device: Device) -> Self {
-        let mut params = Params::new(device);
+    /// Fresh weights from `rng`. The kind is one of the two residual nets.
+    pub(super) fn new(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        let BackboneSpec { kind, width: _, norm, precision } = *spec;
+        let mut params = Params::new(device).computing_in(precision);
         let is_18 = kind == BackboneKind::ResNet18;
         let stem = is_18.then(|| unit(&mut params, ("conv1", "bn1"), (3, CHANNELS_18[0]), (7, 2), rng));
         let (channels, per_group, count) = if is_18 { (CHANNELS_18, 2, 2) } else { (CHANNELS_12, 1, 3) };
@@ -113,7 +115,8 @@ impl ResNet {
                 input = output;
             }
         }
-        ResNet { kind, params, stem, blocks }
+        let own = Input::new(&mut params, norm, IMAGENET);
+        ResNet { kind, params, input: own, stem, blocks }
     }
 }
 
@@ -122,8 +125,8 @@ impl Backbone for ResNet {
         self.kind
     }
 
-    fn normalise(&self, pixels: &Tensor) -> Tensor {
-        normalised(pixels, MEAN, SCALE, self.params.device())
+    fn input(&self) -> &Input {
+        &self.input
     }
 
     fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
@@ -132,7 +135,7 @@ impl Backbone for ResNet {
             map.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
         });
         let first = stem.unwrap_or_else(|| x.shallow_clone());
-        self.blocks.iter().fold(first, |map, block| block.forward(params, &map, train))
+        self.blocks.iter().fold(first, |map, block| block.forward(params, &map, train)).to_kind(Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
+use crate::backbone::Backbone;
 use crate::params::Params;
 
 /// The switches.
@@ -88,6 +89,10 @@ impl Method for Maml {
 
     fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
         self.net.normalise(image)
+    }
+
+    fn own_backbone(&self) -> Option<&dyn Backbone> {
+        Some(self.net.backbone())
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {

@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::maml::AdaptedNet;
 use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
+use crate::backbone::Backbone;
 use crate::draw::uniform_tensor;
 use crate::layers::LstmCell;
 use crate::params::{Params, Role, Slot};
@@ -118,6 +119,10 @@ impl Method for MetaLstm {
 
     fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
         self.net.normalise(image)
+    }
+
+    fn own_backbone(&self) -> Option<&dyn Backbone> {
+        Some(self.net.backbone())
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {

@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 use super::maml::{AdaptedNet, Order, descend};
 use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
+use crate::backbone::Backbone;
 use crate::draw::uniform_tensor;
 use crate::params::{Params, Role, Slot};
 
@@ -81,6 +82,10 @@ impl Method for MetaSgd {
 
     fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
         self.net.normalise(image)
+    }
+
+    fn own_backbone(&self) -> Option<&dyn Backbone> {
+        Some(self.net.backbone())
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {

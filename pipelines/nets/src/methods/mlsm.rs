@@ -61,20 +61,29 @@ impl Adjust {
     }
 
     /// `[n, c, h, w]` to `[n, 576]`.
-    fn vector(&self, params: &Params, map: &Tensor, train: bool) -> Tensor {
-        let [_, _, height, width] = map.size()[..] else { panic!("a feature map has four axes") };
-        let mut map = map.shallow_clone();
-        if (height, width) == (PAPER_MAP, PAPER_MAP) {
-            for block in &self.blocks {
-                map = block.forward(params, &map, (0, true), train); // 19 -> 8 -> 3
-            }
-        } else {
-            for block in &self.blocks {
-                let pool = map.size()[2].min(map.size()[3]) >= POOL_FROM;
-                map = block.forward(params, &map, (1, pool), train);
-            }
-            map = map.adaptive_avg_pool2d([SIDE, SIDE]);
-        }
+    fn vectors(&self, params: &Params, map: &Tensor, train: bool) -> Tensor {
+        self.after(params, &map.size(), train, |block, layout| block.forward(params, map, layout, train))
+    }
+
+    /// Each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, side by side, to `[n·m, 576]`.
+    fn pair_vectors(&self, params: &Params, (a, b): (&Tensor, &Tensor), train: bool) -> Tensor {
+        self.after(params, &a.size(), train, |block, layout| block.forward_pairs(params, (a, b), layout, train))
+    }
+
+    /// Runs `first` on the first block, then what follows. `size`: of the maps that go in.
+    fn after(
+        &self,
+        params: &Params,
+        size: &[i64],
+        train: bool,
+        first: impl FnOnce(&ConvBlock, (i64, bool)) -> Tensor,
+    ) -> Tensor {
+        let side = |size: &[i64]| size[2].min(size[3]);
+        let is_papers = size[2..] == [PAPER_MAP, PAPER_MAP]; // 19 -> 8 -> 3
+        let layout = |side: i64| if is_papers { (0, true) } else { (1, side >= POOL_FROM) };
+        let map = first(&self.blocks[0], layout(side(size)));
+        let map = self.blocks[1].forward(params, &map, layout(side(&map.size())), train);
+        let map = if is_papers { map } else { map.adaptive_avg_pool2d([SIDE, SIDE]) };
         map.flatten(1, -1)
     }
 }
@@ -199,7 +208,7 @@ impl Mlsm {
             return map.shallow_clone();
         }
         let blocks = blocks.as_ref().expect("blocks are made for every level that is on");
-        let vector = blocks.vector(&self.params, map, train);
+        let vector = blocks.vectors(&self.params, map, train);
         self.reduce.as_ref().map_or(vector.shallow_clone(), |reduce| reduce.forward(&self.params, &vector).relu())
     }
 
@@ -239,26 +248,37 @@ impl Mlsm {
         }
     }
 
-    fn similarity(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
-        let (n_way, q) = (classes.size()[0], queries.size()[0]);
-        let a = classes.unsqueeze(0).expand([q, n_way, -1], false);
-        let b = queries.unsqueeze(1).expand([q, n_way, -1], false);
-        let joined = match self.options.pair {
+    /// What the similarity net sees of each query and class: parts of `[q, n_way, d]`.
+    fn compared(&self, classes: &Tensor, queries: &Tensor) -> Vec<Tensor> {
+        let shape = [queries.size()[0], classes.size()[0], -1];
+        let (a, b) = (classes.unsqueeze(0).expand(shape, false), queries.unsqueeze(1).expand(shape, false));
+        match self.options.pair {
             Pair::Concat => vec![a, b],
             Pair::AbsDiffProduct => vec![(&a - &b).abs(), a * b],
             Pair::ConcatAbsDiffProduct => {
                 let compared = [(&a - &b).abs(), &a * &b];
                 [a, b].into_iter().chain(compared).collect()
             }
-        };
+        }
+    }
+
+    fn similarity(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
+        let (n_way, q) = (classes.size()[0], queries.size()[0]);
         let mut hidden = match &self.relation {
-            None => Tensor::cat(&joined, 2), // [q, n_way, d * parts]
+            None => Tensor::cat(&self.compared(classes, queries), 2), // [q, n_way, d * parts]
             Some(relation) => {
                 let positions = classes.size()[1] / self.options.channels;
                 let side = (positions as f64).sqrt().round() as i64; // maps are square
-                let maps = |pair: &Tensor| pair.reshape([q * n_way, self.options.channels, side, side]);
-                let pairs = Tensor::cat(&joined.iter().map(maps).collect::<Vec<_>>(), 1);
-                relation.vector(&self.params, &pairs, train).reshape([q, n_way, VECTOR])
+                let maps = |rows: &Tensor| rows.reshape([-1, self.options.channels, side, side]);
+                let vectors = match self.options.pair {
+                    Pair::Concat => relation.pair_vectors(&self.params, (&maps(classes), &maps(queries)), train),
+                    _ => {
+                        let compared = self.compared(classes, queries);
+                        let pairs = Tensor::cat(&compared.iter().map(maps).collect::<Vec<_>>(), 1);
+                        relation.vectors(&self.params, &pairs, train)
+                    }
+                };
+                vectors.reshape([q, n_way, VECTOR])
             }
         };
         let (last, before) = self.similarity.split_last().expect("the similarity net has an output layer");

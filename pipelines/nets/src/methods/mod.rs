@@ -51,7 +51,7 @@ pub use triplet::Triplet;
 
 use tch::Tensor;
 
-use crate::backbone::BackboneKind;
+use crate::backbone::{Backbone, BackboneSpec};
 use crate::params::Params;
 
 /// What a method is given of an image.
@@ -69,9 +69,7 @@ pub enum Reads {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// The backbone whose maps or embeddings are read, or that the method builds for itself.
-    pub backbone: BackboneKind,
-    /// Filters of a Conv-4.
-    pub width: i64,
+    pub backbone: BackboneSpec,
     /// Channels of the backbone's map.
     pub channels: i64,
     /// Positions a side of the map that an embedding keeps.
@@ -120,6 +118,11 @@ pub trait Method: Send {
     /// image does not depend on the episode. `train`: normalises by the batch.
     fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
         image.expect("the images were given").shallow_clone()
+    }
+
+    /// The backbone that a method has of its own, where it reads pixels.
+    fn own_backbone(&self) -> Option<&dyn Backbone> {
+        None
     }
 
     /// Learns the classes of an episode. `train`: keeps the graph for training's gradients.

@@ -16,7 +16,7 @@ pub(super) struct WholeNet {
 
 impl WholeNet {
     pub(super) fn new(shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
-        let mut backbone = backbone(shape.backbone, shape.width, rng, device);
+        let mut backbone = backbone(&shape.backbone, rng, device);
         let length = backbone.embedding_dim();
         let classifier = Linear::new(backbone.params_mut(), "classifier.", length, shape.n_way, rng);
         Self { backbone, classifier }
@@ -28,6 +28,10 @@ impl WholeNet {
 
     pub(super) fn params_mut(&mut self) -> &mut Params {
         self.backbone.params_mut()
+    }
+
+    pub(super) fn backbone(&self) -> &dyn Backbone {
+        self.backbone.as_ref()
     }
 
     /// Packed pixels `[n, s, s, 3]` to the net's input.

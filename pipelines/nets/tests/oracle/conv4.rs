@@ -1,6 +1,6 @@
 //! The three Conv-4 layouts: map, embedding and Grad-CAM; training loss, gradients and running statistics.
 
-use mlsm_nets::{BackboneKind, CamClass, Classifier, Device, Kind, Tensor, backbone, grad_cam};
+use mlsm_nets::{BackboneKind, BackboneSpec, CamClass, Classifier, Device, Kind, Tensor, backbone, grad_cam};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -10,7 +10,7 @@ use crate::formula::{fill, pixels};
 fn compare(kind: BackboneKind) {
     let fixture = Fixture::read(&kind.to_string());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut net = backbone(kind, 64, &mut rng, Device::Cpu);
+    let mut net = backbone(&BackboneSpec::new(kind, 64), &mut rng, Device::Cpu);
     let mut head = Classifier::new(&*net, kind.default_head(), 5, &mut rng);
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
@@ -32,7 +32,7 @@ fn compare(kind: BackboneKind) {
 fn compare_training(kind: BackboneKind) {
     let fixture = Fixture::read(&kind.to_string());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut net = backbone(kind, 8, &mut rng, Device::Cpu);
+    let mut net = backbone(&BackboneSpec::new(kind, 8), &mut rng, Device::Cpu);
     let mut head = Classifier::new(&*net, kind.default_head(), 5, &mut rng);
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
@@ -67,13 +67,13 @@ fn conv4_pooled_equals_pytorch() {
 #[test]
 fn fresh_and_saved_weights_repeat_byte_for_byte() {
     let bytes = |kind| {
-        let net = backbone(kind, 16, &mut ChaCha8Rng::seed_from_u64(7), Device::Cpu);
+        let net = backbone(&BackboneSpec::new(kind, 16), &mut ChaCha8Rng::seed_from_u64(7), Device::Cpu);
         net.params().to_safetensors().unwrap()
     };
     for kind in [BackboneKind::Conv4Np19, BackboneKind::Conv4Pooled] {
         let first = bytes(kind);
         assert_eq!(first, bytes(kind));
-        let mut other = backbone(kind, 16, &mut ChaCha8Rng::seed_from_u64(8), Device::Cpu);
+        let mut other = backbone(&BackboneSpec::new(kind, 16), &mut ChaCha8Rng::seed_from_u64(8), Device::Cpu);
         assert_ne!(first, other.params().to_safetensors().unwrap());
         other.params_mut().load(&first).unwrap();
         assert_eq!(first, other.params().to_safetensors().unwrap());
@@ -82,7 +82,7 @@ fn fresh_and_saved_weights_repeat_byte_for_byte() {
 
 #[test]
 fn a_conv4_of_64_filters_has_113088_parameters() {
-    let net = backbone(BackboneKind::Conv4Np19, 64, &mut ChaCha8Rng::seed_from_u64(7), Device::Cpu);
+    let net = backbone(&BackboneSpec::new(BackboneKind::Conv4Np19, 64), &mut ChaCha8Rng::seed_from_u64(7), Device::Cpu);
     let count: usize = net.params().trainable().iter().map(|(_, tensor)| tensor.numel()).sum();
     assert_eq!(count, 113_088);
 }

@@ -1,7 +1,8 @@
 //! EfficientNet-Lite0: with the formula's weights always, with the published ones where they are at hand.
 
 use mlsm_nets::{
-    Backbone, BackboneKind, CamClass, Classifier, Device, Head, Kind, Tensor, backbone, grad_cam, lite0_weights,
+    Backbone, BackboneKind, BackboneSpec, CamClass, Classifier, Device, Head, Kind, Tensor, backbone, grad_cam,
+    lite0_weights,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -11,7 +12,7 @@ use crate::formula::{fill, pixels};
 
 fn nets() -> (Box<dyn Backbone + Send>, Classifier) {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let net = backbone(BackboneKind::EfficientNetLite0, 64, &mut rng, Device::Cpu);
+    let net = backbone(&BackboneSpec::new(BackboneKind::EfficientNetLite0, 64), &mut rng, Device::Cpu);
     let head = Classifier::new(&*net, Head::Gap, 1000, &mut rng);
     (net, head)
 }

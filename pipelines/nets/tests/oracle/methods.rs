@@ -1,6 +1,8 @@
 //! Every few-shot method on one episode of three classes: scores, loss and gradients in training, scores in evaluation.
 
-use mlsm_nets::{BackboneKind, Device, METHODS, Method, MethodKind, Reads, Shape, Support, Switches, Tensor};
+use mlsm_nets::{
+    BackboneKind, BackboneSpec, Device, METHODS, Method, MethodKind, Reads, Shape, Support, Switches, Tensor,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
@@ -176,8 +178,7 @@ fn compare(fixture: &Fixture, kind: &MethodKind, switches: Switches, k_shot: i64
 /// A method for embeddings of 24 numbers or maps of 6 channels, or with a Conv-4 of 4 filters.
 fn make(kind: &MethodKind, switches: Switches) -> Box<dyn Method> {
     let shape = Shape {
-        backbone: BackboneKind::Conv4Pooled,
-        width: 4,
+        backbone: BackboneSpec::new(BackboneKind::Conv4Pooled, 4),
         channels: 6,
         embedding_side: 2,
         n_way: WAYS,

@@ -1,6 +1,6 @@
 //! The residual nets with the formula's weights: maps in both modes, gradients, running statistics.
 
-use mlsm_nets::{BackboneKind, Classifier, Device, Head, Kind, Tensor, backbone};
+use mlsm_nets::{BackboneKind, BackboneSpec, Classifier, Device, Head, Kind, Tensor, backbone};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -10,7 +10,7 @@ use crate::formula::{fill, pixels};
 fn compare(kind: BackboneKind, side: i64) {
     let fixture = Fixture::read(&kind.to_string());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut net = backbone(kind, 64, &mut rng, Device::Cpu);
+    let mut net = backbone(&BackboneSpec::new(kind, 64), &mut rng, Device::Cpu);
     let mut head = Classifier::new(&*net, Head::Gap, 5, &mut rng);
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
@@ -39,7 +39,7 @@ fn resnet18_equals_pytorch() {
 #[test]
 fn maps_have_the_sides_that_the_names_promise() {
     for kind in [BackboneKind::ResNet12, BackboneKind::ResNet18] {
-        let net = backbone(kind, 64, &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
+        let net = backbone(&BackboneSpec::new(kind, 64), &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
         let map = net.feature_map(&net.normalise(&pixels(1, kind.input_px(), 0)), false);
         assert_eq!(map.size(), [1, net.channels(), net.map_px(), net.map_px()], "{kind}");
         assert_eq!(net.embedding(&map).size(), [1, net.embedding_dim()], "{kind}");

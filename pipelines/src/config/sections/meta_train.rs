@@ -61,6 +61,27 @@ pub enum ShotModels {
     Each,
 }
 
+/// What batch normalisation goes by when a row is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BnEval {
+    /// The running statistics of training: a query's score depends on nothing but itself and the support set.
+    #[default]
+    Running,
+    /// The images of the episode, from pixels: queries help each other.
+    Batch,
+}
+
+impl BnEval {
+    /// Returns the name as in the configuration and in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// `[meta-train.NAME]`: what every method has; the switches of its own method lie beside these keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -113,6 +134,8 @@ pub struct MetaTrain {
     pub clip_value: Option<f64>,
     /// Weight decay (L2).
     pub weight_decay: f64,
+    /// What batch normalisation goes by when the row is measured; a list makes a row each. The method's own when absent.
+    pub bn_eval: Option<OneOrMany<BnEval>>,
     /// Seeds; a list makes a row each. The top-level one when absent.
     pub seeds: Option<OneOrMany<u64>>,
     /// The switches of the method, by key, every default filled in.
@@ -175,6 +198,7 @@ impl Default for MetaTrain {
             clip: None,
             clip_value: None,
             weight_decay: 0.0,
+            bn_eval: None,
             seeds: None,
             switches: Switches::new(),
         }
@@ -215,6 +239,11 @@ impl MetaTrain {
     pub fn used_objects(&self) -> Vec<ObjectSource> {
         let has_object = !self.kind().has_levels || self.levels().iter().any(|levels| levels.object);
         if has_object { self.objects().into_iter().flatten().collect() } else { Vec::new() }
+    }
+
+    /// Returns what batch normalisation goes by in each row.
+    pub fn bn_evals(&self) -> Vec<BnEval> {
+        self.bn_eval.as_ref().map_or_else(|| vec![BnEval::default()], OneOrMany::to_vec)
     }
 
     /// Returns the numbers of shots of each model that learns.
@@ -263,6 +292,9 @@ impl MetaTrain {
             let why = format!("`{}` adapts the whole network, which it learns from scratch", self.method);
             return Err(ConfigError::invalid(&key("backbone"), &why).with_fix(format!("remove {}", key("backbone"))));
         }
+        if kind.reads == Reads::Pixels && self.bn_eval.is_some() {
+            return foreign("bn_eval", "has a rule of its own for batch normalisation");
+        }
         self.tasks.get_or_insert(kind.training.tasks);
         self.clip.get_or_insert(kind.training.clip);
         self.clip_value.get_or_insert(kind.training.clip_value);
@@ -289,6 +321,9 @@ impl MetaTrain {
         }
         if self.train_shot.to_vec().is_empty() {
             return Err(ConfigError::invalid(&key("train_shot"), "the list is empty"));
+        }
+        if self.bn_evals().is_empty() {
+            return Err(ConfigError::invalid(&key("bn_eval"), "the list is empty"));
         }
         let tasks = self.tasks.unwrap_or(1);
         in_range(&key("tasks"), tasks as f64, 1.0, 1e6)?;

@@ -52,6 +52,28 @@ impl ObjectSource {
     }
 }
 
+/// Whose evidence is drawn, where a localiser asks for a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CamClass {
+    /// The base class with the largest logit.
+    Argmax,
+    /// The photo's own class where it is a base class, else the one with the largest logit.
+    LabelIfBase,
+    /// The five base classes with the largest logits.
+    TopkMean,
+}
+
+/// Which bright places of a map count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CamRegion {
+    /// All of them.
+    All,
+    /// The largest connected group.
+    LargestComponent,
+}
+
 /// Which pixels a crop is cut from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +92,10 @@ pub struct Cam {
     pub localiser: String,
     /// What O looks at in sections that do not say: one of the located sources.
     pub method: ObjectSource,
+    /// Whose evidence is drawn, for `grad-cam` and `cam`.
+    pub class: CamClass,
+    /// Which places that reach the threshold count.
+    pub region: CamRegion,
     /// Positions of the min–max normalised map at or above it belong to the object.
     pub threshold: f64,
     /// Further thresholds whose boxes are measured, not used.
@@ -87,6 +113,8 @@ impl Default for Cam {
         Self {
             localiser: String::new(),
             method: ObjectSource::GradCam,
+            class: CamClass::Argmax,
+            region: CamRegion::All,
             threshold: 0.3,
             audit: Vec::new(),
             margin: 0.0,

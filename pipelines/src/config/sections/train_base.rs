@@ -1,9 +1,15 @@
 //! `[train-base.NAME]`: the base CNNs.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
+use mlsm_data::resize::Resize;
+use mlsm_nets::{BackboneKind, Norm, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::in_range;
 use crate::config::ConfigError;
+use crate::stages::ingest::PixelShape;
 
 /// How photos are varied while a base CNN is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +47,18 @@ pub enum Optimizer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainBase {
-    /// `conv4-np19`, `conv4-np21`, `conv4-pooled` or `efficientnet-lite0`.
+    /// The name of a backbone.
     pub backbone: String,
     /// Filters of a Conv-4.
     pub width: i64,
-    /// Imported weights that the backbone starts from and keeps; `none` trains from scratch.
+    /// Imported weights that the backbone keeps, by name or as a safetensors file; `none` trains from scratch.
     pub weights: String,
+    /// How photos become square.
+    pub resize: Resize,
+    /// How colours are normalised.
+    pub norm: Norm,
+    /// What convolutions of the backbone compute in, wherever it runs.
+    pub precision: Precision,
     /// The head.
     pub head: Head,
     /// Augmentation.
@@ -77,6 +89,9 @@ impl Default for TrainBase {
             backbone: "conv4-np19".to_owned(),
             width: 64,
             weights: "none".to_owned(),
+            resize: Resize::default(),
+            norm: Norm::default(),
+            precision: Precision::default(),
             head: Head::Grid,
             augmentation: Augmentation::None,
             augmentation_area: 0.35,
@@ -93,11 +108,26 @@ impl Default for TrainBase {
 }
 
 impl TrainBase {
+    /// Returns the file of imported weights, where a file is named.
+    pub fn weights_file(&self) -> Option<&Path> {
+        self.weights.ends_with(".safetensors").then(|| Path::new(&self.weights))
+    }
+
+    /// Returns what tables call the imported weights: their name, or that of their file.
+    pub fn weights_name(&self) -> &str {
+        self.weights_file().and_then(Path::file_name).and_then(OsStr::to_str).unwrap_or(&self.weights)
+    }
+
+    /// Returns the pixels that the backbone of a checked section reads.
+    pub fn pixel_shape(&self) -> PixelShape {
+        let kind: BackboneKind = self.backbone.parse().expect("the configuration was checked");
+        let size_px = u32::try_from(kind.input_px()).expect("a backbone's input is a small positive number");
+        PixelShape { size_px, resize: self.resize }
+    }
+
     pub(in crate::config) fn check(&self, path: &str) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{path}.{name}");
-        self.backbone
-            .parse::<mlsm_nets::BackboneKind>()
-            .map_err(|e| ConfigError::invalid(&key("backbone"), &e.to_string()))?;
+        self.backbone.parse::<BackboneKind>().map_err(|e| ConfigError::invalid(&key("backbone"), &e.to_string()))?;
         in_range(&key("width"), self.width as f64, 1.0, 1024.0)?;
         in_range(&key("batch"), self.batch as f64, 2.0, 65_536.0)?;
         in_range(&key("lr"), self.lr, 1e-12, 100.0)?;
@@ -105,7 +135,7 @@ impl TrainBase {
         in_range(&key("augmentation_area"), self.augmentation_area, 0.01, 1.0)?;
         in_range(&key("augmentation_jitter"), self.augmentation_jitter, 0.0, 1.0)?;
         in_range(&key("weight_decay"), self.weight_decay, 0.0, 10.0)?;
-        if self.weights != "none" && self.weights != self.backbone {
+        if self.weights != "none" && self.weights != self.backbone && self.weights_file().is_none() {
             let why = format!("weights `{}` do not fit backbone `{}`", self.weights, self.backbone);
             let fix = format!("set {path}.backbone = {:?}, or {path}.weights = \"none\"", self.weights);
             return Err(ConfigError::invalid(&key("weights"), &why).with_fix(fix));
@@ -114,6 +144,11 @@ impl TrainBase {
             let why = "a head on imported weights reads the mean of features that are computed once";
             let fix = format!("set {path}.head = \"gap\" and {path}.augmentation = \"none\"");
             return Err(ConfigError::invalid(&key("weights"), why).with_fix(fix));
+        }
+        if self.weights != "none" && self.norm == Norm::Dataset {
+            let why = "imported weights were trained with the colours of other photos";
+            let fix = format!("remove {}", key("norm"));
+            return Err(ConfigError::invalid(&key("norm"), why).with_fix(fix));
         }
         in_range(&key("steps"), self.steps as f64, 1.0, 1e12)
     }
