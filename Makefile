@@ -3,7 +3,7 @@
 SEED ?= 0
 DATA ?=
 
-.PHONY: libtorch build demo test lint switches methods-smoke compare-peers
+.PHONY: libtorch build demo test lint switches methods-smoke torture compare-peers
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -27,6 +27,10 @@ switches: libtorch
 # Every method learns a little, on drawn birds.
 methods-smoke: libtorch
 	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture every_method
+
+# The pipeline killed at every tenth disk call, at random instants, and on a disk that is too small: about an hour.
+torture: libtorch
+	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture --test-threads 1 torture
 
 # The same rows in another library, on the same features and episodes.
 compare-peers: build

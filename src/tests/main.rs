@@ -11,5 +11,6 @@ mod published;
 mod scene;
 mod switches;
 mod tidiness;
+mod torture;
 mod upkeep;
 mod weights;

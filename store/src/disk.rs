@@ -1,17 +1,21 @@
 //! Every call that changes the disk, and nothing else: the one place where a crash can strike.
 //!
-//! Each function is one step: it first asks [`crate::faults`], which in tests lets the n-th step fail, tear or take the
-//! process down, and which is empty otherwise. Code that writes by other means would escape the crash matrix.
+//! Each function is one step: it first asks [`crate::faults`], which lets the n-th step fail, tear or take the process
+//! down when a test wants that. Code that writes by other means would escape the crash matrices.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 
 use crate::StoreError;
+use crate::error::NoRoom;
 use crate::faults::{self, Step};
+
+/// From how many bytes on the free space is looked up before a write.
+const LARGE: u64 = 1 << 20;
 
 fn step(action: &'static str, path: &Path, step: Step<'_>) -> Result<(), StoreError> {
     faults::before(step).map_err(|e| StoreError::io(action, path, e))
@@ -23,23 +27,58 @@ pub(crate) fn create(path: &Path) -> Result<File, StoreError> {
     File::create_new(path).map_err(|e| StoreError::io("create", path, e))
 }
 
+/// Opens the file of a lock, and makes it when it is not there.
+pub(crate) fn open_lock(path: &Path) -> Result<File, StoreError> {
+    let failed = |e| StoreError::io("lock", path, e);
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            step("lock", path, Step::Create(path))?;
+            // Not a new one: another process may have been faster, and both must lock the same file.
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)
+        }
+        result => result.map_err(failed),
+    }
+}
+
+/// Lets a write pass when the disk has room for it; of one that is to tear, half is done.
+fn before_write(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    check_room(path, bytes.len() as u64)?;
+    let refused = faults::before(Step::Write(path, bytes.len() as u64));
+    if refused.is_err() && faults::tears() {
+        let half = file.write_all(&bytes[..bytes.len() / 2]);
+        faults::torn();
+        half?;
+    }
+    refused
+}
+
+/// Refuses a large write that the disk has no room for, before any of it is done. Small ones just fail.
+fn check_room(path: &Path, needed: u64) -> io::Result<()> {
+    if needed < LARGE {
+        return Ok(());
+    }
+    let Ok(disk) = statvfs(path) else { return Ok(()) }; // the write itself will tell
+    let free = faults::free(disk.f_bavail.saturating_mul(disk.f_frsize));
+    if free < needed { Err(io::Error::new(io::ErrorKind::StorageFull, NoRoom { needed, free })) } else { Ok(()) }
+}
+
 /// Writes some of `buffer`, as `Write::write` does.
 pub(crate) fn write_some(file: &mut File, path: &Path, buffer: &[u8]) -> io::Result<usize> {
-    let refused = faults::before(Step::Write(path));
-    if refused.is_err() && faults::tears() {
-        file.write_all(&buffer[..buffer.len() / 2])?;
-    }
-    refused.and_then(|()| file.write(buffer))
+    before_write(file, path, buffer)?;
+    file.write(buffer)
 }
 
 /// Writes all of `bytes`, as one step.
 pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let failed = |e| StoreError::io("write", path, e);
-    let refused = faults::before(Step::Write(path));
-    if refused.is_err() && faults::tears() {
-        file.write_all(&bytes[..bytes.len() / 2]).map_err(failed)?;
-    }
-    refused.and_then(|()| file.write_all(bytes)).map_err(failed)
+    before_write(file, path, bytes).and_then(|()| file.write_all(bytes)).map_err(|e| StoreError::io("write", path, e))
+}
+
+/// Puts `bytes` in place of all that a file holds.
+pub(crate) fn overwrite(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let emptied = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+    emptied.map_err(|e| StoreError::io("write", path, e))?;
+    write_all(file, path, bytes)
 }
 
 /// Appends `bytes` by one `write`, so that the records of several processes do not mix.
@@ -132,10 +171,12 @@ pub(crate) fn make_read_only(file: &File, path: &Path) -> Result<(), StoreError>
 
 /// Copies the bytes of a file, sharing its blocks where the file system can.
 pub(crate) fn copy(from: &File, to: &mut File, path: &Path) -> Result<(), StoreError> {
-    step("write", path, Step::Write(path))?;
+    let failed = |e| StoreError::io("write", path, e);
+    let bytes = from.metadata().map_err(failed)?.len();
+    step("write", path, Step::Write(path, bytes))?;
     if rustix::fs::ioctl_ficlone(&*to, from).is_ok() {
         return Ok(());
     }
     let mut from = from;
-    io::copy(&mut from, to).map(drop).map_err(|e| StoreError::io("write", path, e))
+    check_room(path, bytes).and_then(|()| io::copy(&mut from, to)).map(drop).map_err(failed)
 }

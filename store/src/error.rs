@@ -54,6 +54,16 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk has no room for a large file; nothing of it was written.
+    #[error("no room for {}\n  why: it needs {needed} bytes, the disk or its quota has {free} free\n  fix: free space, then run again; finished artifacts are kept", path.display())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it needs.
+        needed: u64,
+        /// How many are free.
+        free: u64,
+    },
     /// Anything else the system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -69,12 +79,15 @@ pub enum StoreError {
 impl StoreError {
     /// Tells whether space is what is wanting.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::NoRoom { .. })
     }
 
     /// Sorts an error of the system into the variant that the caller can act on.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        if let Some(NoRoom { needed, free }) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return Self::NoRoom { path, needed: *needed, free: *free };
+        }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -83,4 +96,12 @@ impl StoreError {
             _ => Self::Io { action, path, source },
         }
     }
+}
+
+/// The disk has less free space than a write needs; carried inside an [`io::Error`] through `Write`.
+#[derive(Debug, Error)]
+#[error("it needs {needed} bytes, the disk or its quota has {free} free")]
+pub(crate) struct NoRoom {
+    pub(crate) needed: u64,
+    pub(crate) free: u64,
 }

@@ -1,14 +1,26 @@
-//! Failures on demand: what [`crate::disk`] asks before every step. Outside of tests it always says yes.
+//! Failures on demand: what [`crate::disk`] asks before every step.
+//!
+//! Two kinds: a [`Trial`] befalls a whole process and is set from outside, so that the real program can be killed at any
+//! of its disk calls; `inject` befalls one thread of this crate's tests and knows what a loss of power takes.
+
+#[cfg(test)]
+mod inject;
+mod trial;
 
 use std::io;
 use std::path::Path;
 
-/// One call that changes the disk. The paths are read by tests alone.
+#[cfg(test)]
+pub(crate) use inject::{Fault, Power, under};
+pub use trial::{ParseTrialError, Trial};
+pub(crate) use trial::{free, torn};
+
+/// One call that changes the disk. A write knows how many bytes it is about to write; most paths are read by tests alone.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the program itself injects no failures"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests tell the paths apart"))]
 pub(crate) enum Step<'a> {
     Create(&'a Path),
-    Write(&'a Path),
+    Write(&'a Path, u64),
     Sync(&'a Path),
     SyncFolder(&'a Path),
     SyncTree(&'a Path),
@@ -18,180 +30,18 @@ pub(crate) enum Step<'a> {
     Remove,
 }
 
-#[cfg(not(test))]
-#[inline]
-pub(crate) fn before(_: Step<'_>) -> io::Result<()> {
-    Ok(())
+/// Lets a step pass, or fails in its place.
+pub(crate) fn before(step: Step<'_>) -> io::Result<()> {
+    #[cfg(test)]
+    inject::before(step)?;
+    trial::before(step)
 }
 
-#[cfg(not(test))]
-#[inline]
+/// Tells whether half of the write that was just refused is to be done all the same.
 pub(crate) fn tears() -> bool {
-    false
-}
-
-#[cfg(test)]
-pub(crate) use inject::{Fault, Power, before, tears, under};
-
-#[cfg(test)]
-mod inject {
-    use std::cell::RefCell;
-    use std::collections::BTreeMap;
-    use std::fs::{self, OpenOptions};
-    use std::path::PathBuf;
-
-    use super::*;
-
-    /// What happens at the chosen step.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum Fault {
-        /// The process dies before the step: it and all later steps do nothing.
-        Death,
-        /// The process dies within the step: half of a write is done.
-        Tear,
-        /// The step alone fails, as on a full disk; the program lives on.
-        Full,
+    #[cfg(test)]
+    if inject::tears() {
+        return true;
     }
-
-    #[derive(Default)]
-    struct State {
-        fault: Option<(Fault, usize)>,
-        count: usize,
-        is_tearing: bool,
-        volatile: Power,
-    }
-
-    thread_local! {
-        static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
-    }
-
-    /// Runs `work` with a fault at step `at`. Returns its result, the number of steps, and what was not yet durable.
-    pub(crate) fn under<T>(fault: Option<(Fault, usize)>, work: impl FnOnce() -> T) -> (T, usize, Power) {
-        STATE.with(|s| *s.borrow_mut() = Some(State { fault, ..State::default() }));
-        let result = work();
-        let state = STATE.with(|s| s.borrow_mut().take()).expect("set above");
-        (result, state.count, state.volatile)
-    }
-
-    pub(crate) fn before(step: Step<'_>) -> io::Result<()> {
-        STATE.with(|s| match s.borrow_mut().as_mut() {
-            Some(state) => state.before(step),
-            None => Ok(()),
-        })
-    }
-
-    pub(crate) fn tears() -> bool {
-        STATE.with(|s| s.borrow_mut().as_mut().is_some_and(|state| std::mem::take(&mut state.is_tearing)))
-    }
-
-    impl State {
-        fn before(&mut self, step: Step<'_>) -> io::Result<()> {
-            let now = self.count;
-            self.count += 1;
-            match self.fault {
-                Some((Fault::Full, at)) if now == at => Err(io::ErrorKind::StorageFull.into()),
-                Some((Fault::Death | Fault::Tear, at)) if now >= at => {
-                    self.is_tearing = self.fault == Some((Fault::Tear, now)) && matches!(step, Step::Write(_));
-                    if self.is_tearing {
-                        self.volatile.note(step);
-                    }
-                    Err(io::Error::other("the process is dead"))
-                }
-                _ => {
-                    self.volatile.note(step);
-                    Ok(())
-                }
-            }
-        }
-    }
-
-    /// What a loss of power takes away: bytes that were not synced, names whose folder was not synced.
-    #[derive(Default)]
-    pub(crate) struct Power {
-        /// Files and how many of their bytes are durable.
-        bytes: BTreeMap<PathBuf, u64>,
-        /// New names, with what they replaced.
-        names: Vec<(PathBuf, Old)>,
-        folders: Vec<PathBuf>,
-    }
-
-    /// What a name stood for before.
-    enum Old {
-        Nothing,
-        File(Vec<u8>),
-        Link(PathBuf),
-    }
-
-    impl Old {
-        fn of(path: &Path) -> Self {
-            match (fs::read_link(path), fs::read(path)) {
-                (Ok(target), _) => Self::Link(target),
-                (_, Ok(bytes)) => Self::File(bytes),
-                _ => Self::Nothing,
-            }
-        }
-    }
-
-    /// Follows files to the place to which they, or the tree around them, are renamed.
-    fn moved(
-        bytes: BTreeMap<PathBuf, u64>,
-        inner: impl Fn(&Path) -> Option<&Path>,
-        to: &Path,
-    ) -> BTreeMap<PathBuf, u64> {
-        let place = |path: PathBuf| match inner(&path) {
-            Some(inner) if inner.as_os_str().is_empty() => to.to_owned(),
-            Some(inner) => to.join(inner),
-            None => path,
-        };
-        bytes.into_iter().map(|(path, durable)| (place(path), durable)).collect()
-    }
-
-    impl Power {
-        fn note(&mut self, step: Step<'_>) {
-            match step {
-                Step::Create(path) => drop(self.bytes.insert(path.to_owned(), 0)),
-                Step::Write(path) => {
-                    let durable = fs::metadata(path).map_or(0, |m| m.len());
-                    self.bytes.entry(path.to_owned()).or_insert(durable);
-                }
-                Step::Sync(path) => drop(self.bytes.remove(path)),
-                Step::SyncTree(root) => self.bytes.retain(|path, _| !path.starts_with(root)),
-                Step::SyncFolder(folder) => {
-                    self.names.retain(|(name, _)| name.parent() != Some(folder));
-                    self.folders.retain(|made| made.parent() != Some(folder));
-                }
-                Step::Rename(from, to) => {
-                    self.bytes = moved(std::mem::take(&mut self.bytes), |path| path.strip_prefix(from).ok(), to);
-                    self.names.push((to.to_owned(), Old::of(to)));
-                }
-                Step::MakeFolder(path) if !path.exists() => self.folders.push(path.to_owned()),
-                Step::Exchange(new, old) => {
-                    self.bytes = moved(std::mem::take(&mut self.bytes), |path| path.strip_prefix(new).ok(), old);
-                }
-                Step::MakeFolder(_) | Step::Remove => {}
-            }
-        }
-
-        /// Takes it away.
-        pub(crate) fn fails(self) {
-            for (name, old) in self.names.into_iter().rev() {
-                let is_folder = fs::symlink_metadata(&name).is_ok_and(|m| m.is_dir());
-                let _ = if is_folder { fs::remove_dir_all(&name) } else { fs::remove_file(&name) };
-                match old {
-                    Old::Nothing => {}
-                    Old::File(bytes) => fs::write(&name, bytes).unwrap(),
-                    Old::Link(target) => std::os::unix::fs::symlink(target, &name).unwrap(),
-                }
-            }
-            for (path, durable) in self.bytes {
-                if let Ok(file) = OpenOptions::new().write(true).open(&path) {
-                    let length = file.metadata().unwrap().len();
-                    file.set_len(durable + length.saturating_sub(durable) / 2).unwrap();
-                }
-            }
-            for folder in self.folders {
-                let _ = fs::remove_dir_all(folder);
-            }
-        }
-    }
+    trial::tears()
 }

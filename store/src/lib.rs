@@ -32,6 +32,7 @@ pub use blob::{Blob, BlobWriter};
 pub use digest::{Digest, Fingerprint, ParseHexError};
 pub use durable::publish_file;
 pub use error::StoreError;
+pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan};
 pub use lock::{Holder, LockGuard};
 pub use manifest::{Manifest, Output};

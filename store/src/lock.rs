@@ -1,14 +1,14 @@
 //! Locks per fingerprint between processes and threads. The kernel releases them when their holder dies.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Fingerprint, Store, StoreError};
+use crate::{Fingerprint, Store, StoreError, disk};
 
 /// Who holds a lock, as far as its file tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,9 +34,7 @@ pub(crate) fn wait_for(path: &Path) -> Result<LockGuard, StoreError> {
 
 /// Opens the file of a lock. It is made when it is not there, and never removed: two holders could have one each.
 pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path).map_err(|e| StoreError::io("lock", path, e))
+    disk::open_lock(path)
 }
 
 impl LockGuard {
@@ -54,7 +52,8 @@ impl Drop for LockGuard {
 }
 
 impl Store {
-    /// Takes the lock of a fingerprint. While another holds it, `wait` is called about ten times a second.
+    /// Takes the lock of a fingerprint. While another holds it, `wait` is called again and again: quickly at first, later
+    /// about ten times a second.
     ///
     /// Returns `None` when `wait` breaks off.
     ///
@@ -70,6 +69,7 @@ impl Store {
         let path = self.0.root.join("locks").join(fingerprint.to_string());
         let failed = |e| StoreError::io("lock", &path, e);
         let mut file = open_file(&path)?;
+        let mut pause = Duration::from_millis(1);
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -77,13 +77,14 @@ impl Store {
                     if wait(&read_holder(&mut file)).is_break() {
                         return Ok(None);
                     }
-                    std::thread::sleep(Duration::from_millis(100));
+                    std::thread::sleep(pause);
+                    pause = (2 * pause).min(Duration::from_millis(100));
                 }
                 Err(e) => return Err(failed(e.into())),
             }
         }
         // The text is for people who wait; the lock itself is the kernel's.
-        let _ = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(&own_text()));
+        let _ = disk::overwrite(&mut file, &path, &own_text());
         Ok(Some(LockGuard(file)))
     }
 }

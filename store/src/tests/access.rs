@@ -137,11 +137,12 @@ fn errors_say_what_why_and_how_to_fix() {
         StoreError::Damaged { digest: Digest::of(b""), path: path.clone() },
         StoreError::Missing { digest: Digest::of(b"") },
         StoreError::Full { path: path.clone() },
+        StoreError::NoRoom { path: path.clone(), needed: 9, free: 3 },
     ];
     for error in errors {
         let text = error.to_string();
         assert!(text.contains("\n  why: ") && text.contains("\n  fix: "), "{text}");
-        assert_eq!(error.is_full(), matches!(error, StoreError::Full { .. }));
+        assert_eq!(error.is_full(), matches!(error, StoreError::Full { .. } | StoreError::NoRoom { .. }));
     }
     let io = StoreError::io("read", &path, std::io::Error::other("cable"));
     assert_eq!(io.to_string(), "cannot read /store", "the source is printed by who prints the chain");

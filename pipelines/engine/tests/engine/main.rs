@@ -1,153 +1,19 @@
 //! Plans and runs of stand-in stages over a real store: what is computed, what is reused, and what is said of it.
 
-use std::collections::BTreeMap;
+mod processes;
+mod scene;
+
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mlsm_engine::{
-    Action, Cancel, Context, EngineError, Event, Graph, InputSource, Node, Outcome, Outputs, RunIdentity, RunOptions,
-    RunReport, Stage, StageError, Unit, UnitInput, UnitRef, explain, plan, run,
+    Action, Cancel, EngineError, Event, Graph, InputSource, Node, Outcome, RunIdentity, RunOptions, RunReport,
+    StageError, Unit, UnitInput, explain, plan, run,
 };
-use mlsm_store::{Access, Digest, Field, Store, Value};
-use tempfile::TempDir;
+use mlsm_store::{Access, Digest, Store};
 
-type Work = dyn Fn(&Context<'_>) -> Result<Vec<u8>, StageError> + Send + Sync;
-
-/// A stage that stores one artifact, `out`, and counts how often it ran.
-struct StandIn {
-    name: &'static str,
-    recipe: i64,
-    parallel: bool,
-    device: &'static str,
-    ran: Arc<AtomicUsize>,
-    work: Arc<Work>,
-}
-
-impl Stage for StandIn {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn recipe(&self) -> Vec<Field> {
-        vec![Field { key: "factor".to_owned(), value: Value::from(self.recipe) }]
-    }
-
-    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
-        self.ran.fetch_add(1, Ordering::SeqCst);
-        let bytes = (self.work)(context)?;
-        let facts = BTreeMap::from([("device".to_owned(), self.device.to_owned())]);
-        Ok(Outputs::default().with("out", context.put(&bytes)?).made_by(&facts))
-    }
-
-    fn is_parallel(&self) -> bool {
-        self.parallel
-    }
-}
-
-/// A store and a pipeline of three photos: `scale` (one shard a photo) → `sum` → `report`.
-struct Scene {
-    folder: TempDir,
-    store: Store,
-    photos: Vec<Vec<u8>>,
-    factor: i64,
-    report_factor: i64,
-    ran: Arc<AtomicUsize>,
-    scale: Arc<Work>,
-    sum: Arc<Work>,
-    events: Mutex<Vec<Event>>,
-    runs: AtomicUsize,
-}
-
-fn joined(context: &Context<'_>) -> Result<Vec<u8>, StageError> {
-    let mut bytes = Vec::new();
-    for input in context.inputs() {
-        bytes.extend_from_slice(&context.open_digest(&input.digest)?);
-    }
-    Ok(bytes)
-}
-
-impl Scene {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store"), Access::ReadWrite).unwrap();
-        Self {
-            folder,
-            store,
-            photos: vec![b"one ".to_vec(), b"two ".to_vec(), b"three ".to_vec()],
-            factor: 1,
-            report_factor: 1,
-            ran: Arc::default(),
-            scale: Arc::new(|context| Ok(joined(context)?.to_ascii_uppercase())),
-            sum: Arc::new(joined),
-            events: Mutex::default(),
-            runs: AtomicUsize::default(),
-        }
-    }
-
-    fn stage(&self, name: &'static str, recipe: i64, work: &Arc<Work>) -> Arc<dyn Stage> {
-        let (ran, work) = (self.ran.clone(), work.clone());
-        Arc::new(StandIn { name, recipe, parallel: name == "scale", device: "cpu", ran, work })
-    }
-
-    fn graph(&self) -> Graph {
-        let mut graph = Graph::new();
-        let mut shards = Vec::new();
-        for (i, photo) in self.photos.iter().enumerate() {
-            let digest = self.store.put(photo).unwrap().digest;
-            shards.push(Unit {
-                shard: format!("{i:03}"),
-                aspect: String::new(),
-                stage: self.stage("scale", self.factor, &self.scale),
-                inputs: vec![UnitInput::known(format!("photo-{i}"), digest)],
-            });
-        }
-        let count = shards.len();
-        let scale = graph.add(Node { id: "scale".to_owned(), stage: "scale", units: shards });
-        let inputs = (0..count).map(|i| UnitInput::output(format!("{i}"), UnitRef { node: scale, unit: i }, "out"));
-        let single = |stage, inputs| Unit { shard: String::new(), aspect: String::new(), stage, inputs };
-        let unit = single(self.stage("sum", 1, &self.sum), inputs.collect());
-        let sum = graph.add(Node { id: "sum".to_owned(), stage: "sum", units: vec![unit] });
-        let input = UnitInput::output("sum", UnitRef { node: sum, unit: 0 }, "out");
-        let work: Arc<Work> = Arc::new(joined);
-        let unit = single(self.stage("report", self.report_factor, &work), vec![input]);
-        graph.add(Node { id: "report:all".to_owned(), stage: "report", units: vec![unit] });
-        graph
-    }
-
-    fn try_run(&self, options: &RunOptions, cancel: &Cancel) -> Result<RunReport, EngineError> {
-        let count = self.runs.fetch_add(1, Ordering::SeqCst);
-        let identity = RunIdentity {
-            run_id: format!("run-{count:03}"),
-            config_name: "test".to_owned(),
-            config_digest: Digest::of(b"config"),
-            version: "0".to_owned(),
-            device: "cpu".to_owned(),
-        };
-        self.events.lock().unwrap().clear();
-        self.ran.store(0, Ordering::SeqCst);
-        let subscriber = |event: &Event| self.events.lock().unwrap().push(event.clone());
-        let now = || format!("2026-01-01T00:00:{count:02}Z");
-        run(&self.graph(), &self.store, &identity, options, cancel, &subscriber, &now)
-    }
-
-    fn run_with(&self, options: &RunOptions) -> RunReport {
-        self.try_run(options, &Cancel::default()).unwrap()
-    }
-
-    fn run(&self) -> RunReport {
-        self.run_with(&RunOptions { threads: 2, ..RunOptions::default() })
-    }
-
-    fn reason(&self, node: &str) -> String {
-        let plan = plan(&self.graph(), &self.store, "test", &[]).unwrap();
-        plan.nodes.into_iter().find(|n| n.node == node).unwrap().reason
-    }
-}
+use scene::{Scene, Work, joined};
 
 fn outcomes(report: &RunReport) -> Vec<Outcome> {
     report.nodes.iter().map(|n| n.outcome).collect()
@@ -272,7 +138,7 @@ fn a_request_to_stop_keeps_the_checkpoint_and_the_next_run_goes_on_from_it() {
     assert_eq!(outcomes(&report), [Cached, Executed, Executed]);
     let out = report.manifests["sum"][""].outputs["out"].digest;
     assert_eq!(&*scene.store.open_blob(&out).unwrap(), b"half-way");
-    let left: Vec<_> = std::fs::read_dir(scene.folder.path().join("store/checkpoints")).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(scene.store.root().join("checkpoints")).unwrap().collect();
     assert!(left.is_empty(), "a committed unit leaves no checkpoint: {left:?}");
 }
 
@@ -289,7 +155,7 @@ fn a_damaged_artifact_is_remade_by_whoever_needs_it() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
     std::fs::set_permissions(&path, permissions).unwrap();
     std::fs::write(&path, bytes).unwrap();
-    scene.store = Store::open(&scene.folder.path().join("store"), Access::ReadWrite).unwrap();
+    scene.store = Store::open(scene.store.root(), Access::ReadWrite).unwrap();
     let report = scene.run_with(&RunOptions { force: vec!["sum".to_owned()], ..RunOptions::default() });
     assert_eq!(report.outcome, "ok", "{:?}", report.errors);
     assert_eq!(outcomes(&report), [Cached, Executed, Cached]);
@@ -310,7 +176,7 @@ fn a_unit_that_another_run_holds_is_busy_without_waiting() {
     let until = RunOptions { targets: vec!["scale".to_owned()], ..RunOptions::default() };
     scene.run_with(&until);
     let held = plan(&graph, &scene.store, "test", &[]).unwrap().nodes[1].units[0].fingerprint.unwrap();
-    let other = Store::open(&scene.folder.path().join("store"), Access::ReadWrite).unwrap();
+    let other = Store::open(scene.store.root(), Access::ReadWrite).unwrap();
     let guard = other.lock(&held, &mut |_| ControlFlow::Continue(())).unwrap();
     let report = scene.run_with(&RunOptions { no_wait: true, ..RunOptions::default() });
     assert!(matches!(report.errors[0].1, StageError::Busy(_)), "{:?}", report.errors);

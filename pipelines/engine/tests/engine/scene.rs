@@ -1,0 +1,159 @@
+//! Stand-in stages over a real store.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
+
+use mlsm_engine::{
+    Cancel, Context, EngineError, Event, Graph, Node, Outputs, RunIdentity, RunOptions, RunReport, Stage, StageError,
+    Unit, UnitInput, UnitRef, plan, run,
+};
+use mlsm_store::{Access, Digest, Field, Store, Value};
+use tempfile::TempDir;
+
+pub type Work = dyn Fn(&Context<'_>) -> Result<Vec<u8>, StageError> + Send + Sync;
+
+/// A stage that stores one artifact, `out`, and counts how often it ran.
+struct StandIn {
+    name: &'static str,
+    recipe: i64,
+    parallel: bool,
+    device: &'static str,
+    ran: Arc<AtomicUsize>,
+    work: Arc<Work>,
+}
+
+impl Stage for StandIn {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        vec![Field { key: "factor".to_owned(), value: Value::from(self.recipe) }]
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        self.ran.fetch_add(1, Ordering::SeqCst);
+        let bytes = (self.work)(context)?;
+        let facts = BTreeMap::from([("device".to_owned(), self.device.to_owned())]);
+        Ok(Outputs::default().with("out", context.put(&bytes)?).made_by(&facts))
+    }
+
+    fn is_parallel(&self) -> bool {
+        self.parallel
+    }
+}
+
+/// A store and a pipeline of three photos: `scale` (one shard a photo) → `sum` → `report`.
+pub struct Scene {
+    _folder: Option<TempDir>,
+    pub store: Store,
+    pub photos: Vec<Vec<u8>>,
+    pub factor: i64,
+    pub report_factor: i64,
+    pub ran: Arc<AtomicUsize>,
+    pub scale: Arc<Work>,
+    pub sum: Arc<Work>,
+    pub events: Mutex<Vec<Event>>,
+    pub runs: AtomicUsize,
+}
+
+/// The bytes of all inputs, one after another.
+pub fn joined(context: &Context<'_>) -> Result<Vec<u8>, StageError> {
+    let mut bytes = Vec::new();
+    for input in context.inputs() {
+        bytes.extend_from_slice(&context.open_digest(&input.digest)?);
+    }
+    Ok(bytes)
+}
+
+impl Scene {
+    /// Over a new store.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scene = Self::at(&folder.path().join("store"));
+        Self { _folder: Some(folder), ..scene }
+    }
+
+    /// Over the store of a folder.
+    pub fn at(root: &Path) -> Self {
+        let store = Store::open(root, Access::ReadWrite).unwrap();
+        Self {
+            _folder: None,
+            store,
+            photos: vec![b"one ".to_vec(), b"two ".to_vec(), b"three ".to_vec()],
+            factor: 1,
+            report_factor: 1,
+            ran: Arc::default(),
+            scale: Arc::new(|context| Ok(joined(context)?.to_ascii_uppercase())),
+            sum: Arc::new(joined),
+            events: Mutex::default(),
+            runs: AtomicUsize::default(),
+        }
+    }
+
+    pub fn stage(&self, name: &'static str, recipe: i64, work: &Arc<Work>) -> Arc<dyn Stage> {
+        let (ran, work) = (self.ran.clone(), work.clone());
+        Arc::new(StandIn { name, recipe, parallel: name == "scale", device: "cpu", ran, work })
+    }
+
+    pub fn graph(&self) -> Graph {
+        let mut graph = Graph::new();
+        let mut shards = Vec::new();
+        for (i, photo) in self.photos.iter().enumerate() {
+            let digest = self.store.put(photo).unwrap().digest;
+            shards.push(Unit {
+                shard: format!("{i:03}"),
+                aspect: String::new(),
+                stage: self.stage("scale", self.factor, &self.scale),
+                inputs: vec![UnitInput::known(format!("photo-{i}"), digest)],
+            });
+        }
+        let count = shards.len();
+        let scale = graph.add(Node { id: "scale".to_owned(), stage: "scale", units: shards });
+        let inputs = (0..count).map(|i| UnitInput::output(format!("{i}"), UnitRef { node: scale, unit: i }, "out"));
+        let single = |stage, inputs| Unit { shard: String::new(), aspect: String::new(), stage, inputs };
+        let unit = single(self.stage("sum", 1, &self.sum), inputs.collect());
+        let sum = graph.add(Node { id: "sum".to_owned(), stage: "sum", units: vec![unit] });
+        let input = UnitInput::output("sum", UnitRef { node: sum, unit: 0 }, "out");
+        let work: Arc<Work> = Arc::new(joined);
+        let unit = single(self.stage("report", self.report_factor, &work), vec![input]);
+        graph.add(Node { id: "report:all".to_owned(), stage: "report", units: vec![unit] });
+        graph
+    }
+
+    pub fn try_run(&self, options: &RunOptions, cancel: &Cancel) -> Result<RunReport, EngineError> {
+        let count = self.runs.fetch_add(1, Ordering::SeqCst);
+        let identity = RunIdentity {
+            run_id: format!("run-{}-{count:03}", std::process::id()),
+            config_name: "test".to_owned(),
+            config_digest: Digest::of(b"config"),
+            version: "0".to_owned(),
+            device: "cpu".to_owned(),
+        };
+        self.events.lock().unwrap().clear();
+        self.ran.store(0, Ordering::SeqCst);
+        let subscriber = |event: &Event| self.events.lock().unwrap().push(event.clone());
+        let now = || format!("{:024}", UNIX_EPOCH.elapsed().unwrap().as_nanos()); // only its order counts
+        run(&self.graph(), &self.store, &identity, options, cancel, &subscriber, &now)
+    }
+
+    pub fn run_with(&self, options: &RunOptions) -> RunReport {
+        self.try_run(options, &Cancel::default()).unwrap()
+    }
+
+    pub fn run(&self) -> RunReport {
+        self.run_with(&RunOptions { threads: 2, ..RunOptions::default() })
+    }
+
+    pub fn reason(&self, node: &str) -> String {
+        let plan = plan(&self.graph(), &self.store, "test", &[]).unwrap();
+        plan.nodes.into_iter().find(|n| n.node == node).unwrap().reason
+    }
+}
