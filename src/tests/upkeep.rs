@@ -5,10 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::program::mlsm;
-use crate::scene::Scene;
+use crate::scene::{Scene, undisturbed};
 
 fn first_blob(scene: &Scene) -> PathBuf {
-    let mut folder = scene.store().join("blobs");
+    first_file(scene.store().join("blobs"))
+}
+
+/// Returns the first file of a folder, at any depth; a file itself.
+fn first_file(mut folder: PathBuf) -> PathBuf {
     while folder.is_dir() {
         let mut entries: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|e| e.path()).collect();
         entries.sort();
@@ -37,6 +41,55 @@ fn verify_names_damage_and_repair_makes_the_next_run_remake_exactly_it() {
     scene.run(&[]);
     assert_eq!(mlsm(&scene.store(), ["verify"]).code, 0);
     assert!(blob.exists());
+}
+
+/// One kind of file of a store, the number of shards that are computed anew once it was set aside, and whether one that
+/// is damaged and one that is gone is found.
+const KINDS: [(&str, u64, [bool; 2]); 8] = [
+    ("blobs", 1, [true, true]),
+    ("manifests", 1, [true, true]),
+    ("index.jsonl", 0, [false, false]), // a copy: what cannot be read in it says nothing, and it is written anew
+    ("runs", 0, [true, false]),         // nothing says that there was one
+    ("stat-cache.json", 0, [true, false]),
+    ("tables/current/results", 0, [true, true]),
+    ("tables/current/summary.json", 0, [true, true]),
+    ("tables/current/.contents", 0, [true, false]),
+];
+
+#[test]
+fn each_kind_of_file_flipped_truncated_or_deleted_is_found_never_used_and_remade_alone() {
+    for ((kind, remade, is_found), harm) in
+        KINDS.iter().flat_map(|kind| ["flip", "truncate", "delete"].map(|harm| (kind, harm)))
+    {
+        let scene = Scene::finished();
+        let case = format!("{harm} {kind}");
+        let file = first_file(scene.store().join(kind));
+        let mut bytes = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let middle = bytes.len() / 2;
+        match harm {
+            "flip" => bytes[middle] ^= 1,
+            "truncate" => bytes.truncate(middle),
+            _ => bytes.clear(),
+        }
+        if harm != "delete" {
+            fs::write(&file, &bytes).unwrap();
+        }
+        let found = mlsm(&scene.store(), ["verify"]);
+        assert_eq!(found.code, i32::from(is_found[usize::from(harm == "delete")]), "{case}: {found:?}");
+        assert_eq!(scene.run(&[]).digests(), undisturbed().digests(), "{case}: a run before the repair");
+        mlsm(&scene.store(), ["verify", "--repair"]);
+        let finished = scene.run(&[]);
+        assert_eq!(finished.digests(), undisturbed().digests(), "{case}");
+        let executed: u64 = ["splits", "ingest", "train-base", "crop", "extract", "meta-train", "evaluate"]
+            .iter()
+            .flat_map(|stage| finished.shards(stage))
+            .sum();
+        assert!(executed <= *remade, "{case}: {executed} shards were computed anew");
+        let whole = mlsm(&scene.store(), ["verify"]);
+        assert_eq!(whole.code, 0, "{case}: {whole:?}");
+        assert!(scene.store().join("tables/current/summary.json").exists(), "{case}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn write(folder: &Path, kind: usize) -> std::io::Result<()> {
         let mut file = File::create(&half)?;
         file.write_all(&[i as u8; BYTES])?;
         if kind == 1 || kind == 2 {
-            file.sync_data()?;
+            file.sync_all()?;
         }
         fs::rename(&half, &whole)?;
         if kind == 2 {

@@ -26,6 +26,11 @@ struct Entry {
     digest: Digest,
 }
 
+/// Tells whether a cache's file can be read.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    seal::read::<BTreeMap<String, Entry>>(bytes).is_some()
+}
+
 /// The cache; it may be asked from several threads.
 pub struct StatCache {
     store: Store,

@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::checkpoint::is_whole;
 use crate::index::files_below;
-use crate::{Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, disk, durable, seal};
+use crate::{
+    Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, disk, durable, seal, stat_cache, tables,
+};
 
 /// How a verification is to be done.
 #[derive(Clone, Copy, Default)]
@@ -57,14 +59,36 @@ pub enum Finding {
         /// Its file.
         path: PathBuf,
     },
+    /// A manifest that is gone and that a run names which no collection may have dropped: the last one of its
+    /// configuration, or a pinned one.
+    MissingManifest {
+        /// The manifest.
+        fingerprint: Fingerprint,
+        /// The run that names it.
+        run_id: String,
+    },
+    /// Digests of files outside that cannot be read.
+    DamagedStatCache {
+        /// Their file.
+        path: PathBuf,
+    },
+    /// Published tables that are not what was published.
+    DamagedTables {
+        /// The folder of the run.
+        path: PathBuf,
+        /// The first file that differs.
+        file: PathBuf,
+    },
 }
 
 impl Finding {
     /// Returns the file to set aside; nothing when it is gone already.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::MissingBlob { .. } => None,
-            Self::DamagedBlob { path }
+            Self::MissingBlob { .. } | Self::MissingManifest { .. } => None,
+            Self::DamagedStatCache { path }
+            | Self::DamagedTables { path, .. }
+            | Self::DamagedBlob { path }
             | Self::DamagedManifest { path }
             | Self::DamagedIndex { path }
             | Self::DamagedCheckpoint { path }
@@ -80,6 +104,15 @@ impl fmt::Display for Finding {
                 let (digest, manifest) = (digest.short(), manifest.display());
                 return write!(f, "artifact {digest} of manifest {manifest} is missing; repair: run again");
             }
+            Self::MissingManifest { fingerprint, run_id } => {
+                let fingerprint = &fingerprint.to_string()[..12];
+                return write!(f, "manifest {fingerprint} of run {run_id} is missing; repair: run again");
+            }
+            Self::DamagedTables { file, .. } => {
+                let repair = "`mlsm verify --repair`, the next run publishes them again";
+                return write!(f, "published table {} is damaged; repair: {repair}", file.display());
+            }
+            Self::DamagedStatCache { .. } => ("cache {} is damaged and is not used", "`mlsm verify --repair`"),
             Self::DamagedBlob { .. } => ("artifact {} is damaged", "`mlsm verify --repair`, then run again"),
             Self::DamagedManifest { .. } => ("manifest {} is damaged", "`mlsm verify --repair`, then run again"),
             Self::DamagedIndex { .. } => {
@@ -106,6 +139,16 @@ impl Store {
         findings.extend(self.check_each("checkpoints", whole_checkpoint, |path| Finding::DamagedCheckpoint { path }));
         let whole_run = |path: &Path| fs::read(path).is_ok_and(|b| seal::read::<RunRecord>(&b).is_some());
         findings.extend(self.check_each("runs", whole_run, |path| Finding::DamagedRun { path }));
+        findings.extend(self.check_reached()?);
+        let cache = self.root().join("stat-cache.json");
+        if !fs::read(&cache).map_or(!cache.exists(), |bytes| stat_cache::is_whole(&bytes)) {
+            findings.push(Finding::DamagedStatCache { path: cache });
+        }
+        let published = fs::read_dir(self.root().join("tables/runs")).into_iter().flatten().flatten();
+        let mut folders: Vec<_> = published.map(|entry| entry.path()).collect();
+        folders.sort();
+        let damaged = folders.into_par_iter().filter_map(|path| Some((tables::first_damaged(&path)?, path)));
+        findings.extend(damaged.map(|(file, path)| Finding::DamagedTables { path, file }).collect::<Vec<_>>());
         Ok(findings)
     }
 
@@ -140,6 +183,23 @@ impl Store {
             }
         }
         findings
+    }
+
+    /// What the last run of each configuration and the pinned runs reached must be there.
+    fn check_reached(&self) -> Result<Vec<Finding>, StoreError> {
+        let (runs, pinned) = (self.runs().list()?, self.pinned());
+        let last: BTreeMap<&str, &str> = runs.iter().map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
+        let last: BTreeSet<&str> = last.into_values().collect();
+        let mut missing = BTreeMap::new();
+        for run in runs.iter().filter(|r| last.contains(r.run_id.as_str()) || pinned.contains(&r.run_id)) {
+            for fingerprint in run.nodes.iter().flat_map(|node| node.units.values()) {
+                if !self.manifest_path(fingerprint).exists() {
+                    missing.insert(*fingerprint, run.run_id.clone());
+                }
+            }
+        }
+        let finding = |(fingerprint, run_id)| Finding::MissingManifest { fingerprint, run_id };
+        Ok(missing.into_iter().map(finding).collect())
     }
 
     /// The index is wrong when the answer that it would give is not the manifest's. A torn line gives none, and an

@@ -238,3 +238,27 @@ fn progress_counts_every_byte_of_every_artifact() {
     store.verify(&VerifyOptions { progress: Some(&progress) }).unwrap();
     assert_eq!(most.into_inner(), 510);
 }
+
+#[test]
+fn a_manifest_that_the_last_or_a_pinned_run_names_is_missed() {
+    let folder = folder();
+    let store = open(&folder);
+    for (name, id) in [("a", "r1"), ("b", "r2")] {
+        let fingerprint = commit(&store, name, name.as_bytes()).unwrap().fingerprint;
+        let mut record = run(id, &format!("2026-01-0{}T00:00:00Z", &id[1..]));
+        let units = BTreeMap::from([(String::new(), fingerprint)]);
+        let (outputs, text) = (BTreeMap::new(), String::new);
+        let (node, stage, outcome, reason) = (text(), text(), text(), text());
+        record.nodes.push(NodeRecord { node, stage, outcome, fingerprint: None, outputs, seconds: 0.0, reason, units });
+        store.runs().append(&record).unwrap();
+        fs::remove_file(store.manifest_path(&fingerprint)).unwrap();
+    }
+    let missing = |name: &str, id: &str| Finding::MissingManifest {
+        fingerprint: request(name).fingerprint(),
+        run_id: id.to_owned(),
+    };
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), [missing("b", "r2")], "older runs may be collected");
+    store.pin("r1", true).unwrap();
+    let found = store.verify(&VerifyOptions::default()).unwrap();
+    assert!(found.len() == 2 && found.contains(&missing("a", "r1")), "{found:?}");
+}

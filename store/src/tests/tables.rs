@@ -81,3 +81,23 @@ fn no_name_leads_out_of_the_folder() {
     }
     assert!(!store.root().join("tables/current").exists());
 }
+
+#[test]
+fn a_published_table_that_was_changed_or_is_gone_is_found_and_set_aside_with_its_run() {
+    let folder = folder();
+    let store = open(&folder);
+    let published = store.publish_tables("r1", &summary("one"), true).unwrap();
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), []);
+    let file = published.join("summary.json");
+    fs::remove_file(&file).unwrap();
+    for text in [None, Some("other")] {
+        if let Some(text) = text {
+            fs::write(&file, text).unwrap();
+        }
+        let found = store.verify(&VerifyOptions::default()).unwrap();
+        assert_eq!(found, [Finding::DamagedTables { path: published.clone(), file: file.clone() }]);
+    }
+    store.repair(&store.verify(&VerifyOptions::default()).unwrap()).unwrap();
+    assert!(!published.exists() && store.verify(&VerifyOptions::default()).unwrap().is_empty());
+    store.publish_tables("r1", &summary("one"), true).unwrap();
+}
