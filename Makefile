@@ -14,7 +14,7 @@ demo: build
 	target/release/mlsm run --config demo --set seed=$(SEED)
 
 test: libtorch
-	cargo test --release --workspace
+	python3 store/remote/setup/s3_server.py cargo test --release --workspace
 
 lint: libtorch
 	cargo fmt --all --check

@@ -1,7 +1,5 @@
 //! The grammar of the command line: common flags and verbs. What a verb takes stands beside what it does, in `cmd/`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
@@ -31,9 +29,10 @@ pub struct Common {
     /// Sets one key of the configuration, such as `evaluate.episodes=100`; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Common flags")]
     pub set: Vec<String>,
-    /// The folder of artifacts and tables [env: MLSM_STORE] [default: .mlsm]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Common flags")]
-    pub store: Option<PathBuf>,
+    /// The folder of artifacts and tables, or a place that machines share: s3://bucket/prefix, gs://…, az://…, of which
+    /// MLSM_CACHE holds a copy of what was used [env: MLSM_STORE] [default: .mlsm]
+    #[arg(long, global = true, value_name = "DIR|URL", help_heading = "Common flags")]
+    pub store: Option<String>,
     /// auto, cpu, cuda or cuda:N [env: MLSM_DEVICE] [default: auto]
     #[arg(long, global = true, value_name = "DEVICE", help_heading = "Common flags")]
     pub device: Option<String>,
@@ -86,6 +85,10 @@ pub enum Verb {
     Runs(cmd::runs::RunsArgs),
     /// Says what changed between two runs: configuration, requests, results
     Diff(cmd::diff::DiffArgs),
+    /// Brings what another store lacks there
+    Push(cmd::transfer::TransferArgs),
+    /// Brings what this store lacks here, from another one
+    Pull(cmd::transfer::TransferArgs),
     /// Draws synthetic photos, checks a data set
     Data(cmd::data::DataArgs),
     /// Fetches pretrained weights, lists those known

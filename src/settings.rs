@@ -2,9 +2,11 @@
 
 mod layers;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use mlsm_pipelines::{Config, DeviceChoice};
+use mlsm_remote::{Bucket, Peer};
 use mlsm_store::{Access, Store};
 
 use crate::cli::{Common, Output};
@@ -25,8 +27,10 @@ pub enum Verbosity {
 /// What the flags and the environment say, apart from the configuration itself.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder of the store.
+    /// The folder of the store; of a place that machines share, the folder of its cache.
     pub store: PathBuf,
+    /// The address of a place that machines share.
+    shared: Option<String>,
     /// The device asked for.
     pub device: DeviceChoice,
     /// The device as it was written.
@@ -89,8 +93,14 @@ impl Settings {
                 return Err(CliError::usage(what, "an output is `text` or `json`", "unset MLSM_OUTPUT"));
             }
         };
+        let store = common.store.or_else(|| variable("MLSM_STORE")).unwrap_or_else(|| ".mlsm".to_owned());
+        let (store, shared) = match Place::of(&store) {
+            Place::Folder(path) => (path, None),
+            Place::Shared(url) => (cache_of(&url, variable("MLSM_CACHE"))?, Some(url)),
+        };
         Ok(Self {
-            store: common.store.or_else(|| variable("MLSM_STORE").map(PathBuf::from)).unwrap_or(".mlsm".into()),
+            store,
+            shared,
             device,
             device_name,
             threads: threads.unwrap_or_else(all_cores),
@@ -111,12 +121,25 @@ impl Settings {
         self.output == Output::Json
     }
 
-    /// Opens the store.
+    /// Tells whether the store is the cache of a place that machines share.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Opens the store. That of a place that machines share is its cache, which is always written.
     ///
     /// # Errors
     /// [`CliError::Store`] when it cannot be used.
     pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
-        Ok(Store::open(&self.store, access)?)
+        let Some(url) = &self.shared else { return Ok(Store::open(&self.store, access)?) };
+        let store = Store::open(&self.store, Access::ReadWrite)?;
+        let bucket = Bucket::open(url, credentials())?;
+        let here: BTreeSet<String> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
+        for run_id in bucket.runs()?.difference(&here) {
+            bucket.run(run_id)?.map(|record| store.runs().append(&record)).transpose()?;
+        }
+        store.connect(Box::new(bucket));
+        Ok(store)
     }
 
     /// Merges the layers of the configuration and checks the result.
@@ -148,6 +171,44 @@ fn name_of(reference: &str) -> String {
 
 fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where a store lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a local folder.
+    Folder(PathBuf),
+    /// Where machines share it, by its address.
+    Shared(String),
+}
+
+impl Place {
+    /// Reads a path or an address; `file://` is a folder.
+    pub fn of(text: &str) -> Self {
+        match text.split_once("://") {
+            Some(("file", path)) => Self::Folder(PathBuf::from(path)),
+            Some(_) => Self::Shared(text.trim_end_matches('/').to_owned()),
+            None => Self::Folder(PathBuf::from(text)),
+        }
+    }
+}
+
+/// What the environment says of object stores: credentials, addresses, regions.
+pub fn credentials() -> Vec<(String, String)> {
+    let all = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let of_services = |key: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| key.starts_with(prefix));
+    all.filter(|(key, _)| of_services(key)).map(|(key, value)| (key.to_lowercase(), value)).collect()
+}
+
+/// The folder that holds what was used of a place that machines share.
+fn cache_of(url: &str, given: Option<String>) -> Result<PathBuf, CliError> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let folder = given.map(PathBuf::from).or_else(|| Some(of_user()?.join("mlsm/stores")));
+    let folder = folder.ok_or_else(|| {
+        CliError::usage("no folder for the cache", "neither MLSM_CACHE nor HOME is set", "set MLSM_CACHE to a folder")
+    })?;
+    Ok(folder.join(mlsm_store::Digest::of(url.as_bytes()).short()))
 }
 
 fn not_a_count(text: &str) -> CliError {

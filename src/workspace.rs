@@ -46,9 +46,9 @@ impl Workspace {
 }
 
 fn existing_or_empty(settings: &Settings) -> Result<(Store, Option<tempfile::TempDir>), CliError> {
-    if settings.store.exists() {
-        let store = match Store::open(&settings.store, Access::ReadWrite) {
-            Err(StoreError::Unwritable { .. }) => Store::open(&settings.store, Access::ReadOnly)?,
+    if settings.is_shared() || settings.store.exists() {
+        let store = match settings.open_store(Access::ReadWrite) {
+            Err(CliError::Store(StoreError::Unwritable { .. })) => settings.open_store(Access::ReadOnly)?,
             other => other?,
         };
         return Ok((store, None));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use mlsm_store::{Access, GcOptions, GcPlan};
+use mlsm_store::{Access, GcOptions, GcPlan, Store};
 
 use crate::clock;
 use crate::error::CliError;
@@ -67,7 +67,7 @@ fn size(text: &str) -> Result<u64, String> {
 /// # Errors
 /// [`CliError::Busy`] when a run is going on and waiting was not wanted.
 pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
-    let store = settings.open_store(Access::ReadOnly)?;
+    let store = Store::open(&settings.store, Access::ReadOnly)?; // of a place that machines share: the cache alone
     let options = GcOptions {
         keep_runs: args.keep,
         runs_before: args.older_than.map(clock::ago),

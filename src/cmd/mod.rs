@@ -13,6 +13,7 @@ pub mod run;
 pub mod runs;
 pub mod status;
 pub mod tables;
+pub mod transfer;
 pub mod verify;
 pub mod weights;
 
@@ -36,6 +37,8 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Verify(args) => verify::verify(&args, settings),
         Verb::Gc(args) => gc::gc(&args, settings),
         Verb::Runs(args) => runs::runs(&args, settings),
+        Verb::Push(args) => transfer::push(&args, settings),
+        Verb::Pull(args) => transfer::pull(&args, settings),
         Verb::Diff(args) => diff::diff(&args, settings),
         Verb::Data(args) => data::data(&args.action, settings),
         Verb::Weights(args) => weights::weights(&args.action, settings),

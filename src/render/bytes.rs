@@ -22,6 +22,21 @@ impl Bar {
         Self(bar)
     }
 
+    /// Begins to count things of which the number is known; `verb` says what happens to them.
+    pub fn of(settings: &Settings, verb: &'static str, things: &str) -> Self {
+        let bar = Self::new(settings, verb);
+        let style =
+            ProgressStyle::with_template(&format!("{{spinner}} {{pos}}/{{len}} {things} {{msg}}, {{eta}} left"));
+        bar.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar
+    }
+
+    /// Sets the count and the whole.
+    pub fn set_of(&self, count: u64, whole: u64) {
+        self.0.set_length(whole);
+        self.0.set_position(count);
+    }
+
     /// Sets the count.
     pub fn set(&self, count: u64) {
         self.0.set_position(count);

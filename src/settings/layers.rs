@@ -17,7 +17,8 @@ const PATHS: [[&str; 2]; 2] = [["data", "path"], ["splits", "file"]];
 const DEPTH: usize = 8;
 
 /// Variables that stand for flags.
-const FLAGS: [&str; 5] = ["MLSM_CONFIG", "MLSM_DEVICE", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS"];
+const FLAGS: [&str; 7] =
+    ["MLSM_CACHE", "MLSM_CONFIG", "MLSM_DEVICE", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS", "MLSM_TRIAL"];
 
 /// Reads a file, or a preset when no such file exists, with everything it extends below it.
 pub fn read(reference: &str, here: &Path) -> Result<Table, CliError> {

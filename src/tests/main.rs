@@ -9,6 +9,7 @@ mod methods;
 mod program;
 mod published;
 mod scene;
+mod shared;
 mod switches;
 mod tidiness;
 mod torture;

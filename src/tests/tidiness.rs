@@ -38,7 +38,19 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let allowed: [(&str, &[&str]); 7] = [
-        ("mlsm", &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-pipelines", "mlsm-store", "polars", "torch-sys"]),
+        (
+            "mlsm",
+            &[
+                "mlsm-data",
+                "mlsm-engine",
+                "mlsm-nets",
+                "mlsm-pipelines",
+                "mlsm-remote",
+                "mlsm-store",
+                "polars",
+                "torch-sys",
+            ],
+        ),
         (
             "mlsm-pipelines",
             &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"],
@@ -47,7 +59,7 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         ("mlsm-nets", &["tch", "torch-sys"]),
         ("mlsm-data", &[]),
         ("mlsm-store", &[]),
-        ("mlsm-store-testkit", &["mlsm-store"]),
+        ("mlsm-remote", &["mlsm-store"]),
     ];
     let guarded =
         |name: &str| name.starts_with("mlsm") || ["arrow", "parquet", "polars", "tch", "torch-sys"].contains(&name);

@@ -109,6 +109,17 @@ impl Write for BlobWriter {
 }
 
 impl BlobWriter {
+    /// Makes the artifact durable when it has this digest, and keeps nothing when it has another; returns which.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unwritable`].
+    pub fn finish_as(self, digest: &Digest) -> Result<bool, StoreError> {
+        if Digest::from_bytes(*self.hasher.finalize().as_bytes()) != *digest {
+            return Ok(false);
+        }
+        self.finish().map(|_| true)
+    }
+
     /// Makes the artifact durable under its digest. One that is there already in the same size is kept.
     ///
     /// # Errors

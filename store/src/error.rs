@@ -64,6 +64,18 @@ pub enum StoreError {
         /// How many are free.
         free: u64,
     },
+    /// A shared place cannot be used.
+    #[error(
+        "cannot {action} {url}\n  why: {reason}\n  fix: check the address, the credentials in the environment and the network, then run again; what was computed is kept in the cache"
+    )]
+    Remote {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        url: String,
+        /// The reason.
+        reason: String,
+    },
     /// Anything else the system refused.
     #[error("cannot {action} {}", path.display())]
     Io {

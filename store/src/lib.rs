@@ -23,6 +23,7 @@ mod stat_cache;
 mod store;
 mod sweep;
 mod tables;
+mod upstream;
 mod verify;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use runs::{NodeRecord, RunLog, RunRecord};
 pub use stat_cache::StatCache;
 pub use store::{Access, FORMAT, Store};
 pub use tables::TableSource;
+pub use upstream::Upstream;
 pub use verify::{Finding, VerifyOptions};

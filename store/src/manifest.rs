@@ -32,12 +32,12 @@ pub struct Manifest {
 
 impl Manifest {
     /// Writes a manifest under its seal.
-    pub(crate) fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Vec<u8> {
         seal::write(self)
     }
 
     /// Reads a manifest; `None` unless it is whole, of a known format, and its request has its fingerprint.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let manifest: Self = seal::read(bytes)?;
         let known = manifest.format <= crate::FORMAT;
         (known && manifest.request.fingerprint() == manifest.fingerprint).then_some(manifest)

@@ -52,6 +52,18 @@ pub struct RunRecord {
     pub nodes: Vec<NodeRecord>,
 }
 
+impl RunRecord {
+    /// Writes a record under its seal.
+    pub fn write(&self) -> Vec<u8> {
+        seal::write(self)
+    }
+
+    /// Reads a record; `None` unless it is whole.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        seal::read(bytes)
+    }
+}
+
 /// The runs of a store.
 pub struct RunLog<'a>(&'a Store);
 
@@ -67,7 +79,8 @@ impl<'a> RunLog<'a> {
     pub fn append(&self, record: &RunRecord) -> Result<(), StoreError> {
         self.0.writable()?;
         let path = self.0.root().join("runs").join(plain_name(&format!("{}.json", record.run_id))?);
-        durable::write(&path, &seal::write(record), &self.0.staging())
+        durable::write(&path, &record.write(), &self.0.staging())?;
+        self.0.upstream().map_or(Ok(()), |upstream| upstream.record(record))
     }
 
     /// Lists the runs, oldest first; files that are no records are left out.

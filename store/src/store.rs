@@ -8,16 +8,16 @@
 //! checkpoints/, locks/, runs/, tables/, quarantine/, staging/, stat-cache.json
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::blob::Verified;
 use crate::index::Index;
 use crate::sweep::Writers;
-use crate::{Digest, Fingerprint, Manifest, Output, Request, RunLog, StatCache, StoreError, durable, lock};
+use crate::{Digest, Fingerprint, Manifest, Output, Request, RunLog, StatCache, StoreError, Upstream, durable, lock};
 
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -42,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) index: Mutex<Index>,
     pub(crate) verified: Mutex<Verified>,
+    pub(crate) upstream: OnceLock<Box<dyn Upstream>>,
     /// Held as long as this store may write: what lies in `staging/` is then no garbage.
     _writers: Option<Writers>,
 }
@@ -81,7 +82,8 @@ impl Store {
         }
         let root = root.canonicalize().map_err(|e| StoreError::io("open", root, e))?;
         let index = Mutex::new(Index::new(&root));
-        Ok(Self(Arc::new(Inner { root, access, index, verified: Mutex::default(), _writers: writers })))
+        let (verified, upstream) = (Mutex::default(), OnceLock::new());
+        Ok(Self(Arc::new(Inner { root, access, index, verified, upstream, _writers: writers })))
     }
 
     /// Returns the folder of the store.
@@ -110,9 +112,32 @@ impl Store {
     /// Finds the answer to a request: its manifest, provided that every blob of it is there in its full size.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the index cannot be read.
+    /// [`StoreError::Io`] when the index cannot be read; those of [`Upstream::fetch`] where the store is a cache.
     pub fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Manifest>>, StoreError> {
-        self.index().find(self, fingerprint)
+        let here = self.index().find(self, fingerprint)?;
+        match (here, self.upstream()) {
+            (None, Some(upstream)) => self.fetch(upstream, fingerprint, false),
+            (here, _) => Ok(here),
+        }
+    }
+
+    /// Takes over what a shared place has.
+    pub(crate) fn fetch(
+        &self,
+        upstream: &dyn Upstream,
+        fingerprint: &Fingerprint,
+        is_fresh: bool,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        upstream.fetch(self, fingerprint, is_fresh)?.map(|manifest| self.adopt(manifest)).transpose()
+    }
+
+    /// Returns the fingerprints of all manifests.
+    pub fn fingerprints(&self) -> BTreeSet<Fingerprint> {
+        let name = |path: PathBuf| {
+            let (folder, file) = (path.parent()?.file_name()?.to_str()?, path.file_stem()?.to_str()?);
+            format!("{folder}{file}").parse().ok()
+        };
+        self.manifest_files().into_iter().filter_map(name).collect()
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -134,7 +159,8 @@ impl Store {
         manifest.outputs.values().all(|o| self.has(o))
     }
 
-    pub(crate) fn has(&self, output: &Output) -> bool {
+    /// Tells whether an artifact is there in its full size.
+    pub fn has(&self, output: &Output) -> bool {
         fs::metadata(self.blob_path(&output.digest)).is_ok_and(|m| m.len() == output.bytes)
     }
 
@@ -143,7 +169,8 @@ impl Store {
     /// The first realisation wins: when a whole manifest of this fingerprint is there, it is returned instead.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when a blob is not there; [`StoreError::Full`], [`StoreError::Unwritable`].
+    /// [`StoreError::Missing`] when a blob is not there; [`StoreError::Full`], [`StoreError::Unwritable`]; those of
+    /// [`Upstream::offer`] where the store is a cache.
     pub fn commit(
         &self,
         request: Request,
@@ -155,10 +182,23 @@ impl Store {
         if let Some(first) = self.lookup(&fingerprint)? {
             return Ok(first);
         }
-        if let Some(absent) = outputs.values().find(|o| !self.has(o)) {
-            return Err(StoreError::Missing { digest: absent.digest });
-        }
         let manifest = Manifest { format: FORMAT, fingerprint, request, outputs, provenance };
+        self.check_artifacts(&manifest)?;
+        let faster = self.upstream().map(|upstream| upstream.offer(self, &manifest)).transpose()?.flatten();
+        self.adopt(faster.unwrap_or(manifest))
+    }
+
+    /// Records an answer as it is, with its provenance, unless there is one already. Its blobs must be in the store.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn adopt(&self, manifest: Manifest) -> Result<Arc<Manifest>, StoreError> {
+        self.writable()?;
+        let fingerprint = manifest.fingerprint;
+        if let Some(first) = self.index().find(self, &fingerprint)? {
+            return Ok(first);
+        }
+        self.check_artifacts(&manifest)?;
         self.index().forget(self, &fingerprint)?;
         let is_first = durable::write_first(&self.manifest_path(&fingerprint), &manifest.write(), &self.staging())?;
         if !is_first && let Some(first) = self.overrule(&manifest)? {
@@ -169,11 +209,18 @@ impl Store {
         Ok(manifest)
     }
 
+    fn check_artifacts(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        match manifest.outputs.values().find(|o| !self.has(o)) {
+            Some(absent) => Err(StoreError::Missing { digest: absent.digest }),
+            None => Ok(()),
+        }
+    }
+
     /// Replaces a manifest that is no longer whole, or returns the one that has replaced it meanwhile. One writer at a
     /// time, or a second would overrule what the first has told its caller.
     fn overrule(&self, manifest: &Manifest) -> Result<Option<Arc<Manifest>>, StoreError> {
         let _alone = lock::wait_for(&self.0.root.join("locks/replace"))?;
-        if let Some(first) = self.lookup(&manifest.fingerprint)? {
+        if let Some(first) = self.index().find(self, &manifest.fingerprint)? {
             return Ok(Some(first));
         }
         durable::write(&self.manifest_path(&manifest.fingerprint), &manifest.write(), &self.staging())?;

@@ -214,9 +214,9 @@ impl Runner<'_> {
             let mut error = None;
             for (unit, result) in self.execute(&node, wave.missing, before) {
                 match result {
-                    Ok(manifest) => {
+                    Ok((manifest, is_new)) => {
                         self.manifests[index][unit] = Some(manifest);
-                        executed.push(unit);
+                        executed.extend(is_new.then_some(unit));
                     }
                     Err(failure) => error = worst(error, failure),
                 }
@@ -286,7 +286,7 @@ impl Runner<'_> {
         node: &Node,
         missing: Vec<(usize, Request)>,
         before: usize,
-    ) -> Vec<(usize, Result<Arc<Manifest>, StageError>)> {
+    ) -> Vec<(usize, Result<(Arc<Manifest>, bool), StageError>)> {
         let (done, failed) = (AtomicUsize::new(before), AtomicUsize::new(0));
         let one = |(i, request): (usize, Request)| {
             let unit = &node.units[i];
@@ -321,15 +321,15 @@ impl Runner<'_> {
         results
     }
 
-    /// Computes one unit under its lock, unless another process was first.
-    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<Arc<Manifest>, StageError> {
+    /// Computes one unit under its lock, unless another process was first; says whether it was computed here.
+    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<(Arc<Manifest>, bool), StageError> {
         self.cancel.check()?;
         let fingerprint = request.fingerprint();
         let Some(_guard) = self.lock(&node.id, &fingerprint)? else { return Err(StageError::Cancelled) };
         if !self.is_forced(node)
             && let Some(found) = self.store.lookup(&fingerprint)?
         {
-            return Ok(found);
+            return Ok((found, false));
         }
         let context = Context {
             store: self.store,
@@ -347,7 +347,7 @@ impl Runner<'_> {
             context.warn(format!("{} gave other bytes than before; the first result is kept", unit.key()));
         }
         self.store.clear_checkpoint(&fingerprint)?;
-        Ok(manifest)
+        Ok((manifest, true))
     }
 
     fn lock(&self, node: &str, fingerprint: &Fingerprint) -> Result<Option<mlsm_store::LockGuard>, StageError> {
@@ -387,7 +387,7 @@ impl Runner<'_> {
             self.subscriber.on(&Event::Warning { node: reader.id.clone(), message });
             let Some(again) = request(unit, &self.manifests)? else { return Ok(false) };
             match self.unit(&node, unit, again) {
-                Ok(manifest) => self.manifests[*n][*u] = Some(manifest),
+                Ok((manifest, _)) => self.manifests[*n][*u] = Some(manifest),
                 Err(StageError::Store(StoreError::Damaged { digest, .. })) => return self.repair(reader, digest),
                 Err(_) => return Ok(false),
             }

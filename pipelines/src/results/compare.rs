@@ -57,7 +57,8 @@ pub(super) fn averages(measured: &[Measured<'_>]) -> Vec<AverageRow> {
 }
 
 /// Compares what people ask about: each learnt row with the training-free ones, the levels with each other, and the
-/// method with levels with the methods without.
+/// method with levels with the methods without, a backbone that is learnt with a frozen one, and batch norm by the batch
+/// with that by running statistics.
 pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
     let mut found = Vec::new();
     for this in measured.iter().filter(|m| m.row().is_learnt()) {
@@ -102,6 +103,14 @@ fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
     if has_levels(row) && !has_levels(other) {
         return !is_control(row);
     }
+    let looks = |row: &ResultRow| (row.levels.clone(), row.image_source.clone(), row.backbone.clone());
+    let is_alike = looks(row) == looks(other);
+    if is_alike && row.mode != "frozen" && other.mode == "frozen" && has_levels(other) {
+        return row.bn_eval == other.bn_eval;
+    }
+    if is_alike && row.method == other.method && row.mode == other.mode && row.bn_eval != other.bn_eval {
+        return other.bn_eval == "running";
+    }
     let is_main = row.levels == "I+G+O" && !is_control(row) && row.image_source != "raw";
     row.method == other.method && is_main && row.node != other.node
 }
@@ -110,7 +119,8 @@ fn title(row: &ResultRow) -> String {
     let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
     let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
     let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
-    format!("{}{levels}{source}{mode}", row.method)
+    let by_batch = if row.node.contains("bn_eval=batch") { " by batch" } else { "" };
+    format!("{}{levels}{source}{mode}{by_batch}", row.method)
 }
 
 #[cfg(test)]
@@ -154,5 +164,21 @@ mod tests {
         let rows = [row("mlsm", "I", 0, &[0.5, 0.6]), row("mlsm", "I+G", 1, &[0.5, 0.6])];
         assert_eq!(over_seeds(&rows).len(), 2);
         assert!(averages(&over_seeds(&rows)).is_empty());
+    }
+
+    #[test]
+    fn a_learnt_backbone_is_compared_with_a_frozen_one_and_the_batch_with_running_statistics() {
+        let with = |change: &dyn Fn(&mut ResultRow)| {
+            let (mut row, accuracies) = row("mlsm", "I", 0, &[0.5, 0.6]);
+            change(&mut row);
+            (row, accuracies)
+        };
+        let frozen = with(&|_| ());
+        let learnt = with(&|r| (r.method, r.mode) = ("learnt".to_owned(), "base-init".to_owned()));
+        let batch = with(&|r| (r.bn_eval, r.node) = ("batch".to_owned(), "evaluate:mlsm[bn_eval=batch]".to_owned()));
+        let rows = [frozen, learnt, batch];
+        let found = differences(&over_seeds(&rows));
+        let pairs: Vec<_> = found.iter().map(|d| (d.row.as_str(), d.minus.as_str())).collect();
+        assert_eq!(pairs, [("learnt I base-init", "mlsm I"), ("mlsm I by batch", "mlsm I")]);
     }
 }

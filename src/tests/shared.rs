@@ -1,0 +1,117 @@
+//! Stores that machines share: on the S3 server whose address `MLSM_TEST_S3` gives, and in another folder.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{Answer, Finished, command, mlsm};
+use crate::scene::{Scene, config, undisturbed};
+
+/// The program on a machine of its own: a cache by this name in the scene's folder, and the shared place.
+fn machine(scene: &Scene, endpoint: &str, cache: &str, place: &str) -> Command {
+    let mut command = command(place.as_ref());
+    command.env("MLSM_CACHE", scene.path(cache)).env("AWS_ENDPOINT", endpoint).env("AWS_ALLOW_HTTP", "true");
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
+    command
+}
+
+fn endpoint() -> Option<String> {
+    let address = std::env::var("MLSM_TEST_S3").ok().filter(|address| !address.is_empty());
+    if address.is_none() {
+        println!("skipped: MLSM_TEST_S3 is not set");
+    }
+    address
+}
+
+fn place(name: &str) -> String {
+    format!("s3://mlsm/{}-{name}", std::process::id())
+}
+
+fn run_arguments(scene: &Scene) -> Vec<String> {
+    ["run", "--output", "json"].map(str::to_owned).into_iter().chain(config(&scene.data())).collect()
+}
+
+#[test]
+fn machines_that_start_at_once_on_a_bucket_compute_each_shard_once_and_a_later_one_nothing() {
+    let Some(endpoint) = endpoint() else { return };
+    let (scene, place) = (Scene::photos(), place("together"));
+    let start = |cache: &str| {
+        let mut command = machine(&scene, &endpoint, cache, &place);
+        command.args(run_arguments(&scene)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start("first"), start("second")].map(|child| Answer::of(child.wait_with_output().unwrap()).ok());
+    let both = both.map(|answer| Finished(answer.json()));
+    for finished in &both {
+        assert_eq!(finished.digests(), undisturbed().digests());
+    }
+    for (i, node) in undisturbed().0["nodes"].as_array().unwrap().iter().enumerate() {
+        let executed = |finished: &Finished| finished.0["nodes"][i]["shards"]["executed"].as_u64().unwrap();
+        let (told, all) = (both.iter().map(executed).sum::<u64>(), node["shards"]["executed"].as_u64().unwrap());
+        // A shard of several units may be shared out, and then both name it.
+        let may_share = ["ingest", "crop", "extract"].contains(&node["stage"].as_str().unwrap());
+        assert!(told == all || (may_share && told > all), "{node}: {told} of {all}");
+    }
+    let third = |arguments: &[&str]| {
+        let mut command = machine(&scene, &endpoint, "third", &place);
+        Answer::of(command.args(arguments).args(config(&scene.data())).output().unwrap())
+    };
+    third(&["plan", "--check"]).ok();
+    let later = Finished(third(&["run", "--output", "json"]).ok().json());
+    assert_eq!(later.executed_stages(), Vec::<&str>::new());
+    assert_eq!(later.digests(), undisturbed().digests());
+    let accuracies = third(&["query", "SELECT COUNT(*) AS n FROM results", "--format", "json"]).ok().json();
+    assert_ne!(accuracies[0]["n"], Value::from(0));
+}
+
+#[test]
+fn push_and_pull_bring_a_finished_store_to_another_place_and_back() {
+    let Some(endpoint) = endpoint() else { return };
+    let (scene, place) = (Scene::finished(), place("moved"));
+    let transfer = |store: &str, verb: &str| {
+        let mut command = machine(&scene, &endpoint, "unused", scene.path(store).to_str().unwrap());
+        Answer::of(command.args([verb, &place, "--output", "json"]).output().unwrap()).ok().json()
+    };
+    let sent = transfer("store", "push");
+    assert!(sent["manifests"].as_u64().unwrap() > 100 && sent["runs"] == 1, "{sent}");
+    let again = transfer("store", "push");
+    assert_eq!((&again["manifests"], &again["bytes"], &again["runs"]), (&0.into(), &0.into(), &0.into()));
+    let brought = transfer("elsewhere", "pull");
+    assert_eq!(brought["manifests"], sent["manifests"]);
+    let arguments = run_arguments(&scene);
+    let finished = Finished(mlsm(&scene.path("elsewhere"), arguments).ok().json());
+    assert_eq!(finished.executed_stages(), Vec::<&str>::new());
+    assert_eq!(mlsm(&scene.path("elsewhere"), ["verify"]).code, 0);
+}
+
+#[test]
+fn a_folder_is_a_place_to_push_to_and_pull_one_run_from() {
+    let scene = Scene::finished();
+    let other = scene.path("other");
+    let sent = scene_json(&scene, &["push", &format!("file://{}", other.display())]);
+    assert_eq!(sent["runs"], 1);
+    scene.run(&["--set", "evaluate.episodes=60"]);
+    let runs = mlsm(&scene.store(), ["runs", "--output", "json"]).ok().json();
+    let latest = runs.as_array().unwrap().last().unwrap()["run_id"].as_str().unwrap().to_owned();
+    let pulled =
+        mlsm(&other, ["pull", scene.store().to_str().unwrap(), "--run", &latest, "--output", "json"]).ok().json();
+    assert!(pulled["manifests"].as_u64().unwrap() >= 8 && pulled["runs"] == 1, "{pulled}");
+    let unknown = mlsm(&other, ["pull", scene.store().to_str().unwrap(), "--run", "nonesuch"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("fix: "), "{unknown:?}");
+    assert_eq!(mlsm(&other, ["verify"]).code, 0);
+}
+
+fn scene_json(scene: &Scene, arguments: &[&str]) -> Value {
+    mlsm(&scene.store(), [arguments, &["--output", "json"]].concat()).ok().json()
+}
+
+#[test]
+fn a_place_that_cannot_be_reached_is_told_with_its_address() {
+    let scene = Scene::photos();
+    let mut command = machine(&scene, "http://127.0.0.1:9", "cache", "s3://mlsm/nowhere");
+    command.env("AWS_MAX_RETRIES", "0");
+    let answer = Answer::of(command.args(run_arguments(&scene)).output().unwrap());
+    assert_eq!(answer.code, 4, "{}", answer.stderr);
+    for part in ["s3://mlsm/nowhere", "why: ", "fix: "] {
+        assert!(answer.stderr.contains(part), "{}", answer.stderr);
+    }
+}

@@ -1,0 +1,339 @@
+//! An object store: the same layout as a local one, under a prefix, written by conditional puts.
+//!
+//! ```text
+//! format                        "1"
+//! blobs/ab/cdef…                artifacts by digest
+//! manifests/ab/cdef….json       put once, after their artifacts; an earlier one stays
+//! runs/<run_id>.json
+//! locks/<fingerprint>           leases (`lease.rs`)
+//! ```
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use mlsm_store::{Digest, FORMAT, Fingerprint, Holder, Manifest, Output, RunRecord, Store, StoreError, Upstream};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+use crate::{Peer, lease};
+
+/// From how many bytes on an artifact is sent in parts.
+const PART: usize = 16 << 20;
+/// How long a lease lasts that its holder does not renew.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// An object store, or the part of it under a prefix. Clones share one connection.
+#[derive(Clone)]
+pub struct Bucket(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    url: String,
+    pub(crate) objects: Box<dyn ObjectStore>,
+    prefix: Path,
+    runtime: Runtime,
+    /// The answers that were there when they were last listed, and those that came from here.
+    known: Mutex<Option<BTreeSet<Fingerprint>>>,
+    pub(crate) lease: Duration,
+}
+
+impl Bucket {
+    /// Opens `s3://bucket/prefix`, `gs://…` or `az://…`. `options`: credentials and settings by their usual names in the
+    /// environment, in lower case; others are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the address or the credentials do not do; [`StoreError::NewerFormat`].
+    pub fn open(url: &str, options: impl IntoIterator<Item = (String, String)>) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Remote { action: "open", url: url.to_owned(), reason };
+        let parsed = Url::parse(url).map_err(|e| failed(e.to_string()))?;
+        let (objects, prefix) = object_store::parse_url_opts(&parsed, options).map_err(|e| failed(reason(&e)))?;
+        Self::over(url, objects, prefix, LEASE)
+    }
+
+    /// An empty one in the memory of this process.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when no threads can be had.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::over("memory:///", Box::new(InMemory::new()), Path::default(), LEASE)
+    }
+
+    /// Over any object store. `lease`: how long a lease lasts that its holder does not renew.
+    ///
+    /// # Errors
+    /// As [`Bucket::open`].
+    pub fn over(url: &str, objects: Box<dyn ObjectStore>, prefix: Path, lease: Duration) -> Result<Self, StoreError> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let failed =
+            |e: std::io::Error| StoreError::Remote { action: "open", url: url.to_owned(), reason: e.to_string() };
+        let runtime = runtime.map_err(failed)?;
+        let known = Mutex::new(None);
+        let bucket = Self(Arc::new(Inner { url: url.to_owned(), objects, prefix, runtime, known, lease }));
+        bucket.check_format()?;
+        Ok(bucket)
+    }
+
+    fn check_format(&self) -> Result<(), StoreError> {
+        let place = self.place("format");
+        let found = match self.get(&place)? {
+            Some((bytes, _)) => String::from_utf8_lossy(&bytes).trim().to_owned(),
+            None => {
+                self.create(&place, format!("{FORMAT}\n").into_bytes())?;
+                return Ok(());
+            }
+        };
+        match found.parse::<u32>() {
+            Ok(n) if (1..=FORMAT).contains(&n) => Ok(()),
+            _ => Err(StoreError::NewerFormat { path: PathBuf::from(&self.0.url), found, expected: FORMAT }),
+        }
+    }
+
+    pub(crate) fn place(&self, inner: &str) -> Path {
+        Path::from(format!("{}/{inner}", self.0.prefix))
+    }
+
+    fn manifest_place(&self, fingerprint: &Fingerprint) -> Path {
+        let hex = fingerprint.to_string();
+        self.place(&format!("manifests/{}/{}.json", &hex[..2], &hex[2..]))
+    }
+
+    fn blob_place(&self, digest: &Digest) -> Path {
+        let hex = digest.to_string();
+        self.place(&format!("blobs/{}/{}", &hex[..2], &hex[2..]))
+    }
+
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.runtime.block_on(work)
+    }
+
+    pub(crate) fn failed(&self, action: &'static str, place: &Path, error: &Error) -> StoreError {
+        let url = format!("{} ({place})", self.0.url);
+        StoreError::Remote { action, url, reason: reason(error) }
+    }
+
+    /// Reads a small object and its version.
+    pub(crate) fn get(&self, place: &Path) -> Result<Option<(Bytes, Option<String>)>, StoreError> {
+        let read = self.wait(async {
+            let found = self.0.objects.get(place).await?;
+            let version = found.meta.e_tag.clone();
+            Ok((found.bytes().await?, version))
+        });
+        match read {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", place, &error)),
+        }
+    }
+
+    /// Puts an object unless there is one; returns whether this one was put.
+    fn create(&self, place: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let put = self.0.objects.put_opts(place, PutPayload::from(bytes), PutMode::Create.into());
+        match self.wait(put) {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(self.failed("write", place, &error)),
+        }
+    }
+
+    fn put(&self, place: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let put = self.wait(self.0.objects.put(place, PutPayload::from(bytes)));
+        put.map(drop).map_err(|error| self.failed("write", place, &error))
+    }
+
+    fn has(&self, output: &Output) -> Result<bool, StoreError> {
+        let place = self.blob_place(&output.digest);
+        match self.wait(self.0.objects.head(&place)) {
+            Ok(meta) => Ok(meta.size == output.bytes),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed("look up", &place, &error)),
+        }
+    }
+
+    fn has_all(&self, manifest: &Manifest) -> Result<bool, StoreError> {
+        for output in manifest.outputs.values() {
+            if !self.has(output)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends one artifact.
+    fn send_blob(&self, store: &Store, output: &Output) -> Result<(), StoreError> {
+        let (place, blob) = (self.blob_place(&output.digest), store.open_blob(&output.digest)?);
+        if blob.len() <= PART {
+            return self.put(&place, blob.to_vec());
+        }
+        let sent = self.wait(async {
+            let mut upload = WriteMultipart::new_with_chunk_size(self.0.objects.put_multipart(&place).await?, PART);
+            for part in blob.chunks(PART) {
+                upload.wait_for_capacity(2).await?;
+                upload.write(part);
+            }
+            upload.finish().await
+        });
+        sent.map(drop).map_err(|error| self.failed("write", &place, &error))
+    }
+
+    /// Brings one artifact into a store; returns whether it was there.
+    fn receive_blob(&self, store: &Store, output: &Output) -> Result<bool, StoreError> {
+        let place = self.blob_place(&output.digest);
+        let failed = |error: Error| self.failed("read", &place, &error);
+        let found = match self.wait(self.0.objects.get(&place)) {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut writer = store.blob_writer()?;
+        let mut parts = found.into_stream();
+        while let Some(part) = self.wait(parts.next()) {
+            writer.write_all(&part.map_err(failed)?).map_err(|e| {
+                let path = store.blob_path(&output.digest);
+                if e.kind() == std::io::ErrorKind::StorageFull { StoreError::Full { path } } else { unwritten(path, e) }
+            })?;
+        }
+        match writer.finish_as(&output.digest)? {
+            true => Ok(true),
+            false => Err(StoreError::Damaged {
+                digest: output.digest,
+                path: PathBuf::from(format!("{} ({place})", self.0.url)),
+            }),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<Path>, StoreError> {
+        let place = self.place(folder);
+        let listed = self.wait(self.0.objects.list(Some(&place)).map_ok(|meta| meta.location).try_collect());
+        listed.map_err(|error| self.failed("list", &place, &error))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<BTreeSet<Fingerprint>>> {
+        self.0.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn unwritten(path: PathBuf, source: std::io::Error) -> StoreError {
+    StoreError::Io { action: "write", path, source }
+}
+
+/// The innermost cause, which names what the service said.
+fn reason(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    if first.is_empty() { error.to_string() } else { first.to_owned() }
+}
+
+impl Peer for Bucket {
+    fn fingerprints(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
+        let name = |place: Path| {
+            let parts: Vec<_> = place.parts().map(|part| part.as_ref().to_owned()).collect();
+            let [.., folder, file] = parts.as_slice() else { return None };
+            format!("{folder}{}", file.strip_suffix(".json")?).parse().ok()
+        };
+        Ok(self.list("manifests")?.into_iter().filter_map(name).collect())
+    }
+
+    fn manifest(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
+        let found = self.get(&self.manifest_place(fingerprint))?;
+        Ok(found.and_then(|(bytes, _)| Manifest::read(&bytes)).filter(|m| m.fingerprint == *fingerprint))
+    }
+
+    fn receive(&self, store: &Store, manifest: &Manifest) -> Result<Option<u64>, StoreError> {
+        let mut bytes = 0;
+        for output in manifest.outputs.values().filter(|output| !store.has(output)) {
+            if !self.receive_blob(store, output)? {
+                return Ok(None);
+            }
+            bytes += output.bytes;
+        }
+        Ok(Some(bytes))
+    }
+
+    fn send(&self, store: &Store, manifest: &Manifest) -> Result<(u64, Manifest), StoreError> {
+        let mut sent = 0;
+        for output in manifest.outputs.values() {
+            if !self.has(output)? {
+                self.send_blob(store, output)?;
+                sent += output.bytes;
+            }
+        }
+        let place = self.manifest_place(&manifest.fingerprint);
+        if !self.create(&place, manifest.write())? {
+            if let Some(standing) = self.manifest(&manifest.fingerprint)?
+                && self.has_all(&standing)?
+            {
+                return Ok((sent, standing));
+            }
+            self.put(&place, manifest.write())?; // what stood there is no longer whole
+        }
+        if let Some(known) = self.known().as_mut() {
+            known.insert(manifest.fingerprint);
+        }
+        Ok((sent, manifest.clone()))
+    }
+
+    fn runs(&self) -> Result<BTreeSet<String>, StoreError> {
+        let name = |place: Path| Some(place.filename()?.strip_suffix(".json")?.to_owned());
+        Ok(self.list("runs")?.into_iter().filter_map(name).collect())
+    }
+
+    fn run(&self, run_id: &str) -> Result<Option<RunRecord>, StoreError> {
+        let found = self.get(&self.place(&format!("runs/{run_id}.json")))?;
+        Ok(found.and_then(|(bytes, _)| RunRecord::read(&bytes)))
+    }
+
+    fn keep_run(&self, record: &RunRecord) -> Result<(), StoreError> {
+        self.put(&self.place(&format!("runs/{}.json", record.run_id)), record.write())
+    }
+}
+
+impl Upstream for Bucket {
+    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, is_fresh: bool) -> Result<Option<Manifest>, StoreError> {
+        if !is_fresh {
+            let mut known = self.known();
+            if known.is_none() {
+                *known = Some(self.fingerprints()?); // once: thousands of requests for what is not there would take minutes
+            }
+            if !known.as_ref().is_some_and(|known| known.contains(fingerprint)) {
+                return Ok(None);
+            }
+        }
+        let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
+        Ok(self.receive(cache, &manifest)?.map(|_| manifest))
+    }
+
+    fn offer(&self, cache: &Store, manifest: &Manifest) -> Result<Option<Manifest>, StoreError> {
+        let (_, standing) = self.send(cache, manifest)?;
+        if standing == *manifest {
+            return Ok(None);
+        }
+        self.receive(cache, &standing)?;
+        Ok(Some(standing))
+    }
+
+    fn lease(
+        &self,
+        fingerprint: &Fingerprint,
+        wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
+    ) -> Result<Option<Box<dyn Send + Sync>>, StoreError> {
+        let lease = lease::take(self, fingerprint, wait)?;
+        Ok(lease.map(|lease| Box::new(lease) as Box<dyn Send + Sync>))
+    }
+
+    fn record(&self, record: &RunRecord) -> Result<(), StoreError> {
+        self.keep_run(record)
+    }
+}

@@ -1,0 +1,142 @@
+//! Moving answers between stores: only what is missing, artifacts before answers, so that a transfer that was cut off is
+//! taken up where it was.
+
+use std::collections::BTreeSet;
+
+use mlsm_store::{Fingerprint, RunRecord, Store, StoreError};
+
+use crate::Peer;
+
+/// What is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every answer and run.
+    All,
+    /// What these runs reached, by their ids.
+    Runs(BTreeSet<String>),
+}
+
+/// What a transfer did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Answers that were brought.
+    pub manifests: usize,
+    /// Bytes of artifacts that were brought.
+    pub bytes: u64,
+    /// Answers that were there already.
+    pub kept: usize,
+    /// Answers of which another realisation is there, which stays.
+    pub differing: usize,
+    /// Runs that were brought.
+    pub runs: usize,
+}
+
+/// Brings answers of a store to a peer. `progress`: answers done, of how many.
+///
+/// # Errors
+/// Those of [`Peer`]; what was brought before stays.
+pub fn push(
+    store: &Store,
+    peer: &dyn Peer,
+    selection: &Selection,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Moved, StoreError> {
+    let records = chosen_runs(store.runs().list()?, selection);
+    let (theirs, mut moved) = (peer.fingerprints()?, Moved::default());
+    let wanted = fingerprints(&records, selection, || Ok(store.fingerprints()))?;
+    for (done, fingerprint) in wanted.iter().enumerate() {
+        progress(done, wanted.len());
+        let Some(manifest) = store.lookup(fingerprint)? else { continue }; // collected since
+        let is_there = theirs.contains(fingerprint);
+        let standing = match is_there {
+            true => peer.manifest(fingerprint)?,
+            false => None,
+        };
+        let standing = match standing {
+            Some(standing) => standing,
+            None => {
+                let (bytes, standing) = peer.send(store, &manifest)?;
+                moved.bytes += bytes;
+                standing
+            }
+        };
+        moved.count(is_there, standing.outputs == manifest.outputs);
+    }
+    let known = peer.runs()?;
+    for record in records.iter().filter(|record| !known.contains(&record.run_id)) {
+        peer.keep_run(record)?;
+        moved.runs += 1;
+    }
+    Ok(moved)
+}
+
+/// Brings answers of a peer into a store. `progress`: answers done, of how many.
+///
+/// # Errors
+/// Those of [`Peer`]; what was brought before stays.
+pub fn pull(
+    store: &Store,
+    peer: &dyn Peer,
+    selection: &Selection,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Moved, StoreError> {
+    let mut records = Vec::new();
+    for run_id in peer.runs()? {
+        records.extend(peer.run(&run_id)?);
+    }
+    let records = chosen_runs(records, selection);
+    let (ours, mut moved) = (store.fingerprints(), Moved::default());
+    let wanted = fingerprints(&records, selection, || peer.fingerprints())?;
+    for (done, fingerprint) in wanted.iter().enumerate() {
+        progress(done, wanted.len());
+        let Some(manifest) = peer.manifest(fingerprint)? else { continue };
+        let is_there = ours.contains(fingerprint);
+        let standing = if is_there { store.lookup(fingerprint)? } else { None };
+        let standing = match standing {
+            Some(standing) => standing,
+            None => {
+                let Some(bytes) = peer.receive(store, &manifest)? else { continue };
+                moved.bytes += bytes;
+                store.adopt(manifest.clone())?
+            }
+        };
+        moved.count(is_there, standing.outputs == manifest.outputs);
+    }
+    let known: BTreeSet<String> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
+    for record in records.iter().filter(|record| !known.contains(&record.run_id)) {
+        store.runs().append(record)?;
+        moved.runs += 1;
+    }
+    Ok(moved)
+}
+
+impl Moved {
+    fn count(&mut self, was_there: bool, is_same: bool) {
+        match (was_there, is_same) {
+            (_, false) => self.differing += 1,
+            (true, true) => self.kept += 1,
+            (false, true) => self.manifests += 1,
+        }
+    }
+}
+
+fn chosen_runs(records: Vec<RunRecord>, selection: &Selection) -> Vec<RunRecord> {
+    let is_chosen = |record: &RunRecord| match selection {
+        Selection::All => true,
+        Selection::Runs(ids) => ids.contains(&record.run_id),
+    };
+    records.into_iter().filter(is_chosen).collect()
+}
+
+fn fingerprints(
+    records: &[RunRecord],
+    selection: &Selection,
+    all: impl FnOnce() -> Result<BTreeSet<Fingerprint>, StoreError>,
+) -> Result<BTreeSet<Fingerprint>, StoreError> {
+    match selection {
+        Selection::All => all(),
+        Selection::Runs(_) => {
+            Ok(records.iter().flat_map(|r| &r.nodes).flat_map(|node| node.units.values().copied()).collect())
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! A place that several machines share, behind a store that serves as its cache.
+
+use std::ops::ControlFlow;
+
+use crate::{Fingerprint, Holder, Manifest, RunRecord, Store, StoreError};
+
+/// A shared place: answers and runs that other machines may have put there, and exclusion between them.
+///
+/// Whoever answers here has put the artifacts of the answer into the cache before.
+pub trait Upstream: Send + Sync {
+    /// Brings the answer to a request into the cache, when there is one. Unless `is_fresh`, answers that were put there since
+    /// this process began may be missed.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`]; [`StoreError::Damaged`] when an artifact does not have its digest.
+    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, is_fresh: bool) -> Result<Option<Manifest>, StoreError>;
+
+    /// Puts an answer there, artifacts first. When another one was faster, brings that one into the cache and returns it.
+    ///
+    /// # Errors
+    /// As [`Upstream::fetch`].
+    fn offer(&self, cache: &Store, manifest: &Manifest) -> Result<Option<Manifest>, StoreError>;
+
+    /// Waits until nobody else computes the answer; dropping what it returns ends that. `None` when `wait` breaks off.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn lease(
+        &self,
+        fingerprint: &Fingerprint,
+        wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
+    ) -> Result<Option<Box<dyn Send + Sync>>, StoreError>;
+
+    /// Keeps the record of a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn record(&self, record: &RunRecord) -> Result<(), StoreError>;
+}
+
+impl Store {
+    /// Makes this store the cache of a shared place; a second one is ignored.
+    pub fn connect(&self, upstream: Box<dyn Upstream>) {
+        let _ = self.0.upstream.set(upstream);
+    }
+
+    pub(crate) fn upstream(&self) -> Option<&dyn Upstream> {
+        self.0.upstream.get().map(AsRef::as_ref)
+    }
+}
