@@ -112,3 +112,23 @@ fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
         }
     }
 }
+
+#[test]
+fn the_order_of_keys_plays_no_part() {
+    let sections = [
+        "[splits]\nrule = \"random\"\nseed = 3\n",
+        "[train-base.conv]\nsteps = 5\nbackbone = \"conv4-np19\"\n",
+        "[meta-train.mlsm]\nembedding = \"conv\"\nloss = \"bce\"\npair = \"concat\"\nepisodes = 4\nval_every = 2\nlevels = \"I\"\n",
+    ];
+    let reordered = |section: &str| {
+        let (head, keys) = section.split_once('\n').unwrap();
+        let keys: Vec<_> = keys.lines().rev().collect();
+        format!("{head}\n{}\n", keys.join("\n"))
+    };
+    let read = |text: String| Config::from_table(text.parse().unwrap()).unwrap();
+    let first = read(sections.concat());
+    let second = read(sections.iter().rev().map(|section| reordered(section)).collect());
+    assert_eq!(first.digest(), second.digest());
+    let switches = |config: &Config| format!("{:?}", config.meta_train["mlsm"].switches);
+    assert_eq!(switches(&first), switches(&second), "recipes list them in this order");
+}

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use crate::scene::{Scene, joined};
 
 const CLASSES: usize = 12;
+/// Bytes of an artifact for which room is looked for before it is written.
+const LARGE: usize = 3 << 20;
 
 /// A pipeline of twelve classes in the store at `root`; each computed unit leaves a line in `computed`.
 fn scene(root: &Path, factor: i64, computed: &Path) -> Scene {
@@ -78,6 +80,14 @@ fn worker() {
             let told: u64 = report.nodes.iter().map(|n| n.shards.executed as u64).sum();
             let mut file = OpenOptions::new().create(true).append(true).open(root.with_extension("told")).unwrap();
             file.write_all(format!("{told}\n").as_bytes()).unwrap();
+            report.outcome == "ok"
+        }
+        "large" => {
+            let mut scene = scene(&root, 2, &computed);
+            scene.sum = Arc::new(|_| Ok(vec![7; LARGE]));
+            let report = scene.run_with(&options());
+            let errors: Vec<_> = report.errors.iter().map(|(_, error)| error.to_string()).collect();
+            fs::write(root.with_extension("errors"), errors.join("\n")).unwrap();
             report.outcome == "ok"
         }
         other => panic!("no work is called {other}"),
@@ -186,6 +196,21 @@ fn a_process_killed_within_any_write_loses_no_finished_unit() {
 fn a_process_that_runs_out_of_space_anywhere_fails_and_the_next_one_goes_on() {
     let (failed, lost) = strike((0..60).map(|i| Trial { quota: Some(i * 700), ..Trial::default() }).collect());
     assert!(failed > 30 && lost == 0, "failed {failed}, lost {lost}");
+}
+
+#[test]
+fn a_large_artifact_without_room_is_not_begun_and_the_next_run_goes_on() {
+    let folder = folder();
+    let root = folder.path().join("store");
+    let quota = Trial { quota: Some(LARGE as u64 - 1), ..Trial::default() };
+    assert!(!process(&root, "large", &quota).success());
+    let told = fs::read_to_string(root.with_extension("errors")).unwrap();
+    assert!(told.contains("no room") && told.contains(&LARGE.to_string()) && told.contains("fix: "), "{told}");
+    let largest = fs::read_dir(root.join("staging")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).max();
+    assert!(largest.is_none_or(|bytes| bytes == 0), "nothing of it was written: {largest:?}");
+    assert!(process(&root, "large", &Trial::default()).success());
+    let store = Store::open(&root, Access::ReadOnly).unwrap();
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), []);
 }
 
 #[test]
