@@ -19,6 +19,9 @@ use crate::{
 /// How often a run remakes damaged artifacts of one node before it gives up.
 const REPAIRS: usize = 8;
 
+/// An answer, and whether it was computed here.
+type Made = (Arc<Manifest>, bool);
+
 /// What the run log says about a run besides its nodes.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
@@ -286,7 +289,7 @@ impl Runner<'_> {
         node: &Node,
         missing: Vec<(usize, Request)>,
         before: usize,
-    ) -> Vec<(usize, Result<(Arc<Manifest>, bool), StageError>)> {
+    ) -> Vec<(usize, Result<Made, StageError>)> {
         let (done, failed) = (AtomicUsize::new(before), AtomicUsize::new(0));
         let one = |(i, request): (usize, Request)| {
             let unit = &node.units[i];
@@ -322,7 +325,7 @@ impl Runner<'_> {
     }
 
     /// Computes one unit under its lock, unless another process was first; says whether it was computed here.
-    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<(Arc<Manifest>, bool), StageError> {
+    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<Made, StageError> {
         self.cancel.check()?;
         let fingerprint = request.fingerprint();
         let Some(_guard) = self.lock(&node.id, &fingerprint)? else { return Err(StageError::Cancelled) };
