@@ -86,17 +86,23 @@ fn shown(
 }
 
 fn tell(moved: &Moved, settings: &Settings, verb: &str) -> Result<(), CliError> {
-    let Moved { manifests, bytes, kept, differing, runs } = *moved;
+    let Moved { manifests, bytes, kept, differing, broken, runs } = *moved;
     if settings.is_json() {
         return stdout::print_json(
-            &json!({ "manifests": manifests, "bytes": bytes, "kept": kept, "differing": differing, "runs": runs }),
+            &json!({ "manifests": manifests, "bytes": bytes, "kept": kept, "differing": differing, "broken": broken, "runs": runs }),
         );
     }
     let other = match differing {
         0 => String::new(),
         n => format!(", {n} of which another realisation is there, which stays"),
     };
+    let lost = match broken {
+        0 => String::new(),
+        n => {
+            format!("\n{n} answers could not be brought: they are no longer whole there, and a run computes them again")
+        }
+    };
     stdout::print(&format!(
-        "{manifests} answers and {runs} runs were {verb}, {bytes} bytes; {kept} answers were there already{other}\n"
+        "{manifests} answers and {runs} runs were {verb}, {bytes} bytes; {kept} answers were there already{other}{lost}\n"
     ))
 }

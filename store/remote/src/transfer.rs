@@ -27,6 +27,8 @@ pub struct Moved {
     pub kept: usize,
     /// Answers of which another realisation is there, which stays.
     pub differing: usize,
+    /// Answers that could not be brought, since the peer's are no longer whole.
+    pub broken: usize,
     /// Runs that were brought.
     pub runs: usize,
 }
@@ -89,13 +91,19 @@ pub fn pull(
     let wanted = fingerprints(&records, selection, || peer.fingerprints())?;
     for (done, fingerprint) in wanted.iter().enumerate() {
         progress(done, wanted.len());
-        let Some(manifest) = peer.manifest(fingerprint)? else { continue };
+        let Some(manifest) = peer.manifest(fingerprint)? else {
+            moved.broken += 1;
+            continue;
+        };
         let is_there = ours.contains(fingerprint);
         let standing = if is_there { store.lookup(fingerprint)? } else { None };
         let standing = match standing {
             Some(standing) => standing,
             None => {
-                let Some(bytes) = peer.receive(store, &manifest)? else { continue };
+                let Some(bytes) = peer.receive(store, &manifest)? else {
+                    moved.broken += 1;
+                    continue;
+                };
                 moved.bytes += bytes;
                 store.adopt(manifest.clone())?
             }

@@ -142,6 +142,8 @@ fn damaged_artifacts_are_refused_and_missing_ones_make_the_answer_absent() {
         assert!(!there.store.has(&manifest.outputs["out"]));
         runtime.block_on(objects.delete(&place)).unwrap();
         assert_eq!(bucket.receive(&there.store, &manifest).unwrap(), None);
+        let moved = pull(&there.store, &bucket, &Selection::All, &|_, _| ()).unwrap();
+        assert_eq!(moved, Moved { broken: 1, ..Moved::default() }, "what cannot be brought is told");
         let rival = local();
         let other = commit(&rival.store, "a", b"other bytes");
         let (_, standing) = bucket.send(&rival.store, &other).unwrap();
