@@ -126,19 +126,32 @@ impl Settings {
         self.shared.is_some()
     }
 
-    /// Opens the store. That of a place that machines share is its cache, which is always written.
+    /// Opens the place that machines share, where the store is the cache of one.
+    ///
+    /// # Errors
+    /// [`CliError::Store`] when it cannot be used.
+    pub fn open_bucket(&self) -> Result<Option<Bucket>, CliError> {
+        Ok(self.shared.as_ref().map(|url| Bucket::open(url, credentials())).transpose()?)
+    }
+
+    /// Opens the store. That of a place that machines share is its cache, which is always written; who opens it for
+    /// writing also takes a place among those who write there.
     ///
     /// # Errors
     /// [`CliError::Store`] when it cannot be used.
     pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
-        let Some(url) = &self.shared else { return Ok(Store::open(&self.store, access)?) };
+        let Some(bucket) = self.open_bucket()? else { return Ok(Store::open(&self.store, access)?) };
         let store = Store::open(&self.store, Access::ReadWrite)?;
-        let bucket = Bucket::open(url, credentials())?;
+        let place = (access == Access::ReadWrite).then(|| bucket.join()).transpose()?;
         let here: BTreeSet<String> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
         for run_id in bucket.runs()?.difference(&here) {
             bucket.run(run_id)?.map(|record| store.runs().append(&record)).transpose()?;
         }
-        store.connect(Box::new(bucket));
+        let pins = bucket.pins()?;
+        for run_id in pins.symmetric_difference(&store.pinned()) {
+            store.pin(run_id, pins.contains(run_id))?;
+        }
+        store.connect(Box::new(bucket), place);
         Ok(store)
     }
 

@@ -46,7 +46,10 @@ impl Workspace {
 }
 
 fn existing_or_empty(settings: &Settings) -> Result<(Store, Option<tempfile::TempDir>), CliError> {
-    if settings.is_shared() || settings.store.exists() {
+    if settings.is_shared() {
+        return Ok((settings.open_store(Access::ReadOnly)?, None));
+    }
+    if settings.store.exists() {
         let store = match settings.open_store(Access::ReadWrite) {
             Err(CliError::Store(StoreError::Unwritable { .. })) => settings.open_store(Access::ReadOnly)?,
             other => other?,

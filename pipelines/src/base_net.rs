@@ -24,6 +24,14 @@ pub struct BaseNetShape {
     pub head: Head,
 }
 
+/// Returns the fields of what once had but one value, and leaves none of that value: what was computed then is still found.
+pub fn later_fields(norm: Norm, precision: Precision) -> impl Iterator<Item = Field> {
+    let norm = (norm != Norm::default()).then(|| field("norm", format!("{norm:?}").to_lowercase()));
+    let is_other = precision != Precision::default();
+    let precision = is_other.then(|| field("precision", format!("{precision:?}").to_lowercase()));
+    norm.into_iter().chain(precision)
+}
+
 impl BaseNetShape {
     /// Reads the shape off a checked section.
     pub fn of(section: &TrainBase) -> Self {
@@ -32,17 +40,11 @@ impl BaseNetShape {
         Self { net: BackboneSpec { kind, width, norm, precision }, head }
     }
 
-    /// Returns what identifies the backbone in a recipe. What was once the only way leaves no field behind, so that what
-    /// was computed then is still found.
+    /// Returns what identifies the backbone in a recipe.
     pub fn fields(&self) -> Vec<Field> {
         let BackboneSpec { kind, width, norm, precision } = self.net;
         let mut fields = vec![field("backbone", kind.to_string()), field("width", width)];
-        if norm != Norm::default() {
-            fields.push(field("norm", format!("{norm:?}").to_lowercase()));
-        }
-        if precision != Precision::default() {
-            fields.push(field("precision", format!("{precision:?}").to_lowercase()));
-        }
+        fields.extend(later_fields(norm, precision));
         fields
     }
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use mlsm_engine::{RunIdentity, RunReport};
+use mlsm_engine::RunReport;
 use mlsm_store::{RunRecord, Store, TableSource};
 
 use crate::artifact::{Column, table};
@@ -13,11 +13,11 @@ use crate::results::{Summary, fingerprints, summary};
 use crate::{AssembleError, Assembly};
 
 impl Assembly {
-    /// Lays the tables of a finished run out and makes them current; returns their folder.
+    /// Lays the tables of a finished run out under its id and makes them current; returns their folder.
     ///
     /// # Errors
     /// [`AssembleError::Store`] when the disk is full; what was published before stays.
-    pub fn publish(&self, store: &Store, identity: &RunIdentity, report: &RunReport) -> Result<PathBuf, AssembleError> {
+    pub fn publish(&self, store: &Store, run_id: &str, report: &RunReport) -> Result<PathBuf, AssembleError> {
         let mut files = Vec::new();
         for node in self.graph.nodes() {
             for unit in &node.units {
@@ -34,7 +34,7 @@ impl Assembly {
         let json = serde_json::to_vec_pretty(&results).map_err(|e| AssembleError::Data(e.to_string()))?;
         files.push(("summary.json".to_owned(), TableSource::Bytes(json)));
         files.extend(history(store)?);
-        Ok(store.publish_tables(&identity.run_id, &files, true)?)
+        Ok(store.publish_tables(run_id, &files, true)?)
     }
 
     /// Tells whether the current tables are those of this very report.

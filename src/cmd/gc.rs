@@ -1,4 +1,4 @@
-//! `mlsm gc`: removes artifacts that no kept run reaches; without `--apply` it only says which.
+//! `mlsm gc`: removes what no kept run reaches, from the store or the bucket; without `--apply` it only says what.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
@@ -67,18 +67,20 @@ fn size(text: &str) -> Result<u64, String> {
 /// # Errors
 /// [`CliError::Busy`] when a run is going on and waiting was not wanted.
 pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
-    let store = Store::open(&settings.store, Access::ReadOnly)?; // of a place that machines share: the cache alone
     let options = GcOptions {
         keep_runs: args.keep,
         runs_before: args.older_than.map(clock::ago),
         unrecorded_before: SystemTime::now() - UNRECORDED,
         max_bytes: args.max_size,
     };
+    let bucket = settings.open_bucket()?;
+    let store = || Store::open(&settings.store, Access::ReadOnly);
     if !args.apply {
-        return tell(&store.plan_gc(&options)?, settings, "would be removed; `mlsm gc --apply` removes it");
+        let plan = bucket.map_or_else(|| store()?.plan_gc(&options), |bucket| bucket.plan_gc(&options))?;
+        return tell(&plan, settings, "would be removed; `mlsm gc --apply` removes it");
     }
     let mut told = false;
-    let removed = store.apply_gc(&options, &mut || {
+    let mut wait = || {
         if args.no_wait {
             return ControlFlow::Break(());
         }
@@ -87,7 +89,11 @@ pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
             told = true;
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    let removed = match bucket {
+        Some(bucket) => bucket.apply_gc(&options, &mut wait)?,
+        None => store()?.apply_gc(&options, &mut wait)?,
+    };
     match removed {
         Some(plan) => tell(&plan, settings, "was removed"),
         None => Err(CliError::Busy),
@@ -105,8 +111,11 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     for (name, bytes) in &plan.by_table {
         table.row(vec![format!("table {name}"), bytes.to_string()]);
     }
+    for (folder, bytes) in &plan.by_folder {
+        table.row(vec![format!("folder {folder}"), bytes.to_string()]);
+    }
     let (runs, kept) = (plan.dropped_runs.len(), plan.kept_runs.len());
-    let counts = format!("{} manifests, {} artifacts, {} bytes", plan.manifests, plan.blobs, plan.bytes);
+    let counts = format!("{} manifests, {} artifacts, {} bytes in all", plan.manifests, plan.blobs, plan.bytes);
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
     stdout::print(&format!("{}{counts} {what}\n{rest}\n", table.to_text()))
 }

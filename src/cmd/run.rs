@@ -75,7 +75,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     let Workspace { store, assembly, .. } = &workspace;
     let mut report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
     let finished = if report.outcome == "ok" && options.targets.is_empty() {
-        publish(&workspace, &identity, &report).map(Some)
+        publish(&workspace, &report).map(Some)
     } else {
         Ok(None)
     };
@@ -137,12 +137,20 @@ fn identity(settings: &Settings, workspace: &Workspace) -> RunIdentity {
 }
 
 /// Lays the tables out unless they lie there already; returns their folder.
-fn publish(workspace: &Workspace, identity: &RunIdentity, report: &RunReport) -> Result<PathBuf, CliError> {
-    let Workspace { store, assembly, .. } = workspace;
-    if report.nodes.iter().all(|n| n.outcome == Outcome::Cached) && assembly.is_published(store, report) {
-        return Ok(report::current(store.root()));
+fn publish(workspace: &Workspace, report: &RunReport) -> Result<PathBuf, CliError> {
+    let Workspace { store, assembly, config, .. } = workspace;
+    let mut run_id = report.record.run_id.clone();
+    if report.is_all_cached() {
+        if assembly.is_published(store, report) {
+            return Ok(report::current(store.root()));
+        }
+        // The tables are those of the run that made all this; where none tells of it, this one does.
+        match store.runs().last(&config.name)?.filter(|last| last.reached() == report.record.reached()) {
+            Some(last) => run_id = last.run_id,
+            None => store.runs().append(&report.record)?,
+        }
     }
-    assembly.publish(store, identity, report)?;
+    assembly.publish(store, &run_id, report)?;
     Ok(report::current(store.root()))
 }
 

@@ -1,4 +1,5 @@
-//! `mlsm verify`: reads every artifact again and says what is damaged and how it is mended.
+//! `mlsm verify`: reads every artifact again, of a bucket and of its cache as well, and says what is damaged and how it is
+//! mended.
 
 use clap::Args;
 use mlsm_store::{Access, VerifyOptions};
@@ -31,20 +32,24 @@ struct VerifyLine {
 pub fn verify(args: &VerifyArgs, settings: &Settings) -> Result<(), CliError> {
     let store = settings.open_store(if args.repair { Access::ReadWrite } else { Access::ReadOnly })?;
     let bar = bytes::Bar::new(settings, "checked");
-    let found = store.verify(&VerifyOptions { progress: Some(&|hashed| bar.set(hashed)) })?;
+    let of_store = store.verify(&VerifyOptions { progress: Some(&|hashed| bar.set(hashed)) })?;
+    let bucket = settings.open_bucket()?;
+    let verified = bucket.as_ref().map(|bucket| bucket.verify(&|hashed| bar.set(hashed)));
+    let of_bucket = verified.transpose()?.unwrap_or_default();
     bar.finish();
-    let (is_whole, is_repaired) = (found.is_empty(), args.repair && !found.is_empty());
+    let findings: Vec<String> = of_store.iter().chain(&of_bucket).map(ToString::to_string).collect();
+    let (is_whole, is_repaired) = (findings.is_empty(), args.repair && !findings.is_empty());
     if is_repaired {
-        store.repair(&found)?;
+        store.repair(&of_store)?;
+        bucket.map_or(Ok(()), |bucket| bucket.repair(&of_bucket))?;
     }
-    let findings: Vec<String> = found.iter().map(ToString::to_string).collect();
     if settings.is_json() {
         stdout::print_json(&VerifyLine { is_whole, findings, is_repaired })?;
     } else if is_whole {
         stdout::print("every artifact, manifest and checkpoint is whole\n")?;
     } else {
         let next = match is_repaired {
-            true => format!("set aside in {}; the next run remakes them", store.root().join("quarantine").display()),
+            true => "set aside in the folder quarantine; the next run remakes them".to_owned(),
             false => "`mlsm verify --repair` sets damaged files aside, so that the next run remakes them".to_owned(),
         };
         stdout::print(&format!("{}\n{} findings: {next}\n", findings.join("\n"), findings.len()))?;

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::program::mlsm;
+use crate::program::{Finished, mlsm};
 use crate::scene::{Scene, undisturbed};
 
 fn first_blob(scene: &Scene) -> PathBuf {
@@ -48,12 +48,12 @@ fn verify_names_damage_and_repair_makes_the_next_run_remake_exactly_it() {
 const KINDS: [(&str, u64, [bool; 2]); 8] = [
     ("blobs", 1, [true, true]),
     ("manifests", 1, [true, true]),
-    ("index.jsonl", 0, [false, false]), // a copy: what cannot be read in it says nothing, and it is written anew
-    ("runs", 0, [true, false]),         // nothing says that there was one
-    ("stat-cache.json", 0, [true, false]),
+    ("index.jsonl", 0, [true, true]),
+    ("runs", 0, [true, true]),
+    ("stat-cache.json", 0, [true, false]), // one that is gone costs the hashing of the photos, and nothing tells of it
     ("tables/current/results", 0, [true, true]),
     ("tables/current/summary.json", 0, [true, true]),
-    ("tables/current/.contents", 0, [true, false]),
+    ("tables/current/.contents", 0, [true, true]),
 ];
 
 #[test]
@@ -90,6 +90,67 @@ fn each_kind_of_file_flipped_truncated_or_deleted_is_found_never_used_and_remade
         assert_eq!(whole.code, 0, "{case}: {whole:?}");
         assert!(scene.store().join("tables/current/summary.json").exists(), "{case}");
     }
+}
+
+#[test]
+fn drawn_photos_that_are_damaged_are_found_never_used_and_drawn_again() {
+    let scene = Scene::photos();
+    let run = || mlsm(&scene.store(), ["run", "ingest", "--config", "tiny", "--output", "json"]).ok();
+    let expected = Finished(run().json());
+    let photos = fs::read_dir(scene.store().join("datasets")).unwrap().next().unwrap().unwrap().path().join("photos");
+    let harms: [fn(&Path); 4] = [
+        |photos| {
+            let photo = first_file(photos.join("images"));
+            let mut bytes = fs::read(&photo).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(photo, bytes).unwrap();
+        },
+        |photos| fs::remove_file(first_file(photos.join("images"))).unwrap(),
+        |photos| fs::write(photos.join("more.jpg"), "not kept").unwrap(),
+        |photos| fs::write(photos.join("classes.txt"), "1 001").unwrap(),
+    ];
+    for (case, harm) in harms.iter().enumerate() {
+        harm(&photos);
+        let found = mlsm(&scene.store(), ["verify"]);
+        assert!(found.code == 1 && found.stdout.contains("1 findings"), "{case}: {found:?}");
+        let again = run();
+        assert!(again.stdout.contains("was damaged"), "{case}: {}", again.stdout);
+        let again = Finished(again.json());
+        assert_eq!(again.digests(), expected.digests(), "{case}");
+        assert_eq!(again.executed_stages(), Vec::<&str>::new(), "{case}");
+        mlsm(&scene.store(), ["verify"]).ok();
+    }
+}
+
+#[test]
+fn a_run_that_finds_everything_is_the_one_that_made_it_and_is_recorded_where_none_tells_of_it() {
+    let scene = Scene::finished();
+    let runs = || mlsm(&scene.store(), ["runs", "--output", "json"]).ok().json().as_array().unwrap().len();
+    scene.run(&["--set", "evaluate.episodes=60"]);
+    assert_eq!(runs(), 2);
+    let published = || fs::read_dir(scene.store().join("tables/runs")).unwrap().count();
+    scene.run(&[]); // of the first run, whose tables are not current any more
+    assert_eq!((runs(), published()), (3, 3), "the last run of this configuration reached something else");
+    scene.run(&[]);
+    assert_eq!((runs(), published()), (3, 3));
+    let other = scene.path("other.toml");
+    fs::write(&other, fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/tiny.toml")).unwrap())
+        .unwrap();
+    let data = format!("data.path={:?}", scene.data().display().to_string());
+    let other = || {
+        mlsm(
+            &scene.store(),
+            ["run", "--config", other.to_str().unwrap(), "--set", &data, "--set", "evaluate.episodes=60"],
+        )
+        .ok()
+    };
+    other();
+    assert_eq!((runs(), published()), (4, 4), "nothing told of this configuration");
+    scene.run(&[]);
+    other();
+    assert_eq!((runs(), published()), (4, 4), "their tables take turns");
+    mlsm(&scene.store(), ["verify"]).ok();
 }
 
 #[test]

@@ -57,21 +57,12 @@ impl Store {
         let verified = || self.0.verified.lock().unwrap_or_else(|p| p.into_inner());
         if !verified().contains(&key) {
             if Digest::of(&blob) != *digest {
-                return Err(StoreError::Damaged { digest: *digest, path: self.quarantine(digest) });
+                // Set aside, so that the next look-up misses it; a store that may not be written still tells of it.
+                return Err(StoreError::Damaged { digest: *digest, path: self.set_aside(&path).unwrap_or(path) });
             }
             verified().insert(key);
         }
         Ok(blob)
-    }
-
-    /// Sets damaged bytes aside, so that the next look-up misses them and they are remade. Returns where they are now:
-    /// still in their place when the store may not be written, since the damage is what the caller must learn of.
-    fn quarantine(&self, digest: &Digest) -> PathBuf {
-        let (from, folder) = (self.blob_path(digest), self.0.root.join("quarantine"));
-        let to = folder.join(digest.to_string());
-        let moved =
-            self.writable().and_then(|()| durable::make_folder(&folder)).and_then(|()| disk::rename(&from, &to));
-        if moved.is_ok() { to } else { from }
     }
 
     /// Begins an artifact that is too large to hold in memory.

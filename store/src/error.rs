@@ -16,6 +16,12 @@ pub enum StoreError {
         /// The place.
         path: PathBuf,
     },
+    /// What makes a folder a store is gone from one.
+    #[error("the store at {} has lost its file `format`\n  why: everything else of a store is there\n  fix: if mlsm wrote it, `echo {} > {}`", path.display(), crate::FORMAT, path.join("format").display())]
+    LostFormat {
+        /// The place.
+        path: PathBuf,
+    },
     /// The store cannot be written.
     #[error("cannot write the store at {}\n  why: {reason}\n  fix: make the folder writable, or name another with --store", path.display())]
     Unwritable {
@@ -40,6 +46,14 @@ pub enum StoreError {
         /// The artifact.
         digest: Digest,
         /// Where the damaged bytes are now.
+        path: PathBuf,
+    },
+    /// A photo or a list that the store keeps is not what was kept; its data set was set aside.
+    #[error("{} was damaged\n  why: it is not what was kept; its data set was moved to {}\n  fix: run again, the data set is made anew", file.display(), path.display())]
+    DamagedDataset {
+        /// The first file that differs.
+        file: PathBuf,
+        /// Where the data set is now.
         path: PathBuf,
     },
     /// An artifact is not there.

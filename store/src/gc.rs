@@ -2,7 +2,9 @@
 //!
 //! Roots are run records: the last ones of each configuration, pinned ones, and the run whose tables are current. A
 //! manifest that no record names is the work of a run that was killed, which the next run takes up: it is kept while it
-//! is young. Removal goes from what refers to what is referred to, so a crash leaves garbage, never a broken reference.
+//! is young, and so are checkpoints and what was set aside. Photos that the store keeps stay while a kept answer was made
+//! of one of them. Removal goes from what refers to what is referred to, so a crash leaves garbage, never a broken
+//! reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
-use crate::index::files_below;
+use crate::contents::{self, entries, files_in};
+use crate::index::{self, files_below};
 use crate::tables::plain_name;
 use crate::{Digest, Fingerprint, Manifest, RunRecord, Store, StoreError, disk, durable, lock};
 
@@ -50,30 +53,56 @@ pub struct GcPlan {
     pub by_stage: BTreeMap<String, u64>,
     /// Bytes of published tables to remove, by table.
     pub by_table: BTreeMap<String, u64>,
+    /// Bytes of anything else to remove, by the folder in which it lies.
+    pub by_folder: BTreeMap<String, u64>,
     /// Bytes that stay in artifacts.
     pub kept_bytes: u64,
+    /// Which manifests.
     #[serde(skip)]
-    remove_manifests: Vec<PathBuf>,
+    pub doomed_manifests: Vec<Fingerprint>,
+    /// Which artifacts.
     #[serde(skip)]
-    remove_blobs: Vec<PathBuf>,
+    pub doomed_blobs: Vec<Digest>,
+    /// Which other files and folders.
     #[serde(skip)]
-    remove_folders: Vec<PathBuf>,
+    pub doomed_paths: Vec<PathBuf>,
 }
 
 impl GcPlan {
     /// Tells whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.remove_manifests.is_empty() && self.remove_blobs.is_empty() && self.remove_folders.is_empty()
+        self.doomed_manifests.is_empty() && self.doomed_blobs.is_empty() && self.doomed_paths.is_empty()
     }
 }
 
-/// Everything that refers to something, read once.
-struct Contents {
+/// The size of something, and when it was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    /// In bytes.
+    pub bytes: u64,
+    /// By the clock of the place where it lies.
+    pub modified: SystemTime,
+}
+
+/// Everything that a collection looks at, read once.
+pub struct Inventory {
     runs: Vec<RunRecord>,
+    /// Runs that are pinned, and the one whose tables are current.
     pinned: BTreeSet<String>,
-    manifests: BTreeMap<Fingerprint, (PathBuf, Manifest)>,
-    sizes: BTreeMap<PathBuf, u64>,
-    current: BTreeSet<String>,
+    manifests: Vec<(Manifest, Stored)>,
+    blobs: BTreeMap<Digest, Stored>,
+    /// Whatever else may be removed.
+    others: Vec<(PathBuf, Other)>,
+}
+
+/// A file or folder that is removed as a whole.
+enum Other {
+    /// The tables of a run, with the bytes of each.
+    Tables { run_id: String, bytes: BTreeMap<String, u64> },
+    /// Photos, by their digests.
+    Dataset { photos: BTreeSet<Digest>, stored: Stored },
+    /// What is kept for a while alone; work that is done has left it behind.
+    Leftover { stored: Stored, is_done: bool },
 }
 
 impl Store {
@@ -87,14 +116,16 @@ impl Store {
         let path = folder.join(plain_name(run_id)?);
         if is_pinned {
             durable::make_folder(&folder)?;
-            return durable::write(&path, b"", &self.staging());
+            durable::write(&path, b"", &self.staging())?;
+        } else if path.exists() {
+            disk::remove_file(&path)?;
         }
-        if path.exists() { disk::remove_file(&path) } else { Ok(()) }
+        self.upstream().map_or(Ok(()), |upstream| upstream.pin(run_id, is_pinned))
     }
 
     /// Lists the pinned runs.
     pub fn pinned(&self) -> BTreeSet<String> {
-        names(&self.root().join("pins"))
+        entries(&self.root().join("pins")).iter().map(|path| name(path)).collect()
     }
 
     /// Plans a collection; removes nothing.
@@ -102,16 +133,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] when the run log cannot be read.
     pub fn plan_gc(&self, options: &GcOptions) -> Result<GcPlan, StoreError> {
-        let contents = self.contents()?;
-        let mut kept = contents.kept_runs(options);
-        loop {
-            let plan = self.plan_for(&contents, &kept, options);
-            let is_large = options.max_bytes.is_some_and(|most| plan.kept_bytes > most);
-            match contents.oldest_droppable(&kept).filter(|_| is_large) {
-                Some(run_id) => drop(kept.remove(&run_id)),
-                None => return Ok(plan),
-            }
-        }
+        Ok(self.inventory()?.plan(options))
     }
 
     /// Collects once nobody writes; while somebody does, `wait` is called about ten times a second.
@@ -138,103 +160,142 @@ impl Store {
             std::thread::sleep(Duration::from_millis(100));
         }
         let _alone = lock::LockGuard::from_file(file);
-        let plan = self.plan_gc(options)?; // again: only now does nothing change any more
-        let index = self.root().join("index.jsonl");
-        if !plan.remove_manifests.is_empty() && index.exists() {
-            disk::remove_file(&index)?; // a copy, rebuilt when it is next asked for
+        let inventory = self.inventory()?; // again: only now does nothing change any more
+        let plan = inventory.plan(options);
+        if !plan.doomed_manifests.is_empty() {
+            let doomed: BTreeSet<_> = plan.doomed_manifests.iter().collect();
+            let kept = inventory.manifests.iter().map(|(manifest, _)| manifest);
+            index::write(self, kept.filter(|manifest| !doomed.contains(&manifest.fingerprint)))?;
         }
-        for path in plan.remove_manifests.iter().chain(&plan.remove_blobs) {
-            disk::remove_file(path)?;
+        plan.doomed_manifests.iter().try_for_each(|fingerprint| disk::remove_file(&self.manifest_path(fingerprint)))?;
+        plan.doomed_blobs.iter().try_for_each(|digest| disk::remove_file(&self.blob_path(digest)))?;
+        for path in &plan.doomed_paths {
+            if path.is_dir() { disk::remove_tree(path)? } else { disk::remove_file(path)? }
         }
-        plan.remove_folders.iter().try_for_each(|folder| disk::remove_tree(folder))?;
         Ok(Some(plan))
     }
 
-    fn contents(&self) -> Result<Contents, StoreError> {
-        let mut manifests = BTreeMap::new();
-        for path in self.manifest_files() {
-            if let Some(manifest) = fs::read(&path).ok().and_then(|bytes| Manifest::read(&bytes)) {
-                manifests.insert(manifest.fingerprint, (path, manifest));
-            }
-        }
-        let size = |path: PathBuf| {
-            let bytes = fs::metadata(&path).map_or(0, |m| m.len());
-            (path, bytes)
-        };
-        let sizes = files_below(&self.root().join("blobs")).into_iter().map(size).collect();
+    fn inventory(&self) -> Result<Inventory, StoreError> {
+        let read = |path: PathBuf| Some((Manifest::read(&fs::read(&path).ok()?)?, stored(&path)?));
+        let blob = |path: PathBuf| Some((named_by(&path)?, stored(&path)?));
         let current = fs::canonicalize(self.root().join("tables/current")).ok();
         let current = current.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(Contents {
+        let manifests: Vec<_> = self.manifest_files().into_iter().filter_map(read).collect();
+        let others = self.others(&manifests);
+        Ok(Inventory {
             runs: self.runs().list()?,
-            pinned: self.pinned(),
+            pinned: self.pinned().into_iter().chain(current).collect(),
             manifests,
-            sizes,
-            current: current.into_iter().collect(),
+            blobs: files_below(&self.root().join("blobs")).into_iter().filter_map(blob).collect(),
+            others,
         })
     }
 
-    fn plan_for(&self, contents: &Contents, kept: &BTreeSet<String>, options: &GcOptions) -> GcPlan {
-        let units = |run: &'_ RunRecord| run.nodes.iter().flat_map(|n| n.units.values().copied()).collect::<Vec<_>>();
-        let named: BTreeSet<Fingerprint> = contents.runs.iter().flat_map(units).collect();
-        let kept_runs = contents.runs.iter().filter(|r| kept.contains(&r.run_id));
-        let reached: BTreeSet<Fingerprint> = kept_runs.flat_map(units).collect();
-        let is_young = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|m| m.modified());
-            modified.is_ok_and(|time| time >= options.unrecorded_before)
+    fn others(&self, manifests: &[(Manifest, Stored)]) -> Vec<(PathBuf, Other)> {
+        let tables = |folder: &Path| Other::Tables { run_id: name(folder), bytes: bytes_by_first_part(folder) };
+        let dataset = |folder: &Path| {
+            let photos = contents::read(folder).unwrap_or_default().into_values().collect();
+            let bytes = bytes_by_first_part(folder).into_values().sum();
+            Some(Other::Dataset { photos, stored: Stored { bytes, ..stored(folder)? } })
         };
-        let mut plan = GcPlan::default();
-        let (mut live, mut maker) = (BTreeSet::<Digest>::new(), BTreeMap::<Digest, &str>::new());
-        for (fingerprint, (path, manifest)) in &contents.manifests {
-            let stage = manifest.request.stage.as_str();
-            let is_kept = reached.contains(fingerprint)
-                || IMPORTED.contains(&stage)
-                || (!named.contains(fingerprint) && is_young(path));
-            match is_kept {
-                true => live.extend(manifest.outputs.values().map(|o| o.digest)),
-                false => {
-                    maker.extend(manifest.outputs.values().map(|o| (o.digest, stage)));
-                    plan.remove_manifests.push(path.clone());
-                    plan.bytes += fs::metadata(path).map_or(0, |m| m.len());
-                }
-            }
-        }
-        let live: BTreeSet<PathBuf> = live.iter().map(|digest| self.blob_path(digest)).collect();
-        let makers: BTreeMap<PathBuf, &str> = maker.iter().map(|(d, stage)| (self.blob_path(d), *stage)).collect();
-        for (path, bytes) in &contents.sizes {
-            if live.contains(path) || (!makers.contains_key(path) && is_young(path)) {
-                plan.kept_bytes += bytes;
-                continue;
-            }
-            let stage = makers.get(path).copied().unwrap_or("no manifest");
-            *plan.by_stage.entry(stage.to_owned()).or_default() += bytes;
-            plan.bytes += bytes;
-            plan.remove_blobs.push(path.clone());
-        }
-        for run_id in names(&self.root().join("tables/runs")) {
-            let folder = self.root().join("tables/runs").join(&run_id);
-            if kept.contains(&run_id) || contents.current.contains(&run_id) {
-                continue;
-            }
-            for file in files_in(&folder) {
-                let bytes = fs::metadata(&file).map_or(0, |m| m.len());
-                let table = file.strip_prefix(&folder).ok().and_then(|p| p.iter().next()).map(|t| t.to_string_lossy());
-                *plan.by_table.entry(table.unwrap_or_default().into_owned()).or_default() += bytes;
-                plan.bytes += bytes;
-            }
-            plan.remove_folders.push(folder);
-        }
-        plan.manifests = plan.remove_manifests.len();
-        plan.blobs = plan.remove_blobs.len();
-        plan.kept_runs = kept.iter().cloned().collect();
-        let ids = contents.runs.iter().map(|r| r.run_id.clone());
-        plan.dropped_runs = ids.filter(|id| !kept.contains(id)).collect();
-        plan
+        let answered: BTreeSet<String> = manifests.iter().map(|(m, _)| m.fingerprint.to_string()).collect();
+        let leftover = |path: &Path| {
+            let bytes = if path.is_dir() { bytes_by_first_part(path).into_values().sum() } else { stored(path)?.bytes };
+            Some(Other::Leftover { stored: Stored { bytes, ..stored(path)? }, is_done: answered.contains(&name(path)) })
+        };
+        let below = |folder: &str| entries(&self.root().join(folder)).into_iter();
+        let tables = below("tables/runs").map(|path| (tables(&path), path));
+        let datasets = below("datasets").filter_map(|path| Some((dataset(&path)?, path)));
+        let leftovers =
+            below("checkpoints").chain(below("quarantine")).filter_map(|path| Some((leftover(&path)?, path)));
+        tables.chain(datasets).chain(leftovers).map(|(other, path)| (path, other)).collect()
     }
 }
 
-impl Contents {
+impl Inventory {
+    /// Of a place that has nothing besides: runs (oldest first), pinned runs, answers and artifacts.
+    pub fn new(
+        runs: Vec<RunRecord>,
+        pinned: BTreeSet<String>,
+        manifests: Vec<(Manifest, Stored)>,
+        blobs: BTreeMap<Digest, Stored>,
+    ) -> Self {
+        Self { runs, pinned, manifests, blobs, others: Vec::new() }
+    }
+
+    /// Plans a collection.
+    pub fn plan(&self, options: &GcOptions) -> GcPlan {
+        let mut kept = self.kept_runs(options);
+        loop {
+            let plan = self.plan_for(&kept, options);
+            let is_large = options.max_bytes.is_some_and(|most| plan.kept_bytes > most);
+            match self.oldest_droppable(&kept).filter(|_| is_large) {
+                Some(run_id) => drop(kept.remove(&run_id)),
+                None => return plan,
+            }
+        }
+    }
+
+    fn plan_for(&self, kept: &BTreeSet<String>, options: &GcOptions) -> GcPlan {
+        let named: BTreeSet<Fingerprint> = self.runs.iter().flat_map(RunRecord::reached).collect();
+        let kept_runs = self.runs.iter().filter(|r| kept.contains(&r.run_id));
+        let reached: BTreeSet<Fingerprint> = kept_runs.flat_map(RunRecord::reached).collect();
+        let is_young = |stored: &Stored| stored.modified >= options.unrecorded_before;
+        let mut plan = GcPlan::default();
+        let (mut live, mut maker) = (BTreeSet::<Digest>::new(), BTreeMap::<Digest, &str>::new());
+        let mut read = BTreeSet::<Digest>::new(); // by answers that are kept
+        for (manifest, stored) in &self.manifests {
+            let (fingerprint, stage) = (manifest.fingerprint, manifest.request.stage.as_str());
+            let is_kept = reached.contains(&fingerprint)
+                || IMPORTED.contains(&stage)
+                || (!named.contains(&fingerprint) && is_young(stored));
+            let outputs = manifest.outputs.values().map(|o| o.digest);
+            if is_kept {
+                live.extend(outputs);
+                read.extend(manifest.request.inputs.iter().map(|input| input.digest));
+            } else {
+                maker.extend(outputs.map(|digest| (digest, stage)));
+                plan.doomed_manifests.push(fingerprint);
+                plan.bytes += stored.bytes;
+            }
+        }
+        for (digest, stored) in &self.blobs {
+            if live.contains(digest) || (!maker.contains_key(digest) && is_young(stored)) {
+                plan.kept_bytes += stored.bytes;
+                continue;
+            }
+            let stage = maker.get(digest).copied().unwrap_or("no manifest");
+            *plan.by_stage.entry(stage.to_owned()).or_default() += stored.bytes;
+            plan.bytes += stored.bytes;
+            plan.doomed_blobs.push(*digest);
+        }
+        for (path, other) in &self.others {
+            let bytes = match other {
+                Other::Tables { run_id, .. } if kept.contains(run_id) => continue,
+                Other::Dataset { photos, stored } if is_young(stored) || !photos.is_disjoint(&read) => continue,
+                Other::Leftover { stored, is_done } if is_young(stored) && !is_done => continue,
+                Other::Tables { bytes, .. } => {
+                    bytes.iter().for_each(|(table, n)| *plan.by_table.entry(table.clone()).or_default() += n);
+                    bytes.values().sum()
+                }
+                Other::Dataset { stored, .. } | Other::Leftover { stored, .. } => {
+                    *plan.by_folder.entry(path.parent().map(name).unwrap_or_default()).or_default() += stored.bytes;
+                    stored.bytes
+                }
+            };
+            plan.bytes += bytes;
+            plan.doomed_paths.push(path.clone());
+        }
+        plan.manifests = plan.doomed_manifests.len();
+        plan.blobs = plan.doomed_blobs.len();
+        plan.kept_runs = kept.iter().cloned().collect();
+        let ids = self.runs.iter().map(|r| r.run_id.clone());
+        plan.dropped_runs = ids.filter(|id| !kept.contains(id)).collect();
+        plan
+    }
+
     fn kept_runs(&self, options: &GcOptions) -> BTreeSet<String> {
-        let mut kept = &self.pinned | &self.current;
+        let mut kept = self.pinned.clone();
         let mut of_config: BTreeMap<&str, usize> = BTreeMap::new();
         for run in self.runs.iter().rev() {
             let count = of_config.entry(&run.config_name).or_default();
@@ -254,22 +315,33 @@ impl Contents {
         let last: BTreeSet<&str> = last.into_values().collect();
         let is_droppable = |run: &&RunRecord| {
             let id = &run.run_id;
-            let is_fast = self.pinned.contains(id) || self.current.contains(id) || last.contains(id.as_str());
-            kept.contains(id) && !is_fast
+            kept.contains(id) && !self.pinned.contains(id) && !last.contains(id.as_str())
         };
         self.runs.iter().find(is_droppable).map(|run| run.run_id.clone())
     }
 }
 
-fn names(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Lists all files of a folder, at every depth; links are not followed.
-fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .flat_map(|e| if e.file_type().is_ok_and(|t| t.is_dir()) { files_in(&e.path()) } else { vec![e.path()] })
-        .collect()
+/// Reads the digest that the path of an artifact is made of.
+fn named_by(path: &Path) -> Option<Digest> {
+    format!("{}{}", name(path.parent()?), name(path)).parse().ok()
+}
+
+fn stored(path: &Path) -> Option<Stored> {
+    let stat = fs::metadata(path).ok()?;
+    Some(Stored { bytes: stat.len(), modified: stat.modified().ok()? })
+}
+
+/// Adds up the files of a folder by the first part of their paths in it.
+fn bytes_by_first_part(folder: &Path) -> BTreeMap<String, u64> {
+    let mut bytes = BTreeMap::new();
+    for file in files_in(folder) {
+        let first = file.strip_prefix(folder).ok().and_then(|inner| inner.iter().next());
+        let first = first.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+        *bytes.entry(first).or_default() += stored(&file).map_or(0, |stored| stored.bytes);
+    }
+    bytes
 }

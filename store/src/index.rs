@@ -104,13 +104,8 @@ impl Index {
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        for line in text[..whole].split(|b| *b == b'\n') {
-            let Ok(line) = std::str::from_utf8(line) else { continue };
-            if let Some((fingerprint, json)) = line.split_once(' ')
-                && let Ok(fingerprint) = fingerprint.parse()
-            {
-                self.entries.insert(fingerprint, Entry::Line(json.into()));
-            }
+        for (fingerprint, json) in text[..whole].split(|b| *b == b'\n').filter_map(parts) {
+            self.entries.insert(fingerprint, Entry::Line(json.into()));
         }
         self.read += whole as u64;
         Ok(())
@@ -139,22 +134,34 @@ impl Index {
     }
 
     /// Reads all manifests and writes them down as one file.
-    fn rebuild(&mut self, store: &Store) -> Result<(), StoreError> {
+    pub(crate) fn rebuild(&mut self, store: &Store) -> Result<(), StoreError> {
         self.entries.clear();
-        let mut text = String::new();
-        for path in store.manifest_files() {
-            let Some(manifest) = fs::read(&path).ok().and_then(|bytes| Manifest::read(&bytes)) else { continue };
-            text.push_str(&line(&manifest));
-            self.entries.insert(manifest.fingerprint, Entry::Parsed(Arc::new(manifest)));
-        }
-        durable::write(&self.path, text.as_bytes(), &store.staging())?;
+        let files = store.manifest_files().into_iter();
+        let manifests: Vec<_> = files.filter_map(|path| Manifest::read(&fs::read(path).ok()?)).collect();
+        let length = write(store, &manifests)?;
+        self.entries.extend(manifests.into_iter().map(|m| (m.fingerprint, Entry::Parsed(Arc::new(m)))));
         let file = File::open(&self.path).map_err(|e| StoreError::io("open", &self.path, e))?;
-        (self.file, self.read) = (Some(file), text.len() as u64);
+        (self.file, self.read) = (Some(file), length);
         Ok(())
     }
 }
 
-fn line(manifest: &Manifest) -> String {
+/// Puts an index of these manifests alone in place of the present one; returns its length in bytes.
+pub(crate) fn write<'a>(store: &Store, manifests: impl IntoIterator<Item = &'a Manifest>) -> Result<u64, StoreError> {
+    let text: String = manifests.into_iter().map(line).collect();
+    durable::write(&store.root().join("index.jsonl"), text.as_bytes(), &store.staging())?;
+    Ok(text.len() as u64)
+}
+
+/// Parts a line into a fingerprint and its manifest, which is empty when what was said of it is taken back. `None` for what
+/// is no such line.
+pub(crate) fn parts(line: &[u8]) -> Option<(Fingerprint, &str)> {
+    let (fingerprint, json) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    Some((fingerprint.parse().ok()?, json))
+}
+
+/// Returns the line of a manifest.
+pub(crate) fn line(manifest: &Manifest) -> String {
     format!("{} {}\n", manifest.fingerprint, String::from_utf8_lossy(&manifest.write()))
 }
 

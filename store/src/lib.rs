@@ -6,6 +6,8 @@
 
 mod blob;
 mod checkpoint;
+mod contents;
+mod datasets;
 mod digest;
 mod disk;
 mod durable;
@@ -34,13 +36,13 @@ pub use digest::{Digest, Fingerprint, ParseHexError};
 pub use durable::publish_file;
 pub use error::StoreError;
 pub use faults::{ParseTrialError, Trial};
-pub use gc::{GcOptions, GcPlan};
+pub use gc::{GcOptions, GcPlan, Inventory, Stored};
 pub use lock::{Holder, LockGuard};
 pub use manifest::{Manifest, Output};
 pub use request::{Difference, Field, Input, Request, Value};
-pub use runs::{NodeRecord, RunLog, RunRecord};
+pub use runs::{NodeRecord, RunLog, RunRecord, always_kept};
 pub use stat_cache::StatCache;
 pub use store::{Access, FORMAT, Store};
 pub use tables::TableSource;
-pub use upstream::Upstream;
+pub use upstream::{Presence, Upstream};
 pub use verify::{Finding, VerifyOptions};

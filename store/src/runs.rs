@@ -1,6 +1,6 @@
 //! The run log: one sealed JSON file per run, written when the run ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -58,10 +58,24 @@ impl RunRecord {
         seal::write(self)
     }
 
+    /// Returns the fingerprints of all units that the run found or made.
+    pub fn reached(&self) -> BTreeSet<Fingerprint> {
+        self.nodes.iter().flat_map(|node| node.units.values().copied()).collect()
+    }
+
     /// Reads a record; `None` unless it is whole.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         seal::read(bytes)
     }
+}
+
+/// Returns what no collection may have dropped: what the last run of each configuration and the pinned ones reached, and
+/// which run that was. `runs`: oldest first.
+pub fn always_kept(runs: &[RunRecord], pinned: &BTreeSet<String>) -> BTreeMap<Fingerprint, String> {
+    let last: BTreeMap<&str, &str> = runs.iter().map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
+    let last: BTreeSet<&str> = last.into_values().collect();
+    let kept = runs.iter().filter(|r| last.contains(r.run_id.as_str()) || pinned.contains(&r.run_id));
+    kept.flat_map(|run| run.reached().into_iter().map(|f| (f, run.run_id.clone()))).collect()
 }
 
 /// The runs of a store.

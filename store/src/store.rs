@@ -5,7 +5,7 @@
 //! blobs/ab/cdef…         artifacts by digest, read-only
 //! manifests/ab/cdef….json
 //! index.jsonl            every manifest once, for quick answers; rebuilt from the manifests when it is gone
-//! checkpoints/, locks/, runs/, tables/, quarantine/, staging/, stat-cache.json
+//! checkpoints/, datasets/, locks/, runs/, tables/, quarantine/, staging/, stat-cache.json
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crate::blob::Verified;
 use crate::index::Index;
 use crate::sweep::Writers;
-use crate::{Digest, Fingerprint, Manifest, Output, Request, RunLog, StatCache, StoreError, Upstream, durable, lock};
+use crate::{
+    Digest, Fingerprint, Manifest, Output, Presence, Request, RunLog, StatCache, StoreError, Upstream, disk, durable,
+    lock,
+};
 
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -42,7 +45,8 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) index: Mutex<Index>,
     pub(crate) verified: Mutex<Verified>,
-    pub(crate) upstream: OnceLock<Box<dyn Upstream>>,
+    /// What this store is the cache of, and its place among those who write there.
+    pub(crate) upstream: OnceLock<(Box<dyn Upstream>, Option<Presence>)>,
     /// Held as long as this store may write: what lies in `staging/` is then no garbage.
     _writers: Option<Writers>,
 }
@@ -58,6 +62,9 @@ impl Store {
         let mut is_new = false;
         match fs::read_to_string(&format) {
             Ok(text) => check_format(root, text.trim())?,
+            Err(e) if e.kind() == ErrorKind::NotFound && root.join("index.jsonl").exists() => {
+                return Err(StoreError::LostFormat { path: root.to_owned() });
+            }
             Err(e) if e.kind() == ErrorKind::NotFound && access == Access::ReadWrite => {
                 begin(root)?;
                 is_new = true;
@@ -104,6 +111,23 @@ impl Store {
         }
     }
 
+    /// Moves a file or folder to `quarantine/`, so that nothing finds it any more; returns where it is now. One that is
+    /// gone already is no error.
+    pub(crate) fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
+        self.writable()?;
+        let folder = self.0.root.join("quarantine");
+        durable::make_folder(&folder)?;
+        let inner = path.strip_prefix(&self.0.root).unwrap_or(path);
+        let name = inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("-");
+        let numbered = (1..).map(|n| folder.join(format!("{name}-{n}")));
+        let mut free = [folder.join(&name)].into_iter().chain(numbered);
+        let to = free.find(|to| fs::symlink_metadata(to).is_err()).unwrap_or(folder);
+        match disk::rename(path, &to) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(to),
+            result => result.map(|()| to),
+        }
+    }
+
     pub(crate) fn manifest_path(&self, fingerprint: &Fingerprint) -> PathBuf {
         let hex = fingerprint.to_string();
         self.0.root.join("manifests").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
@@ -140,7 +164,7 @@ impl Store {
         self.manifest_files().into_iter().filter_map(name).collect()
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         self.0.index.lock().unwrap_or_else(|p| p.into_inner())
     }
 

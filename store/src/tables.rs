@@ -2,15 +2,11 @@
 //!
 //! They are copies (or reflinks), read-only: an analyst's write can never reach a blob.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Digest, Store, StoreError, disk, durable, seal};
-
-/// Lists the files of one publication with their digests, sealed.
-const CONTENTS: &str = ".contents";
+use crate::{Digest, Store, StoreError, contents, disk, durable};
 
 /// Where the bytes of a published file come from.
 #[derive(Clone, Debug)]
@@ -62,11 +58,8 @@ impl Store {
             TableSource::Blob(digest) => *digest,
             TableSource::Bytes(bytes) => Digest::of(bytes),
         };
-        let contents: BTreeMap<&str, Digest> =
-            files.iter().map(|(path, source)| (path.as_str(), digest(source))).collect();
-        if !contents.is_empty() {
-            self.lay(&building.join(CONTENTS), &TableSource::Bytes(seal::write(&contents)))?;
-        }
+        let listed = files.iter().map(|(path, source)| (path.clone(), digest(source))).collect();
+        contents::write(building, &listed)?;
         disk::sync_tree(building)
     }
 
@@ -100,16 +93,6 @@ impl Store {
         disk::link(&Path::new("runs").join(run_id), &link)?;
         durable::settle(&link, &self.0.root.join("tables/current"))
     }
-}
-
-/// Returns the first file of a publication that is not what was published; `None` when all are, or when it was published
-/// before contents were listed.
-pub(crate) fn first_damaged(folder: &Path) -> Option<PathBuf> {
-    let list = folder.join(CONTENTS);
-    let bytes = fs::read(&list).ok()?;
-    let Some(contents) = seal::read::<BTreeMap<String, Digest>>(&bytes) else { return Some(list) };
-    let is_damaged = |path: &PathBuf, digest: &Digest| !Digest::of_file(path).is_ok_and(|(found, _)| found == *digest);
-    contents.iter().map(|(path, digest)| (folder.join(path), digest)).find(|(p, d)| is_damaged(p, d)).map(|(p, _)| p)
 }
 
 /// Lets a name pass that is one plain part of a path.

@@ -4,6 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::{Fingerprint, Holder, Manifest, RunRecord, Store, StoreError};
 
+/// A place among those who write somewhere, beside whom nothing is collected; dropping it leaves.
+pub type Presence = Box<dyn Send + Sync>;
+
 /// A shared place: answers and runs that other machines may have put there, and exclusion between them.
 ///
 /// Whoever answers here has put the artifacts of the answer into the cache before.
@@ -36,15 +39,21 @@ pub trait Upstream: Send + Sync {
     /// # Errors
     /// [`StoreError::Remote`].
     fn record(&self, record: &RunRecord) -> Result<(), StoreError>;
+
+    /// Pins a run there, or unpins it.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn pin(&self, run_id: &str, is_pinned: bool) -> Result<(), StoreError>;
 }
 
 impl Store {
-    /// Makes this store the cache of a shared place; a second one is ignored.
-    pub fn connect(&self, upstream: Box<dyn Upstream>) {
-        let _ = self.0.upstream.set(upstream);
+    /// Makes this store the cache of a shared place; a second one is ignored. `place`: held as long as this store is open.
+    pub fn connect(&self, upstream: Box<dyn Upstream>, place: Option<Presence>) {
+        let _ = self.0.upstream.set((upstream, place));
     }
 
     pub(crate) fn upstream(&self) -> Option<&dyn Upstream> {
-        self.0.upstream.get().map(AsRef::as_ref)
+        self.0.upstream.get().map(|(upstream, _)| upstream.as_ref())
     }
 }

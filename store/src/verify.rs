@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,10 +10,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::is_whole;
-use crate::index::files_below;
-use crate::{
-    Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, disk, durable, seal, stat_cache, tables,
-};
+use crate::contents::{self, entries};
+use crate::index::{self, files_below};
+use crate::{Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, runs, seal, stat_cache};
+
+/// The digits of a fingerprint.
+const DIGITS: usize = 64;
 
 /// How a verification is to be done.
 #[derive(Clone, Copy, Default)]
@@ -44,7 +45,8 @@ pub enum Finding {
         /// Its file.
         path: PathBuf,
     },
-    /// An index that gives another answer than the manifest does.
+    /// An index that gives another answer than a manifest does, that holds what no writer and no crash leaves, or that
+    /// lacks what was in it when a run ended.
     DamagedIndex {
         /// Its file.
         path: PathBuf,
@@ -57,6 +59,13 @@ pub enum Finding {
     /// A record of a run that cannot be read.
     DamagedRun {
         /// Its file.
+        path: PathBuf,
+    },
+    /// The record of a run is gone, and its tables or its pin are there.
+    MissingRun {
+        /// The run.
+        run_id: String,
+        /// Its tables, or its pin.
         path: PathBuf,
     },
     /// A manifest that is gone and that a run names which no collection may have dropped: the last one of its
@@ -72,6 +81,13 @@ pub enum Finding {
         /// Their file.
         path: PathBuf,
     },
+    /// Photos that the store keeps and that are not what was kept.
+    DamagedDataset {
+        /// The folder of the data set.
+        path: PathBuf,
+        /// The first file that differs.
+        file: PathBuf,
+    },
     /// Published tables that are not what was published.
     DamagedTables {
         /// The folder of the run.
@@ -83,10 +99,12 @@ pub enum Finding {
 
 impl Finding {
     /// Returns the file to set aside; nothing when it is gone already.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         match self {
             Self::MissingBlob { .. } | Self::MissingManifest { .. } => None,
             Self::DamagedStatCache { path }
+            | Self::MissingRun { path, .. }
+            | Self::DamagedDataset { path, .. }
             | Self::DamagedTables { path, .. }
             | Self::DamagedBlob { path }
             | Self::DamagedManifest { path }
@@ -108,6 +126,17 @@ impl fmt::Display for Finding {
                 let fingerprint = &fingerprint.to_string()[..12];
                 return write!(f, "manifest {fingerprint} of run {run_id} is missing; repair: run again");
             }
+            Self::MissingRun { run_id, path } => {
+                let path = path.display();
+                return write!(
+                    f,
+                    "the record of run {run_id} is missing, {path} names it; repair: `mlsm verify --repair`"
+                );
+            }
+            Self::DamagedDataset { file, .. } => {
+                let repair = "`mlsm verify --repair`, the next run makes its data set anew";
+                return write!(f, "{} is damaged; repair: {repair}", file.display());
+            }
             Self::DamagedTables { file, .. } => {
                 let repair = "`mlsm verify --repair`, the next run publishes them again";
                 return write!(f, "published table {} is damaged; repair: {repair}", file.display());
@@ -116,7 +145,7 @@ impl fmt::Display for Finding {
             Self::DamagedBlob { .. } => ("artifact {} is damaged", "`mlsm verify --repair`, then run again"),
             Self::DamagedManifest { .. } => ("manifest {} is damaged", "`mlsm verify --repair`, then run again"),
             Self::DamagedIndex { .. } => {
-                ("index {} disagrees with the manifests", "`mlsm verify --repair`, the next run rebuilds it")
+                ("index {} does not agree with the manifests", "`mlsm verify --repair`, which writes it anew")
             }
             Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "`mlsm verify --repair`"),
             Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "`mlsm verify --repair`"),
@@ -134,21 +163,22 @@ impl Store {
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<Vec<Finding>, StoreError> {
         let mut findings = self.check_blobs(options);
         findings.extend(self.check_manifests(&findings));
-        findings.extend(self.check_index());
+        let reached = runs::always_kept(&self.runs().list()?, &self.pinned());
+        findings.extend(self.check_index(&reached));
         let whole_checkpoint = |path: &Path| fs::read(path).is_ok_and(|bytes| is_whole(&bytes));
         findings.extend(self.check_each("checkpoints", whole_checkpoint, |path| Finding::DamagedCheckpoint { path }));
         let whole_run = |path: &Path| fs::read(path).is_ok_and(|b| seal::read::<RunRecord>(&b).is_some());
         findings.extend(self.check_each("runs", whole_run, |path| Finding::DamagedRun { path }));
-        findings.extend(self.check_reached()?);
+        findings.extend(self.check_runs());
+        // A cache has what was asked for, not all that the runs of the shared place reached.
+        let is_gone = |f: &Fingerprint| self.upstream().is_none() && !self.manifest_path(f).exists();
+        let missing = reached.into_iter().filter(|(fingerprint, _)| is_gone(fingerprint));
+        findings.extend(missing.map(|(fingerprint, run_id)| Finding::MissingManifest { fingerprint, run_id }));
         let cache = self.root().join("stat-cache.json");
         if !fs::read(&cache).map_or(!cache.exists(), |bytes| stat_cache::is_whole(&bytes)) {
             findings.push(Finding::DamagedStatCache { path: cache });
         }
-        let published = fs::read_dir(self.root().join("tables/runs")).into_iter().flatten().flatten();
-        let mut folders: Vec<_> = published.map(|entry| entry.path()).collect();
-        folders.sort();
-        let damaged = folders.into_par_iter().filter_map(|path| Some((tables::first_damaged(&path)?, path)));
-        findings.extend(damaged.map(|(file, path)| Finding::DamagedTables { path, file }).collect::<Vec<_>>());
+        findings.extend(self.check_folders());
         Ok(findings)
     }
 
@@ -185,45 +215,72 @@ impl Store {
         findings
     }
 
-    /// What the last run of each configuration and the pinned runs reached must be there.
-    fn check_reached(&self) -> Result<Vec<Finding>, StoreError> {
-        let (runs, pinned) = (self.runs().list()?, self.pinned());
-        let last: BTreeMap<&str, &str> = runs.iter().map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
-        let last: BTreeSet<&str> = last.into_values().collect();
-        let mut missing = BTreeMap::new();
-        for run in runs.iter().filter(|r| last.contains(r.run_id.as_str()) || pinned.contains(&r.run_id)) {
-            for fingerprint in run.nodes.iter().flat_map(|node| node.units.values()) {
-                if !self.manifest_path(fingerprint).exists() {
-                    missing.insert(*fingerprint, run.run_id.clone());
-                }
-            }
-        }
-        let finding = |(fingerprint, run_id)| Finding::MissingManifest { fingerprint, run_id };
-        Ok(missing.into_iter().map(finding).collect())
+    /// A run is recorded before its tables are published, and a pin is set on a recorded one.
+    fn check_runs(&self) -> Vec<Finding> {
+        let folders = ["tables/runs", "pins"].map(|folder| entries(&self.root().join(folder)));
+        let named =
+            folders.into_iter().flatten().filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)));
+        let is_gone = |run_id: &str| !self.root().join("runs").join(format!("{run_id}.json")).exists();
+        let gone = named.filter(|(run_id, _)| is_gone(run_id));
+        gone.map(|(run_id, path)| Finding::MissingRun { run_id, path }).collect()
     }
 
-    /// The index is wrong when the answer that it would give is not the manifest's. A torn line gives none, and an
-    /// earlier line of a fingerprint is overruled by a later one.
-    fn check_index(&self) -> Option<Finding> {
+    /// Checks what lies in folders that list their contents.
+    fn check_folders(&self) -> Vec<Finding> {
+        let digest = |path: &Path| Digest::of_file(path).ok().map(|(digest, _)| digest);
+        let mut findings = Vec::new();
+        for path in entries(&self.root().join("datasets")) {
+            let damaged = contents::first_damaged(&path, digest).or_else(|| contents::first_unlisted(&path));
+            findings.extend(damaged.map(|file| Finding::DamagedDataset { path, file }));
+        }
+        for path in entries(&self.root().join("tables/runs")) {
+            let damaged = contents::first_damaged(&path, digest);
+            findings.extend(damaged.map(|file| Finding::DamagedTables { path, file }));
+        }
+        findings
+    }
+
+    /// `reached`: what the index had when the runs ended that reached it.
+    fn check_index(&self, reached: &BTreeMap<Fingerprint, String>) -> Option<Finding> {
         let path = self.root().join("index.jsonl");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(_) => return path.exists().then_some(Finding::DamagedIndex { path }),
+        let is_whole = match fs::read(&path) {
+            Ok(bytes) => self.is_whole_index(&bytes, reached),
+            Err(_) => !path.exists() && self.manifest_files().is_empty(), // made before the first answer
         };
-        let mut answers = BTreeMap::<Fingerprint, &str>::new();
-        for line in bytes.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
-            if let Some((fingerprint, json)) = line.split_once(' ')
-                && let Ok(fingerprint) = fingerprint.parse()
-            {
-                answers.insert(fingerprint, json);
+        (!is_whole).then_some(Finding::DamagedIndex { path })
+    }
+
+    fn is_whole_index(&self, bytes: &[u8], reached: &BTreeMap<Fingerprint, String>) -> bool {
+        let truth = |f: &Fingerprint| fs::read(self.manifest_path(f)).ok().and_then(|bytes| Manifest::read(&bytes));
+        let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').collect();
+        let mut unread: Vec<_> = lines.pop().into_iter().collect(); // no newline ends it
+        let mut told = BTreeMap::<Fingerprint, Option<Manifest>>::new();
+        for line in lines {
+            let said = index::parts(line).and_then(|(fingerprint, json)| match json {
+                "" => Some((fingerprint, None)),
+                json => Some((fingerprint, Some(Manifest::read(json.as_bytes())?))),
+            });
+            match said {
+                Some((f, said)) if said.as_ref().is_none_or(|m| m.fingerprint == f) => drop(told.insert(f, said)),
+                _ => unread.push(line),
             }
         }
-        let differs = |(fingerprint, json): (&Fingerprint, &&str)| {
-            let claims = Manifest::read(json.as_bytes()).filter(|m| m.fingerprint == *fingerprint);
-            let truth = fs::read(self.manifest_path(fingerprint)).ok().and_then(|bytes| Manifest::read(&bytes));
-            matches!((claims, truth), (Some(claims), Some(truth)) if (&claims.outputs, &claims.provenance) != (&truth.outputs, &truth.provenance))
+        // What a crash leaves: the beginning of a line, of a manifest that is there, or of a fingerprint to be taken back.
+        let names: BTreeSet<String> = self.fingerprints().iter().chain(told.keys()).map(ToString::to_string).collect();
+        let is_torn = |line: &&[u8]| match line.split_at_checked(DIGITS) {
+            Some((digits, [])) => names.iter().any(|name| name.as_bytes() == digits),
+            Some((digits, _)) => {
+                let fingerprint = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+                fingerprint.and_then(|f| truth(&f)).is_some_and(|m| index::line(&m).as_bytes().starts_with(line))
+            }
+            None => line.is_empty() || names.iter().any(|name| name.as_bytes().starts_with(line)),
         };
-        answers.iter().any(differs).then_some(Finding::DamagedIndex { path })
+        let agrees = |(fingerprint, said): (&Fingerprint, &Option<Manifest>)| match (said, truth(fingerprint)) {
+            (Some(said), Some(truth)) => (&said.outputs, &said.provenance) == (&truth.outputs, &truth.provenance),
+            _ => true, // nothing is believed of a manifest whose file is gone
+        };
+        let is_told = |f: &Fingerprint| told.contains_key(f) || !self.manifest_path(f).exists();
+        unread.iter().all(is_torn) && told.iter().all(agrees) && reached.keys().all(is_told)
     }
 
     fn check_each(
@@ -232,28 +289,31 @@ impl Store {
         is_whole: impl Fn(&Path) -> bool,
         finding: impl Fn(PathBuf) -> Finding,
     ) -> Vec<Finding> {
-        let entries = fs::read_dir(self.root().join(folder)).into_iter().flatten().flatten().map(|e| e.path());
-        let mut damaged: Vec<_> = entries.filter(|path| !is_whole(path)).collect();
-        damaged.sort();
-        damaged.into_iter().map(finding).collect()
+        entries(&self.root().join(folder)).into_iter().filter(|path| !is_whole(path)).map(finding).collect()
     }
 
-    /// Sets aside what [`Store::verify`] found damaged, so that the next run remakes exactly that.
+    /// Sets aside what [`Store::verify`] found damaged, so that the next run remakes exactly that; the index is written anew.
     ///
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Unwritable`].
     pub fn repair(&self, findings: &[Finding]) -> Result<(), StoreError> {
         self.writable()?;
-        let folder = self.root().join("quarantine");
-        for path in findings.iter().filter_map(Finding::path) {
-            let inner = path.strip_prefix(self.root()).unwrap_or(path);
-            let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
-            durable::make_folder(&folder)?;
-            match disk::rename(path, &folder.join(parts.join("-"))) {
-                Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {} // somebody else did
-                result => result?,
+        for finding in findings {
+            for path in finding.path().map(Path::to_owned).into_iter().chain(self.left_by(finding)) {
+                self.set_aside(&path)?; // or somebody else did
             }
         }
-        Ok(())
+        match findings.iter().any(|finding| matches!(finding, Finding::DamagedIndex { .. })) {
+            true => self.index().rebuild(self),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns what would name a run whose record is set aside.
+    fn left_by(&self, finding: &Finding) -> Vec<PathBuf> {
+        let Finding::DamagedRun { path } = finding else { return Vec::new() };
+        let run_id = path.file_stem().unwrap_or_default();
+        let named = ["tables/runs", "pins"].map(|folder| self.root().join(folder).join(run_id));
+        named.into_iter().filter(|path| path.exists()).collect()
     }
 }

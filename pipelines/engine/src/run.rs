@@ -22,6 +22,9 @@ const REPAIRS: usize = 8;
 /// An answer, and whether it was computed here.
 type Made = (Arc<Manifest>, bool);
 
+/// Manifests by node id and unit key.
+type ByName = BTreeMap<String, BTreeMap<String, Arc<Manifest>>>;
+
 /// What the run log says about a run besides its nodes.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
@@ -64,7 +67,23 @@ pub struct RunReport {
     /// The first error of each node that failed.
     pub errors: Vec<(String, StageError)>,
     /// Manifests by node id and unit key, as far as they exist.
-    pub manifests: BTreeMap<String, BTreeMap<String, Arc<Manifest>>>,
+    pub manifests: ByName,
+    /// What the run log tells of it, unless it only found what was there.
+    pub record: RunRecord,
+}
+
+impl RunReport {
+    /// Tells whether everything was there already; such a run is not in the run log.
+    pub fn is_all_cached(&self) -> bool {
+        self.nodes.iter().all(|node| node.outcome == Outcome::Cached)
+    }
+}
+
+/// How the nodes of a run went.
+struct Walk {
+    outcome: &'static str,
+    nodes: Vec<NodeSummary>,
+    errors: Vec<(String, StageError)>,
 }
 
 /// Brings the targets up to date and records the run.
@@ -101,11 +120,13 @@ pub fn run(
     let started = now();
     let nodes = needed.iter().filter(|n| **n).count();
     subscriber.on(&Event::RunStarted { run_id: identity.run_id.clone(), nodes });
-    let mut report = runner.all(&needed)?;
-    report.manifests = runner.by_name();
-    let record = runner.record(identity, started, now(), &report);
-    if report.nodes.iter().any(|n| n.outcome != Outcome::Cached) {
-        store.runs().append(&record)?;
+    let walk = runner.all(&needed)?;
+    let manifests = runner.by_name();
+    let record = record(identity, started, now(), &walk, &manifests);
+    let Walk { outcome, nodes, errors } = walk;
+    let report = RunReport { outcome, nodes, errors, manifests, record };
+    if !report.is_all_cached() {
+        store.runs().append(&report.record)?;
     }
     let (run_id, outcome) = (identity.run_id.clone(), report.outcome.to_owned());
     subscriber.on(&Event::RunFinished { run_id, outcome, nodes: report.nodes.clone() });
@@ -141,7 +162,7 @@ struct NodeResult {
 }
 
 impl Runner<'_> {
-    fn all(&mut self, needed: &[bool]) -> Result<RunReport, EngineError> {
+    fn all(&mut self, needed: &[bool]) -> Result<Walk, EngineError> {
         let (mut nodes, mut errors) = (Vec::new(), Vec::new());
         let mut broken = vec![false; needed.len()];
         let mut stopped = None;
@@ -184,7 +205,7 @@ impl Runner<'_> {
             false if errors.is_empty() => "ok",
             false => "failed",
         };
-        Ok(RunReport { outcome, nodes, errors, manifests: BTreeMap::new() })
+        Ok(Walk { outcome, nodes, errors })
     }
 
     /// Resolves a node, finds what is missing, computes it: in waves, where units read earlier units of the node.
@@ -430,7 +451,7 @@ impl Runner<'_> {
         summary
     }
 
-    fn by_name(&self) -> BTreeMap<String, BTreeMap<String, Arc<Manifest>>> {
+    fn by_name(&self) -> ByName {
         let mut named = BTreeMap::new();
         for (node, manifests) in self.graph.nodes().iter().zip(&self.manifests) {
             let units = node.units.iter().zip(manifests);
@@ -439,29 +460,29 @@ impl Runner<'_> {
         }
         named
     }
+}
 
-    fn record(&self, identity: &RunIdentity, started: String, finished: String, report: &RunReport) -> RunRecord {
-        let nodes = report.nodes.iter().map(|n| NodeRecord {
-            node: n.node.clone(),
-            stage: n.stage.clone(),
-            outcome: outcome_name(n.outcome).to_owned(),
-            fingerprint: n.fingerprint,
-            outputs: n.outputs.clone(),
-            seconds: n.seconds,
-            reason: n.reason.clone(),
-            units: report.manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
-        });
-        RunRecord {
-            run_id: identity.run_id.clone(),
-            started,
-            finished,
-            outcome: report.outcome.to_owned(),
-            config_name: identity.config_name.clone(),
-            config_digest: identity.config_digest,
-            version: identity.version.clone(),
-            device: identity.device.clone(),
-            nodes: nodes.collect(),
-        }
+fn record(identity: &RunIdentity, started: String, finished: String, walk: &Walk, manifests: &ByName) -> RunRecord {
+    let nodes = walk.nodes.iter().map(|n| NodeRecord {
+        node: n.node.clone(),
+        stage: n.stage.clone(),
+        outcome: outcome_name(n.outcome).to_owned(),
+        fingerprint: n.fingerprint,
+        outputs: n.outputs.clone(),
+        seconds: n.seconds,
+        reason: n.reason.clone(),
+        units: manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
+    });
+    RunRecord {
+        run_id: identity.run_id.clone(),
+        started,
+        finished,
+        outcome: walk.outcome.to_owned(),
+        config_name: identity.config_name.clone(),
+        config_digest: identity.config_digest,
+        version: identity.version.clone(),
+        device: identity.device.clone(),
+        nodes: nodes.collect(),
     }
 }
 

@@ -2,7 +2,6 @@
 //! once.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use mlsm_data::archive::{self, Limits, Unpack};
@@ -92,25 +91,42 @@ fn synthetic(
                 .to_owned(),
         ));
     };
-    let folder = synthetic_folder(&spec, store);
-    if !folder.is_dir() {
-        if purpose == Purpose::Plan {
-            let classes = (1..=spec.classes)
-                .map(|id| Class { class_id: mlsm_data::ClassId(id), name: format!("{id:03}") })
-                .collect();
-            let dataset = listed_only(&Dataset::new(folder, classes, Vec::new()));
-            let pending = Some("the synthetic photos are not drawn yet".to_owned());
-            let (digests, name, warnings) = (BTreeMap::new(), "synthetic".to_owned(), Vec::new());
-            return Ok(Source { dataset, digests, name, warnings, pending });
-        }
-        draw_once(&spec, &folder, store, subscriber)?;
+    let name = "synthetic".to_owned();
+    let (found, warnings) = kept(&synthetic_request(&spec), store)?;
+    if found.is_none() && purpose == Purpose::Plan {
+        let class = |id| Class { class_id: mlsm_data::ClassId(id), name: format!("{id:03}") };
+        let classes = (1..=spec.classes).map(class).collect();
+        let dataset = listed_only(&Dataset::new(PathBuf::new(), classes, Vec::new()));
+        let pending = Some("the synthetic photos are not drawn yet".to_owned());
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending });
     }
+    let draw = |folder: &Path| -> Result<(), AssembleError> {
+        draw(folder, &spec, &|done, total| {
+            let (done, total) = (done as u64, total as u64);
+            let (node, unit) = ("data".to_owned(), "photos".to_owned());
+            subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
+        })?;
+        Ok(())
+    };
+    let folder = found.map_or_else(|| store.keep_dataset(&synthetic_request(&spec).fingerprint(), draw), Ok)?;
     let dataset = Dataset::open(&folder, &OpenOptions { strict: true })?;
-    with_digests(dataset, "synthetic".to_owned(), store)
+    Ok(Source { warnings, ..with_digests(dataset, name, store)? })
 }
 
-/// The folder is named after everything that determines the photos.
-fn synthetic_folder(spec: &SyntheticSpec, store: &Store) -> PathBuf {
+/// Finds photos that the store keeps; damaged ones count as absent, and are told.
+fn kept(request: &Request, store: &Store) -> Result<(Option<PathBuf>, Vec<String>), AssembleError> {
+    match store.dataset(&request.fingerprint()) {
+        Ok(found) => Ok((found, Vec::new())),
+        Err(StoreError::DamagedDataset { file, path }) => {
+            let (file, path) = (file.display(), path.display());
+            Ok((None, vec![format!("{file} was damaged: its data set was moved to {path} and is made anew")]))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Everything that determines the drawn photos.
+fn synthetic_request(spec: &SyntheticSpec) -> Request {
     let SyntheticSpec { classes, images_per_class, seed, size_px, .. } = spec;
     let recipe = vec![
         field("classes", *classes),
@@ -119,25 +135,7 @@ fn synthetic_folder(spec: &SyntheticSpec, store: &Store) -> PathBuf {
         field("size_px", *size_px),
         field("difficulty", format!("{:?}", SyntheticSpec { classes: 1, images_per_class: 1, seed: 0, ..*spec })),
     ];
-    let request = Request { stage: "synthetic".to_owned(), version: 1, recipe, inputs: Vec::new() };
-    store.root().join("datasets").join(request.fingerprint().short())
-}
-
-/// Draws the synthetic photos into a folder of their own.
-fn draw_once(
-    spec: &SyntheticSpec,
-    folder: &Path,
-    store: &Store,
-    subscriber: &dyn Subscriber,
-) -> Result<(), AssembleError> {
-    make_once(folder, store, &|half| {
-        draw(half, spec, &|done, total| {
-            let (done, total) = (done as u64, total as u64);
-            let (node, unit) = ("data".to_owned(), "photos".to_owned());
-            subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
-        })?;
-        Ok(())
-    })
+    Request { stage: "synthetic".to_owned(), version: 1, recipe, inputs: Vec::new() }
 }
 
 /// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.
@@ -159,54 +157,27 @@ fn from_archive(
         recipe: vec![field("md5", md5.unwrap_or_default().to_lowercase())],
         inputs: vec![mlsm_store::Input { name: "archive".to_owned(), digest }],
     };
-    let folder = store.root().join("datasets").join(request.fingerprint().short());
     let tell = |done: u64| {
         let (node, unit) = ("data".to_owned(), "files".to_owned());
         subscriber.on(&Event::Progress { node, done, total: 0, unit, detail: "unpacking".to_owned() });
     };
     let options = OpenOptions { strict: config.data.strict };
-    if !folder.is_dir() && purpose == Purpose::Plan {
+    let (found, warnings) = kept(&request, store)?;
+    if found.is_none() && purpose == Purpose::Plan {
         let scratch =
             tempfile::tempdir().map_err(|e| AssembleError::Config(format!("no temporary folder\n  why: {e}")))?;
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &tell)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions { strict: false })?);
         let pending = Some("the archive is not unpacked yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings: Vec::new(), pending });
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending });
     }
-    make_once(&folder, store, &|half| {
-        archive::unpack(path, half, Unpack::All, md5, Limits::default(), &tell)?;
+    let unpack = |folder: &Path| -> Result<(), AssembleError> {
+        archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &tell)?;
         Ok(())
-    })?;
-    with_digests(Dataset::open(&archive::innermost(&folder), &options)?, name, store)
-}
-
-/// Makes a folder next to its final place and renames it, so that a killed run leaves no half data set.
-fn make_once(
-    folder: &Path,
-    store: &Store,
-    make: &dyn Fn(&Path) -> Result<(), AssembleError>,
-) -> Result<(), AssembleError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let lock = Request { stage: folder.display().to_string(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
-    let _guard = store.lock(&lock.fingerprint(), &mut |_| ControlFlow::Continue(()))?;
-    if folder.is_dir() {
-        return Ok(()); // another run made it while this one waited
-    }
-    let io = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| AssembleError::Store(StoreError::Io { action, path, source })
     };
-    let half = folder.with_extension("half");
-    if half.exists() {
-        std::fs::remove_dir_all(&half).map_err(io("remove", &half))?;
-    }
-    if let Err(error) = make(&half) {
-        let _ = std::fs::remove_dir_all(&half); // whatever is left goes with the next attempt
-        return Err(error);
-    }
-    std::fs::rename(&half, folder).map_err(io("rename", &half))
+    let folder = found.map_or_else(|| store.keep_dataset(&request.fingerprint(), unpack), Ok)?;
+    let dataset = Dataset::open(&archive::innermost(&folder), &options)?;
+    Ok(Source { warnings, ..with_digests(dataset, name, store)? })
 }
 
 /// Keeps what was hashed; a read-only store only costs the hashing again.

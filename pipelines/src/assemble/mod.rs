@@ -9,6 +9,8 @@ mod paper;
 mod photos;
 mod plan_graph;
 
+use std::io::ErrorKind;
+
 use mlsm_data::DataError;
 use mlsm_nets::DeviceChoice;
 use mlsm_store::StoreError;
@@ -49,6 +51,11 @@ pub enum AssembleError {
 
 impl From<DataError> for AssembleError {
     fn from(error: DataError) -> Self {
+        if let DataError::Io { path, source, .. } = &error
+            && matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        {
+            return Self::Store(StoreError::Full { path: path.clone() });
+        }
         let mut text = error.to_string();
         if let Some(source) = std::error::Error::source(&error) {
             text = format!("{text}\n  why: {source}");

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Adam, Backbone, Classifier, Decay, Norm, Precision, gradients, pack, unpack};
+use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::{CHECKPOINT_EVERY_S, field, net_error};
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
+use crate::base_net::{BaseNetShape, fit_input, later_fields, load_prefixed};
 use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
 use crate::curve::Curve;
 use crate::runtime::Runtime;
@@ -84,12 +84,7 @@ impl Stage for TrainBase {
             field("holdout", *holdout),
             field("seed", *seed as i64),
         ];
-        if *norm != Norm::default() {
-            fields.push(field("norm", format!("{norm:?}").to_lowercase()));
-        }
-        if *precision != Precision::default() {
-            fields.push(field("precision", format!("{precision:?}").to_lowercase()));
-        }
+        fields.extend(later_fields(*norm, *precision));
         fields
     }
 

@@ -5,7 +5,11 @@
 //! blobs/ab/cdef…                artifacts by digest
 //! manifests/ab/cdef….json       put once, after their artifacts; an earlier one stays
 //! runs/<run_id>.json
+//! pins/<run_id>                 what that run reaches is not collected
 //! locks/<fingerprint>           leases (`lease.rs`)
+//! locks/collect                 the lease of collections
+//! writers/<name>                one for each that may write, renewed while it lives
+//! quarantine/                   damaged objects
 //! ```
 
 use std::collections::BTreeSet;
@@ -13,15 +17,18 @@ use std::future::Future;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
-use mlsm_store::{Digest, FORMAT, Fingerprint, Holder, Manifest, Output, RunRecord, Store, StoreError, Upstream};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use mlsm_store::{
+    Digest, FORMAT, Fingerprint, Holder, Manifest, Output, Presence, RunRecord, Store, StoreError, Upstream,
+};
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
@@ -37,7 +44,7 @@ const LEASE: Duration = Duration::from_secs(60);
 pub struct Bucket(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    url: String,
+    pub(crate) url: String,
     pub(crate) objects: Box<dyn ObjectStore>,
     prefix: Path,
     runtime: Runtime,
@@ -101,12 +108,12 @@ impl Bucket {
         Path::from(format!("{}/{inner}", self.0.prefix))
     }
 
-    fn manifest_place(&self, fingerprint: &Fingerprint) -> Path {
+    pub(crate) fn manifest_place(&self, fingerprint: &Fingerprint) -> Path {
         let hex = fingerprint.to_string();
         self.place(&format!("manifests/{}/{}.json", &hex[..2], &hex[2..]))
     }
 
-    fn blob_place(&self, digest: &Digest) -> Path {
+    pub(crate) fn blob_place(&self, digest: &Digest) -> Path {
         let hex = digest.to_string();
         self.place(&format!("blobs/{}/{}", &hex[..2], &hex[2..]))
     }
@@ -184,6 +191,18 @@ impl Bucket {
         sent.map(drop).map_err(|error| self.failed("write", &place, &error))
     }
 
+    /// Sends those artifacts that are not there; returns how many bytes went.
+    fn send_missing<'a>(&self, store: &Store, outputs: impl Iterator<Item = &'a Output>) -> Result<u64, StoreError> {
+        let mut sent = 0;
+        for output in outputs {
+            if !self.has(output)? {
+                self.send_blob(store, output)?;
+                sent += output.bytes;
+            }
+        }
+        Ok(sent)
+    }
+
     /// Brings one artifact into a store; returns whether it was there.
     fn receive_blob(&self, store: &Store, output: &Output) -> Result<bool, StoreError> {
         let place = self.blob_place(&output.digest);
@@ -210,10 +229,22 @@ impl Bucket {
         }
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<Path>, StoreError> {
+    pub(crate) fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let place = self.place(folder);
-        let listed = self.wait(self.0.objects.list(Some(&place)).map_ok(|meta| meta.location).try_collect());
+        let listed = self.wait(self.0.objects.list(Some(&place)).try_collect());
         listed.map_err(|error| self.failed("list", &place, &error))
+    }
+
+    /// Removes objects; those that are gone already are no error.
+    pub(crate) fn delete(&self, places: Vec<Path>) -> Result<(), StoreError> {
+        let deleted = self.0.objects.delete_stream(stream::iter(places.into_iter().map(Ok)).boxed());
+        for result in self.wait(deleted.collect::<Vec<_>>()) {
+            match result {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed("remove objects below", &self.place(""), &error)),
+            }
+        }
+        Ok(())
     }
 
     fn known(&self) -> MutexGuard<'_, Option<BTreeSet<Fingerprint>>> {
@@ -238,12 +269,7 @@ fn reason(error: &Error) -> String {
 
 impl Peer for Bucket {
     fn fingerprints(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
-        let name = |place: Path| {
-            let parts: Vec<_> = place.parts().map(|part| part.as_ref().to_owned()).collect();
-            let [.., folder, file] = parts.as_slice() else { return None };
-            format!("{folder}{}", file.strip_suffix(".json")?).parse().ok()
-        };
-        Ok(self.list("manifests")?.into_iter().filter_map(name).collect())
+        Ok(self.list("manifests")?.iter().filter_map(|meta| named_by(&meta.location)).collect())
     }
 
     fn manifest(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
@@ -263,13 +289,7 @@ impl Peer for Bucket {
     }
 
     fn send(&self, store: &Store, manifest: &Manifest) -> Result<(u64, Manifest), StoreError> {
-        let mut sent = 0;
-        for output in manifest.outputs.values() {
-            if !self.has(output)? {
-                self.send_blob(store, output)?;
-                sent += output.bytes;
-            }
-        }
+        let sent = self.send_missing(store, manifest.outputs.values())?;
         let place = self.manifest_place(&manifest.fingerprint);
         if !self.create(&place, manifest.write())? {
             if let Some(standing) = self.manifest(&manifest.fingerprint)?
@@ -286,7 +306,7 @@ impl Peer for Bucket {
     }
 
     fn runs(&self) -> Result<BTreeSet<String>, StoreError> {
-        let name = |place: Path| Some(place.filename()?.strip_suffix(".json")?.to_owned());
+        let name = |meta: ObjectMeta| Some(meta.location.filename()?.strip_suffix(".json")?.to_owned());
         Ok(self.list("runs")?.into_iter().filter_map(name).collect())
     }
 
@@ -298,6 +318,18 @@ impl Peer for Bucket {
     fn keep_run(&self, record: &RunRecord) -> Result<(), StoreError> {
         self.put(&self.place(&format!("runs/{}.json", record.run_id)), record.write())
     }
+
+    fn join(&self) -> Result<Presence, StoreError> {
+        Ok(Box::new(lease::join(self)?))
+    }
+}
+
+/// Reads the digest or fingerprint that the place of an object is made of.
+pub(crate) fn named_by<T: FromStr>(place: &Path) -> Option<T> {
+    let parts: Vec<_> = place.parts().collect();
+    let [.., folder, file] = parts.as_slice() else { return None };
+    let file = file.as_ref();
+    format!("{}{}", folder.as_ref(), file.strip_suffix(".json").unwrap_or(file)).parse().ok()
 }
 
 impl Upstream for Bucket {
@@ -312,6 +344,7 @@ impl Upstream for Bucket {
             }
         }
         let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
+        self.send_missing(cache, manifest.outputs.values().filter(|output| cache.has(output)))?; // lost there, not here
         Ok(self.receive(cache, &manifest)?.map(|_| manifest))
     }
 
@@ -335,5 +368,10 @@ impl Upstream for Bucket {
 
     fn record(&self, record: &RunRecord) -> Result<(), StoreError> {
         self.keep_run(record)
+    }
+
+    fn pin(&self, run_id: &str, is_pinned: bool) -> Result<(), StoreError> {
+        let place = self.place(&format!("pins/{run_id}"));
+        if is_pinned { self.put(&place, Vec::new()) } else { self.delete(vec![place]) }
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! A [`Bucket`] is an [`mlsm_store::Upstream`]: answers are fetched from it before they are computed, and offered to it when
 //! they were. [`push`] and [`pull`] move answers between a store and any [`Peer`], a bucket or another local store.
-//! Deliberately absent: the environment (credentials are handed in), printing, collection of what a bucket holds.
+//! A bucket is verified, repaired and collected as a local store is. Deliberately absent: the environment (credentials are
+//! handed in) and printing.
 
 mod bucket;
 mod lease;
 mod local;
 mod peer;
 mod transfer;
+mod upkeep;
 
 pub use bucket::Bucket;
 pub use local::LocalPeer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mlsm_store::{Fingerprint, Manifest, RunRecord, Store, StoreError};
+use mlsm_store::{Fingerprint, Manifest, Presence, RunRecord, Store, StoreError};
 
 /// Another place with answers and runs, seen from a local store.
 ///
@@ -32,4 +32,7 @@ pub trait Peer {
 
     /// Keeps the record of a run.
     fn keep_run(&self, record: &RunRecord) -> Result<(), StoreError>;
+
+    /// Takes a place among those who write there.
+    fn join(&self) -> Result<Presence, StoreError>;
 }

@@ -43,6 +43,7 @@ pub fn push(
     selection: &Selection,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Moved, StoreError> {
+    let _place = peer.join()?;
     let records = chosen_runs(store.runs().list()?, selection);
     let (theirs, mut moved) = (peer.fingerprints()?, Moved::default());
     let wanted = fingerprints(&records, selection, || Ok(store.fingerprints()))?;
@@ -143,8 +144,6 @@ fn fingerprints(
 ) -> Result<BTreeSet<Fingerprint>, StoreError> {
     match selection {
         Selection::All => all(),
-        Selection::Runs(_) => {
-            Ok(records.iter().flat_map(|r| &r.nodes).flat_map(|node| node.units.values().copied()).collect())
-        }
+        Selection::Runs(_) => Ok(records.iter().flat_map(RunRecord::reached).collect()),
     }
 }

@@ -33,6 +33,20 @@ fn a_newer_or_unknown_format_is_refused_by_name_and_not_rewritten() {
 }
 
 #[test]
+fn a_store_that_has_lost_its_format_is_told_from_a_folder_that_is_none() {
+    let folder = folder();
+    commit(&open(&folder), "a", b"bytes").unwrap();
+    let root = folder.path().join("store");
+    fs::remove_file(root.join("format")).unwrap();
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let error = Store::open(&root, access).err().unwrap();
+        assert!(matches!(error, StoreError::LostFormat { .. }) && error.to_string().contains("fix: "), "{error}");
+    }
+    fs::write(root.join("format"), "1\n").unwrap();
+    assert!(lookup(&open(&folder), "a").is_some());
+}
+
+#[test]
 fn a_folder_or_file_that_is_something_else_does_not_become_a_store() {
     let folder = folder();
     let root = folder.path().join("photos");

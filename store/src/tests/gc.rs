@@ -1,5 +1,6 @@
 //! Collection: what is reached stays, what is not goes, and never beside a writer.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,22 +13,9 @@ fn options(keep_runs: usize) -> GcOptions {
 }
 
 /// Commits artifacts and records a run that made them.
-fn run_of(store: &Store, run_id: &str, made: &[(&str, &[u8])]) {
-    let units = made.iter().map(|(name, bytes)| {
-        let manifest = commit(store, name, bytes).unwrap();
-        ((*name).to_owned(), manifest.fingerprint)
-    });
-    let node = NodeRecord {
-        node: "test".to_owned(),
-        stage: "test".to_owned(),
-        outcome: "executed".to_owned(),
-        fingerprint: None,
-        outputs: BTreeMap::new(),
-        seconds: 0.0,
-        reason: String::new(),
-        units: units.collect(),
-    };
-    store.runs().append(&RunRecord { nodes: vec![node], ..run(run_id, run_id) }).unwrap();
+fn run_of<const N: usize>(store: &Store, run_id: &str, made: [(&str, &[u8]); N]) {
+    let units = made.map(|(name, bytes)| commit(store, name, bytes).unwrap().fingerprint);
+    store.runs().append(&run_of_units(run_id, run_id, units)).unwrap();
 }
 
 fn collect(folder: &TempDir, options: &GcOptions) -> Option<GcPlan> {
@@ -39,9 +27,9 @@ fn collect(folder: &TempDir, options: &GcOptions) -> Option<GcPlan> {
 fn what_only_dropped_runs_reach_goes_and_shared_bytes_stay() {
     let folder = folder();
     let store = open(&folder);
-    run_of(&store, "1", &[("old", b"old bytes"), ("both", b"both")]);
-    run_of(&store, "2", &[("new", b"shared"), ("both", b"both")]);
-    run_of(&store, "3", &[("newest", b"shared")]);
+    run_of(&store, "1", [("old", b"old bytes"), ("both", b"both")]);
+    run_of(&store, "2", [("new", b"shared"), ("both", b"both")]);
+    run_of(&store, "3", [("newest", b"shared")]);
     let plan = store.plan_gc(&options(2)).unwrap();
     assert_eq!((plan.dropped_runs.clone(), plan.manifests, plan.blobs), (vec!["1".to_owned()], 1, 1));
     assert_eq!(plan.by_stage, BTreeMap::from([("test".to_owned(), 9)]));
@@ -61,8 +49,8 @@ fn what_only_dropped_runs_reach_goes_and_shared_bytes_stay() {
 fn a_pinned_run_keeps_what_it_reaches_until_it_is_unpinned() {
     let folder = folder();
     let store = open(&folder);
-    run_of(&store, "1", &[("old", b"old")]);
-    run_of(&store, "2", &[("new", b"new")]);
+    run_of(&store, "1", [("old", b"old")]);
+    run_of(&store, "2", [("new", b"new")]);
     store.pin("1", true).unwrap();
     assert!(store.plan_gc(&options(1)).unwrap().is_empty());
     store.pin("1", false).unwrap();
@@ -89,7 +77,7 @@ fn runs_are_dropped_oldest_first_until_the_size_fits_and_the_last_stays() {
     let folder = folder();
     let store = open(&folder);
     for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
-        run_of(&store, &i.to_string(), &[(name, &[i as u8; 100])]);
+        run_of(&store, &i.to_string(), [(name, &[i as u8; 100])]);
     }
     let sized = |most| store.plan_gc(&GcOptions { max_bytes: Some(most), ..options(9) }).unwrap();
     assert!(sized(300).is_empty());
@@ -103,7 +91,7 @@ fn runs_are_dropped_oldest_first_until_the_size_fits_and_the_last_stays() {
 fn a_collection_waits_for_writers() {
     let folder = folder();
     let store = open(&folder);
-    run_of(&store, "1", &[("old", b"old")]);
+    run_of(&store, "1", [("old", b"old")]);
     assert!(collect(&folder, &options(1)).is_none());
     drop(store);
     assert!(collect(&folder, &options(1)).is_some());
@@ -129,7 +117,7 @@ fn beside_runs_that_come_and_go_nothing_that_is_reached_is_ever_removed() {
         for i in 0..100u32 {
             let store = open(folder);
             let (own, bytes) = (format!("own {i}"), i.to_le_bytes());
-            run_of(&store, &format!("{i:03}"), &[(&own, &bytes), ("same", b"same")]);
+            run_of(&store, &format!("{i:03}"), [(&own, &bytes), ("same", b"same")]);
             for name in [own.as_str(), "same"] {
                 let manifest = lookup(&store, name).unwrap_or_else(|| panic!("{name} is gone"));
                 assert!(store.open_blob(&manifest.outputs["out"].digest).is_ok(), "{name}");
@@ -144,4 +132,43 @@ fn beside_runs_that_come_and_go_nothing_that_is_reached_is_ever_removed() {
     let store = open(&folder);
     assert!(lookup(&store, "own 99").is_some() && lookup(&store, "same").is_some());
     assert!(store.verify(&VerifyOptions::default()).unwrap().is_empty());
+}
+
+#[test]
+fn photos_checkpoints_and_what_was_set_aside_go_when_nothing_needs_them() {
+    let folder = folder();
+    let store = open(&folder);
+    for (name, photo) in [("kept", b"photo of it"), ("gone", b"photo, not!")] {
+        let make = |folder: &Path| publish_file(&folder.join("1.jpg"), photo);
+        store.keep_dataset(&request(name).fingerprint(), make).unwrap();
+        store.save_checkpoint(&request(name).fingerprint(), b"state").unwrap();
+    }
+    let inputs = vec![Input { name: "photo".to_owned(), digest: Digest::of(b"photo of it") }];
+    let of_photo = Request { inputs, ..request("kept") };
+    let answer = store.commit(of_photo, BTreeMap::new(), BTreeMap::new()).unwrap();
+    store.runs().append(&run_of_units("1", "1", [answer.fingerprint])).unwrap();
+    let aside = store.put(b"aside").unwrap();
+    store.repair(&[Finding::DamagedBlob { path: store.blob_path(&aside.digest) }]).unwrap();
+    drop(store);
+    let young = GcOptions { unrecorded_before: SystemTime::now() - Duration::from_secs(3600), ..options(1) };
+    assert!(collect(&folder, &young).unwrap().is_empty());
+    let removed = collect(&folder, &options(1)).unwrap();
+    let folders: Vec<&str> = removed.by_folder.keys().map(String::as_str).collect();
+    assert_eq!((folders, removed.doomed_paths.len()), (vec!["checkpoints", "datasets", "quarantine"], 4));
+    let store = open(&folder);
+    assert!(store.dataset(&request("kept").fingerprint()).unwrap().is_some());
+    assert_eq!(store.dataset(&request("gone").fingerprint()).unwrap(), None);
+}
+
+#[test]
+fn a_collection_leaves_an_index_of_what_it_kept() {
+    let folder = folder();
+    let store = open(&folder);
+    run_of(&store, "1", [("old", b"old")]);
+    run_of(&store, "2", [("new", b"new")]);
+    drop(store);
+    collect(&folder, &options(1)).unwrap();
+    let index = fs::read_to_string(folder.path().join("store/index.jsonl")).unwrap();
+    assert_eq!(index.lines().count(), 1);
+    assert!(index.starts_with(&request("new").fingerprint().to_string()), "{index}");
 }

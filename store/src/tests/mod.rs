@@ -4,6 +4,7 @@ mod access;
 mod bits;
 mod crash;
 mod damage;
+mod datasets;
 mod fixture;
 mod gc;
 mod locks;
@@ -60,4 +61,14 @@ fn run(run_id: &str, started: &str) -> RunRecord {
         device: "cpu".to_owned(),
         nodes: Vec::new(),
     }
+}
+
+/// A run of one node with these units.
+fn run_of_units<const N: usize>(run_id: &str, started: &str, units: [Fingerprint; N]) -> RunRecord {
+    let text = String::new;
+    let (node, stage, outcome, reason) = (text(), text(), text(), text());
+    let units = units.into_iter().enumerate().map(|(i, fingerprint)| (i.to_string(), fingerprint)).collect();
+    let (fingerprint, outputs, seconds) = (None, BTreeMap::new(), 0.0);
+    let node = NodeRecord { node, stage, outcome, fingerprint, outputs, seconds, reason, units };
+    RunRecord { nodes: vec![node], ..run(run_id, started) }
 }

@@ -86,18 +86,36 @@ fn no_name_leads_out_of_the_folder() {
 fn a_published_table_that_was_changed_or_is_gone_is_found_and_set_aside_with_its_run() {
     let folder = folder();
     let store = open(&folder);
+    store.runs().append(&run("r1", "2026-01-01T00:00:00Z")).unwrap();
     let published = store.publish_tables("r1", &summary("one"), true).unwrap();
     assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), []);
-    let file = published.join("summary.json");
-    fs::remove_file(&file).unwrap();
-    for text in [None, Some("other")] {
+    for (name, text) in
+        [("summary.json", None), ("summary.json", Some("other")), (".contents", None), (".contents", Some("{}"))]
+    {
+        let file = published.join(name);
+        fs::remove_file(&file).unwrap();
         if let Some(text) = text {
             fs::write(&file, text).unwrap();
         }
         let found = store.verify(&VerifyOptions::default()).unwrap();
-        assert_eq!(found, [Finding::DamagedTables { path: published.clone(), file: file.clone() }]);
+        assert_eq!(found, [Finding::DamagedTables { path: published.clone(), file }]);
+        store.repair(&found).unwrap();
+        assert!(!published.exists() && store.verify(&VerifyOptions::default()).unwrap().is_empty());
+        store.publish_tables("r1", &summary("one"), true).unwrap();
     }
-    store.repair(&store.verify(&VerifyOptions::default()).unwrap()).unwrap();
-    assert!(!published.exists() && store.verify(&VerifyOptions::default()).unwrap().is_empty());
-    store.publish_tables("r1", &summary("one"), true).unwrap();
+}
+
+#[test]
+fn tables_and_pins_of_a_run_without_its_record_are_found() {
+    let folder = folder();
+    let store = open(&folder);
+    store.runs().append(&run("r1", "2026-01-01T00:00:00Z")).unwrap();
+    let published = store.publish_tables("r1", &summary("one"), true).unwrap();
+    store.pin("r1", true).unwrap();
+    fs::remove_file(store.root().join("runs/r1.json")).unwrap();
+    let found = store.verify(&VerifyOptions::default()).unwrap();
+    let missing = |path| Finding::MissingRun { run_id: "r1".to_owned(), path };
+    assert_eq!(found, [missing(published), missing(store.root().join("pins/r1"))]);
+    store.repair(&found).unwrap();
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), []);
 }

@@ -119,7 +119,7 @@ fn a_push_that_failed_anywhere_goes_on_and_leaves_no_half_answer() {
 fn a_cache_whose_service_failed_anywhere_ends_with_what_the_service_holds() {
     let work = |bucket: &Bucket| {
         let machine = local();
-        machine.store.connect(Box::new(bucket.clone()));
+        machine.store.connect(Box::new(bucket.clone()), None);
         let fingerprint = request("a").fingerprint();
         let guard = machine.store.lock(&fingerprint, &mut |_| ControlFlow::Continue(()))?;
         let manifest = match machine.store.lookup(&fingerprint)? {

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod leases;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -156,7 +157,7 @@ fn what_one_machine_computed_the_cache_of_another_finds() {
     on_each(|objects, prefix| {
         let machine = || {
             let machine = local();
-            machine.store.connect(Box::new(bucket_over(objects, prefix)));
+            machine.store.connect(Box::new(bucket_over(objects, prefix)), None);
             machine
         };
         let (first, second) = (machine(), machine());
@@ -178,7 +179,7 @@ fn what_one_machine_computed_the_cache_of_another_finds() {
 fn of_racing_realisations_one_wins_and_all_adopt_it() {
     on_each(|objects, prefix| {
         let machines: Vec<Local> = (0..8).map(|_| local()).collect();
-        machines.iter().for_each(|m| m.store.connect(Box::new(bucket_over(objects, prefix))));
+        machines.iter().for_each(|m| m.store.connect(Box::new(bucket_over(objects, prefix)), None));
         let told: Vec<Manifest> = std::thread::scope(|scope| {
             let commits = machines.iter().enumerate().map(|(i, machine)| {
                 scope.spawn(move || Manifest::clone(&*commit(&machine.store, "a", format!("by {i}").as_bytes())))

@@ -1,0 +1,79 @@
+//! Photos that the store keeps: drawn or unpacked once, whole or not at all, and never read when they are damaged.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::contents::{self, files_in};
+use crate::{Digest, Fingerprint, Store, StoreError, disk, durable, lock};
+
+/// Where the photos lie in the folder of a data set, beside the list of its contents.
+const PHOTOS: &str = "photos";
+
+impl Store {
+    fn dataset_folder(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.root().join("datasets").join(fingerprint.to_string())
+    }
+
+    /// Finds the folder of a data set that was kept before; a damaged one is set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedDataset`], after which it counts as absent.
+    pub fn dataset(&self, fingerprint: &Fingerprint) -> Result<Option<PathBuf>, StoreError> {
+        let folder = self.dataset_folder(fingerprint);
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let cache = self.stat_cache()?;
+        let digest = |path: &Path| cache.digest(path).ok().map(|(digest, _)| digest);
+        match contents::first_damaged(&folder, digest).or_else(|| contents::first_unlisted(&folder)) {
+            Some(file) => Err(StoreError::DamagedDataset { file, path: self.set_aside(&folder).unwrap_or(folder) }),
+            None => Ok(Some(folder.join(PHOTOS))),
+        }
+    }
+
+    /// Keeps a data set that `make` lays into an empty folder, unless another process has done so meanwhile; returns where
+    /// its photos are.
+    ///
+    /// # Errors
+    /// Those of `make`, after which nothing is left; [`StoreError::Full`], [`StoreError::Unwritable`].
+    pub fn keep_dataset<E: From<StoreError>>(
+        &self,
+        fingerprint: &Fingerprint,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        self.writable()?;
+        let folder = self.dataset_folder(fingerprint);
+        let lock = format!("locks/dataset-{}", fingerprint.short());
+        let _guard = lock::wait_for(&self.root().join(lock))?;
+        if !folder.is_dir() {
+            let building = durable::temporary(&self.staging());
+            let result = self.build_dataset(&building, make);
+            let result = result.and_then(|()| Ok(durable::settle(&building, &folder)?));
+            if result.is_err() {
+                let _ = disk::remove_tree(&building); // garbage at worst; the first error says more
+            }
+            result?;
+        }
+        Ok(folder.join(PHOTOS))
+    }
+
+    fn build_dataset<E: From<StoreError>>(
+        &self,
+        building: &Path,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        disk::make_folder(building)?;
+        disk::make_folder(&building.join(PHOTOS))?;
+        make(&building.join(PHOTOS))?;
+        let listed = files_in(building).into_par_iter().map(|path| {
+            let failed = |e| StoreError::io("read", &path, e);
+            let inner = path.strip_prefix(building).unwrap_or(&path).to_str();
+            let inner = inner.ok_or_else(|| failed(io::Error::new(ErrorKind::InvalidFilename, "it is not UTF-8")))?;
+            Ok((inner.to_owned(), Digest::of_file(&path).map_err(failed)?.0))
+        });
+        contents::write(building, &listed.collect::<Result<_, StoreError>>()?)?;
+        Ok(disk::sync_tree(building)?)
+    }
+}
