@@ -71,6 +71,8 @@ pub enum Verb {
     Status,
     /// Says what changed in a node or stage since its last run
     Explain(cmd::explain::ExplainArgs),
+    /// Tells photos of your own apart, by a few labelled ones of each class
+    Predict(cmd::predict::PredictArgs),
     /// Answers SQL over the published tables
     Query(cmd::query::QueryArgs),
     /// Lists the published tables

@@ -94,6 +94,7 @@ impl CliError {
             Self::Assemble(AssembleError::Data(_)) => BAD_DATA,
             Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => of_store(error),
             Self::Engine(error) => of_engine(error),
+            Self::Data(error) if error.without_room().is_some() => STAGE_FAILED,
             Self::Data(error) if error.is_config() => USAGE,
             Self::Data(_) => BAD_DATA,
             Self::Nodes(nodes) => nodes.first().map_or(STAGE_FAILED, |(_, error)| of_stage(error)),

@@ -160,14 +160,26 @@ impl Settings {
     /// # Errors
     /// [`CliError::Usage`] when none is named or a file cannot be read, [`CliError::Config`] when a key is refused.
     pub fn load_config(&self) -> Result<NamedConfig, CliError> {
-        let here = std::env::current_dir().map_err(|source| {
-            let why = source.to_string();
-            CliError::usage("cannot find the working folder", why, "change to a folder that exists")
-        })?;
         let Some(reference) = &self.config else {
             let fix = format!("give `--config FILE`, or a preset: {}", presets::names().join(", "));
             return Err(CliError::usage("no configuration", "neither --config nor MLSM_CONFIG names one", fix));
         };
+        self.load(reference)
+    }
+
+    /// Does the same with a preset where none is named.
+    ///
+    /// # Errors
+    /// As [`Settings::load_config`].
+    pub fn load_config_or(&self, preset: &str) -> Result<NamedConfig, CliError> {
+        self.load(self.config.as_deref().unwrap_or(preset))
+    }
+
+    fn load(&self, reference: &str) -> Result<NamedConfig, CliError> {
+        let here = std::env::current_dir().map_err(|source| {
+            let why = source.to_string();
+            CliError::usage("cannot find the working folder", why, "change to a folder that exists")
+        })?;
         let mut table = layers::read(reference, &here)?;
         layers::apply_environment(&mut table, &self.environment, &here)?;
         layers::apply_set(&mut table, &self.set, &here)?;

@@ -10,10 +10,11 @@ mod curve;
 mod model;
 pub mod results;
 mod runtime;
+mod scoring;
 pub mod stages;
 mod tables;
 pub mod weights;
 
-pub use assemble::{AssembleError, Assembly, Execution, Purpose, assemble};
+pub use assemble::{AssembleError, Assembly, Execution, Purpose, assemble, assemble_prediction};
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;

@@ -91,6 +91,11 @@ impl ModelRecipe {
         }
     }
 
+    /// Returns the number of classes that the network has outputs for, where it cannot tell another number apart.
+    pub fn fixed_ways(&self) -> Option<usize> {
+        (self.method.reads == Reads::Pixels).then_some(self.n_way)
+    }
+
     /// Tells whether rows of objects are read beside those of images.
     pub fn reads_objects(&self) -> bool {
         self.method.has_levels && self.levels.object

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod explain;
 pub mod gc;
 pub mod plan;
+pub mod predict;
 pub mod query;
 pub mod report;
 pub mod run;
@@ -31,6 +32,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Plan(args) => plan::plan(&args, settings),
         Verb::Status => status::status(settings),
         Verb::Explain(args) => explain::explain(&args, settings),
+        Verb::Predict(args) => predict::predict(&args, settings),
         Verb::Query(args) => query::query(&args, settings),
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),

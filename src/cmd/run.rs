@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mlsm_engine::{Action, Node, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_engine::{Action, Cancel, Node, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_nets::{Device, DeviceChoice};
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::cmd::report;
 use crate::error::CliError;
 use crate::render::view::View;
 use crate::render::{stderr, stdout, summary};
-use crate::settings::{Settings, Verbosity};
+use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::signals;
 use crate::workspace::Workspace;
 
@@ -60,20 +60,18 @@ impl RunArgs {
 /// # Errors
 /// [`CliError`] of the set-up, of the first node that failed, or [`CliError::Cancelled`].
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
-    let cancel = signals::install()
-        .map_err(|e| CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox"))?;
-    mlsm_nets::keep_heap();
+    let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
     let workspace = Workspace::to_run(settings, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
-    let identity = identity(settings, &workspace);
+    let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);
     if args.only {
         refuse_missing(&workspace, &options.targets)?;
     }
     let Workspace { store, assembly, .. } = &workspace;
-    let mut report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
+    let report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
     let finished = if report.outcome == "ok" && options.targets.is_empty() {
         publish(&workspace, &report).map(Some)
     } else {
@@ -81,10 +79,28 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     };
     tell(settings, &view, &report, finished.as_ref().ok().and_then(Option::as_deref))?;
     finished?;
+    ended_well(report).map(drop)
+}
+
+/// Prepares for work that a signal stops.
+///
+/// # Errors
+/// [`CliError::Usage`] where signals cannot be listened to.
+pub fn cancellable() -> Result<Cancel, CliError> {
+    mlsm_nets::keep_heap();
+    signals::install()
+        .map_err(|e| CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox"))
+}
+
+/// Lets a report pass whose nodes are all there.
+///
+/// # Errors
+/// [`CliError::Cancelled`]; [`CliError::Nodes`] with the errors of those that failed.
+pub fn ended_well(report: RunReport) -> Result<RunReport, CliError> {
     match report.outcome {
-        "ok" => Ok(()),
+        "ok" => Ok(report),
         "cancelled" => Err(CliError::Cancelled),
-        _ => Err(CliError::Nodes(std::mem::take(&mut report.errors))),
+        _ => Err(CliError::Nodes(report.errors)),
     }
 }
 
@@ -126,11 +142,12 @@ fn kind_of(device: Device) -> String {
     if device.is_cuda() { "cuda".to_owned() } else { "cpu".to_owned() }
 }
 
-fn identity(settings: &Settings, workspace: &Workspace) -> RunIdentity {
+/// Names a run that begins now.
+pub fn identity(settings: &Settings, config: &NamedConfig) -> RunIdentity {
     RunIdentity {
         run_id: clock::run_id(),
-        config_name: workspace.config.name.clone(),
-        config_digest: workspace.config.config.digest(),
+        config_name: config.name.clone(),
+        config_digest: config.config.digest(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         device: settings.device_name.clone(),
     }

@@ -6,6 +6,7 @@ mod command_line;
 mod incremental;
 mod interrupted;
 mod methods;
+mod predict;
 mod program;
 mod published;
 mod scene;

@@ -84,6 +84,36 @@ fn push_and_pull_bring_a_finished_store_to_another_place_and_back() {
 }
 
 #[test]
+fn a_bucket_is_verified_and_what_only_older_runs_reach_is_collected_from_it() {
+    let Some(endpoint) = endpoint() else { return };
+    let (scene, place) = (Scene::finished(), place("collected"));
+    let on = |store: &str, arguments: &[&str]| {
+        let mut command = machine(&scene, &endpoint, "cache", store);
+        Answer::of(command.args(arguments).output().unwrap()).ok()
+    };
+    let local = scene.store();
+    let push = || on(local.to_str().unwrap(), &["push", &place]);
+    push();
+    scene.run(&["--set", "evaluate.episodes=60"]);
+    push();
+    on(&place, &["verify"]);
+    let runs = on(&place, &["runs", "--output", "json"]).json();
+    let first = runs[0]["run_id"].as_str().unwrap();
+    let planned = || on(&place, &["gc", "--keep", "1", "--output", "json"]).json()["manifests"].as_u64().unwrap();
+    on(&place, &["runs", "pin", first]);
+    assert_eq!(planned(), 0);
+    on(&place, &["runs", "unpin", first]);
+    let removed = on(&place, &["gc", "--keep", "1", "--apply", "--output", "json"]).json();
+    assert!(removed["manifests"].as_u64().unwrap() >= 8, "{removed}");
+    on(&place, &["verify"]);
+    let elsewhere = scene.path("elsewhere");
+    on(elsewhere.to_str().unwrap(), &["pull", &place]);
+    let arguments = run_arguments(&scene).into_iter().chain(["--set", "evaluate.episodes=60"].map(str::to_owned));
+    let finished = Finished(mlsm(&elsewhere, arguments).ok().json());
+    assert_eq!(finished.executed_stages(), Vec::<&str>::new());
+}
+
+#[test]
 fn a_folder_is_a_place_to_push_to_and_pull_one_run_from() {
     let scene = Scene::finished();
     let other = scene.path("other");

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -170,7 +171,9 @@ impl Store {
         plan.doomed_manifests.iter().try_for_each(|fingerprint| disk::remove_file(&self.manifest_path(fingerprint)))?;
         plan.doomed_blobs.iter().try_for_each(|digest| disk::remove_file(&self.blob_path(digest)))?;
         for path in &plan.doomed_paths {
-            if path.is_dir() { disk::remove_tree(path)? } else { disk::remove_file(path)? }
+            let removed = durable::temporary(&self.staging()); // a crash within would leave half a folder in its place
+            disk::rename(path, &removed)?;
+            if removed.is_dir() { disk::remove_tree(&removed)? } else { disk::remove_file(&removed)? }
         }
         Ok(Some(plan))
     }
@@ -196,12 +199,13 @@ impl Store {
         let dataset = |folder: &Path| {
             let photos = contents::read(folder).unwrap_or_default().into_values().collect();
             let bytes = bytes_by_first_part(folder).into_values().sum();
-            Some(Other::Dataset { photos, stored: Stored { bytes, ..stored(folder)? } })
+            Some(Other::Dataset { photos, stored: Stored { bytes, modified: moved(folder)? } })
         };
         let answered: BTreeSet<String> = manifests.iter().map(|(m, _)| m.fingerprint.to_string()).collect();
         let leftover = |path: &Path| {
             let bytes = if path.is_dir() { bytes_by_first_part(path).into_values().sum() } else { stored(path)?.bytes };
-            Some(Other::Leftover { stored: Stored { bytes, ..stored(path)? }, is_done: answered.contains(&name(path)) })
+            let stored = Stored { bytes, modified: moved(path)? };
+            Some(Other::Leftover { stored, is_done: answered.contains(&name(path)) })
         };
         let below = |folder: &str| entries(&self.root().join(folder)).into_iter();
         let tables = below("tables/runs").map(|path| (tables(&path), path));
@@ -333,6 +337,12 @@ fn named_by(path: &Path) -> Option<Digest> {
 fn stored(path: &Path) -> Option<Stored> {
     let stat = fs::metadata(path).ok()?;
     Some(Stored { bytes: stat.len(), modified: stat.modified().ok()? })
+}
+
+/// Returns when something got its present name.
+fn moved(path: &Path) -> Option<SystemTime> {
+    let stat = fs::metadata(path).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::new(stat.ctime().try_into().ok()?, stat.ctime_nsec().try_into().ok()?))
 }
 
 /// Adds up the files of a folder by the first part of their paths in it.

@@ -215,6 +215,17 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// The file that a full disk had no room for, if that is what went wrong.
+    pub fn without_room(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, source, .. } => {
+                let is_full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                is_full.then_some(path)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the config is to blame (exit code 2) and not the data (exit code 6).
     pub fn is_config(&self) -> bool {
         match self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
-use mlsm_data::{Class, Dataset, ImageId, OpenOptions, Photo};
+use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo};
 use mlsm_engine::{Event, Subscriber};
 use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
@@ -24,6 +24,38 @@ pub(super) struct Source {
     pub warnings: Vec<String>,
     /// Why photos are only listed, when they are.
     pub pending: Option<String>,
+    /// Photos of one's own, which are part of the data set.
+    pub own: Option<OwnPhotos>,
+}
+
+impl Source {
+    /// Returns where a photo lies.
+    pub fn file(&self, photo: &Photo) -> PathBuf {
+        let own = self.own.as_ref().and_then(|own| own.file(photo));
+        own.unwrap_or_else(|| self.dataset.images_root.join(&photo.path))
+    }
+}
+
+/// Opens the photos of a configuration, if it has any, and lays photos of one's own beside them.
+pub(super) fn open_beside(
+    own: OwnPhotos,
+    config: &Config,
+    store: &Store,
+    subscriber: &dyn Subscriber,
+) -> Result<Source, AssembleError> {
+    let has_photos = config.data_path().is_some() || config.synthetic_spec().is_some();
+    let beside = if has_photos { Some(open(config, store, Purpose::Run, subscriber)?) } else { None };
+    let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
+    let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), PathBuf::new());
+    if let Some(beside) = beside {
+        root = beside.dataset.images_root.clone();
+        classes.extend(beside.dataset.classes);
+        photos.extend(beside.dataset.photos);
+        (digests, warnings) = (beside.digests, beside.warnings);
+    }
+    digests.extend(self::digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?);
+    let (dataset, name) = (Dataset::new(root, classes, photos), "own".to_owned());
+    Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own) })
 }
 
 pub(super) fn open(
@@ -98,7 +130,7 @@ fn synthetic(
         let classes = (1..=spec.classes).map(class).collect();
         let dataset = listed_only(&Dataset::new(PathBuf::new(), classes, Vec::new()));
         let pending = Some("the synthetic photos are not drawn yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending });
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
     }
     let draw = |folder: &Path| -> Result<(), AssembleError> {
         draw(folder, &spec, &|done, total| {
@@ -169,7 +201,7 @@ fn from_archive(
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &tell)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions { strict: false })?);
         let pending = Some("the archive is not unpacked yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending });
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
     }
     let unpack = |folder: &Path| -> Result<(), AssembleError> {
         archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &tell)?;
@@ -189,12 +221,18 @@ fn save(cache: &StatCache) -> Result<(), StoreError> {
 }
 
 fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source, AssembleError> {
+    let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), store)?;
+    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None, own: None })
+}
+
+fn digests(
+    photos: &[Photo],
+    file: &(dyn Fn(&Photo) -> PathBuf + Sync),
+    store: &Store,
+) -> Result<BTreeMap<ImageId, Digest>, AssembleError> {
     let cache = store.stat_cache()?;
-    let digests: Result<BTreeMap<_, _>, StoreError> = dataset
-        .photos
-        .par_iter()
-        .map(|photo| Ok((photo.image_id, cache.digest(&dataset.images_root.join(&photo.path))?.0)))
-        .collect();
+    let digest = |photo: &Photo| Ok((photo.image_id, cache.digest(&file(photo))?.0));
+    let digests: Result<BTreeMap<_, _>, StoreError> = photos.par_iter().map(digest).collect();
     let digests = digests.map_err(|e| match e {
         StoreError::Io { path, source, .. } => {
             AssembleError::Data(format!("cannot read photo {}\n  why: {source}\n  fix: restore it", path.display()))
@@ -202,5 +240,5 @@ fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source,
         other => AssembleError::Store(other),
     })?;
     save(&cache)?;
-    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None })
+    Ok(digests)
 }

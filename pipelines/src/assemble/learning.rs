@@ -15,9 +15,11 @@ use crate::config::{
     BackboneMode, Baseline, BnEval, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection,
 };
 use crate::model::ModelRecipe;
-use crate::stages::evaluate::{Evaluate, RowLabels, Scoring};
+use crate::scoring::Scoring;
+use crate::stages::evaluate::{Evaluate, RowLabels};
 use crate::stages::extract::Extract;
 use crate::stages::meta_train::MetaTrain;
+use crate::stages::predict::Predict;
 use crate::stages::train_base::TrainBase;
 use crate::weights;
 
@@ -159,7 +161,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all.
+    /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all. Of photos of one's own there is
+    /// nothing to measure, and one node that predicts.
     fn evaluate(
         &mut self,
         (section, brackets): (&str, &str),
@@ -167,6 +170,13 @@ impl Builder<'_> {
         shots: Option<&[usize]>,
         inputs: &[UnitInput],
     ) {
+        if let Some(own) = &self.source.own {
+            let stage = Arc::new(Predict::new(own, scoring, self.runtime.clone()));
+            let brackets = if brackets.is_empty() { String::new() } else { format!("[{brackets}]") };
+            let id = format!("predict:{section}{brackets}");
+            self.add(id, "predict", single(stage, inputs.to_vec()), NodeKind::Predict);
+            return;
+        }
         let evaluate = self.config.evaluate.clone();
         let is_list = evaluate.protocol.to_vec().len() > 1;
         for (protocol, spec) in self.evaluation_specs() {

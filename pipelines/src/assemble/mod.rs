@@ -9,15 +9,13 @@ mod paper;
 mod photos;
 mod plan_graph;
 
-use std::io::ErrorKind;
-
 use mlsm_data::DataError;
 use mlsm_nets::DeviceChoice;
 use mlsm_store::StoreError;
 use thiserror::Error;
 
 pub(crate) use plan_graph::NodeKind;
-pub use plan_graph::{Assembly, assemble};
+pub use plan_graph::{Assembly, assemble, assemble_prediction};
 
 /// What does not change results: where to compute.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +49,8 @@ pub enum AssembleError {
 
 impl From<DataError> for AssembleError {
     fn from(error: DataError) -> Self {
-        if let DataError::Io { path, source, .. } = &error
-            && matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-        {
-            return Self::Store(StoreError::Full { path: path.clone() });
+        if let Some(path) = error.without_room() {
+            return Self::Store(StoreError::Full { path: path.to_owned() });
         }
         let mut text = error.to_string();
         if let Some(source) = std::error::Error::source(&error) {

@@ -4,7 +4,7 @@
 //! other episodes and another split) and Table II (MLSM's levels with Grad-CAM crops).
 
 use crate::config::ObjectSource;
-use crate::stages::evaluate::Scoring;
+use crate::scoring::Scoring;
 
 /// Table I: method, 1-shot, 5-shot.
 const METHODS: [(&str, f64, f64); 6] = [

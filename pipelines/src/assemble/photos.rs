@@ -51,8 +51,7 @@ fn pixel_shapes(builder: &Builder<'_>) -> BTreeSet<PixelShape> {
 }
 
 fn files(builder: &Builder<'_>, shard: &Shard) -> Vec<PhotoFile> {
-    let root = &builder.source.dataset.images_root;
-    shard.photos.iter().map(|p| PhotoFile { photo: p.clone(), file: root.join(&p.path) }).collect()
+    shard.photos.iter().map(|p| PhotoFile { photo: p.clone(), file: builder.source.file(p) }).collect()
 }
 
 fn photo_inputs(builder: &Builder<'_>, photos: &[PhotoFile]) -> Vec<UnitInput> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mlsm_data::splits::assign;
-use mlsm_data::{ClassId, EpisodeSpec, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
+use mlsm_data::{ClassId, EpisodeSpec, OwnPhotos, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
 use mlsm_engine::{Graph, Node, NodeIndex, Subscriber, Unit, UnitInput, UnitRef};
 use mlsm_nets::Reads;
 use mlsm_store::Store;
@@ -38,6 +38,7 @@ pub(crate) enum NodeKind {
     Crop,
     Extract { width: i64 },
     Evaluate { section: String },
+    Predict,
 }
 
 /// A shard as tables name it.
@@ -79,8 +80,33 @@ pub fn assemble(
     subscriber: &dyn Subscriber,
 ) -> Result<Assembly, AssembleError> {
     let source = dataset::open(config, store, purpose, subscriber)?;
-    let rule = split_rule(config)?;
-    let parts = assign(&rule, &source.dataset.class_ids())?;
+    lay_out(config, store, execution, purpose, source)
+}
+
+/// Builds the graph that predicts the classes of photos of one's own, one node `predict:ROW` for each row. What the
+/// configuration trains is trained on its own photos; where it names none, the labelled ones stand in for base classes.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_prediction(
+    config: &Config,
+    store: &Store,
+    execution: &Execution,
+    own: OwnPhotos,
+    subscriber: &dyn Subscriber,
+) -> Result<Assembly, AssembleError> {
+    let source = dataset::open_beside(own, config, store, subscriber)?;
+    lay_out(config, store, execution, Purpose::Run, source)
+}
+
+fn lay_out(
+    config: &Config,
+    store: &Store,
+    execution: &Execution,
+    purpose: Purpose,
+    source: Source,
+) -> Result<Assembly, AssembleError> {
+    let parts = parts(config, &source)?;
     let shards = shards(&source.dataset, &ShardOptions { max_photos: config.data.shard_photos });
     let shards = shards.into_iter().filter_map(|s| Some((parts.get(&s.class_id).copied()?, s)));
     let mut builder = Builder {
@@ -114,6 +140,22 @@ pub fn assemble(
         dataset: builder.source.name,
         split: split_name(config),
     })
+}
+
+/// Says what each class is for. Beside photos of one's own, novel classes of the configuration play no part.
+fn parts(config: &Config, source: &Source) -> Result<BTreeMap<ClassId, Part>, AssembleError> {
+    let is_own = |class: &ClassId| source.own.as_ref().is_some_and(|own| own.has(*class));
+    let (own, listed): (Vec<_>, Vec<_>) = source.dataset.class_ids().into_iter().partition(is_own);
+    let Some(photos) = &source.own else { return Ok(assign(&split_rule(config)?, &listed)?) };
+    let mut parts = match listed.is_empty() {
+        true => BTreeMap::new(),
+        false => assign(&split_rule(config)?, &listed)?,
+    };
+    parts.retain(|_, part| *part != Part::Novel);
+    let stands_in = parts.is_empty();
+    let part = |class: &ClassId| if stands_in && *class != photos.query_class() { Part::Base } else { Part::Novel };
+    parts.extend(own.iter().map(|class| (*class, part(class))));
+    Ok(parts)
 }
 
 fn split_name(config: &Config) -> String {
@@ -177,7 +219,8 @@ impl Builder<'_> {
                 }
             }
         }
-        for (_, spec) in self.evaluation_specs() {
+        let measured = if self.source.own.is_some() { Vec::new() } else { self.evaluation_specs() };
+        for (_, spec) in measured {
             of_part(Part::Novel).check(&spec).map_err(|e| named(Part::Novel, "evaluate", e))?;
         }
         Ok(())
@@ -215,15 +258,29 @@ impl Builder<'_> {
         self.part_inputs(prefix, part.into(), units, output)
     }
 
-    /// Names the outputs of the novel classes' shards as inputs: for `evaluate` alone.
+    /// Names the outputs of the novel classes' shards, or of photos of one's own, as inputs: for `evaluate` and `predict`
+    /// alone.
     pub fn novel_inputs(&self, prefix: &str, units: &[UnitRef], output: &str) -> Vec<UnitInput> {
-        self.part_inputs(prefix, Part::Novel, units, output)
+        match &self.source.own {
+            None => self.part_inputs(prefix, Part::Novel, units, output),
+            Some(own) => self.inputs(prefix, Part::Novel, units, output, |shard, _| own.has(shard.class_id)),
+        }
     }
 
     fn part_inputs(&self, prefix: &str, part: Part, units: &[UnitRef], output: &str) -> Vec<UnitInput> {
-        let of_part = self.shards.iter().zip(units).filter(|((_, p), _)| *p == part);
-        of_part
-            .map(|((shard, _), unit)| UnitInput::output(format!("{prefix}/{part}/{}", shard.id), *unit, output))
+        self.inputs(prefix, part, units, output, |_, of| of == part)
+    }
+
+    fn inputs(
+        &self,
+        prefix: &str,
+        part: Part,
+        units: &[UnitRef],
+        output: &str,
+        is_read: impl Fn(&Shard, Part) -> bool,
+    ) -> Vec<UnitInput> {
+        let read = self.shards.iter().zip(units).filter(|((shard, part), _)| is_read(shard, *part));
+        read.map(|((shard, _), unit)| UnitInput::output(format!("{prefix}/{part}/{}", shard.id), *unit, output))
             .collect()
     }
 

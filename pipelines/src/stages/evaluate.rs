@@ -3,54 +3,19 @@
 //! Every row of one setting is measured on the same episodes, a function of the seed alone, so that rows can be
 //! compared pair by pair. This is the only stage that reads novel labels, and only to count what was right.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mlsm_data::{Episode, EpisodeSpec, ImageId, mean_ci};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
-use mlsm_nets::{Metric, cl2n, class_mean_scores, unpack};
 use mlsm_store::Field;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::extract::floats;
-use super::{field, net_error};
-use crate::artifact::{Column, Gallery, table};
-use crate::config::{BackboneMode, BnEval};
-use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
+use super::field;
+use crate::artifact::{Column, table};
+use crate::model::accuracy;
 use crate::runtime::Runtime;
-
-/// How queries are scored.
-#[derive(Clone)]
-pub enum Scoring {
-    /// A method with the weights of input `weights`, on the features or pixels `image/novel/` and `object/novel/`.
-    Method {
-        /// The method.
-        recipe: ModelRecipe,
-        /// What batch normalisation goes by, where the method has no rule of its own. By the batch, rows are pixels, and
-        /// a method that learnt on stored features has the base CNN of input `backbone` in front of it.
-        bn_eval: BnEval,
-    },
-    /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
-    /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
-    Cl2n {
-        /// Whether there is an object.
-        with_object: bool,
-    },
-    /// Nearest class mean of raw pixels, Euclidean, on `pixels/novel/`.
-    Pixels,
-}
-
-impl Scoring {
-    /// What batch normalisation goes by; empty where there is no network.
-    fn bn_eval(&self) -> &'static str {
-        match self {
-            Self::Method { bn_eval: BnEval::Batch, .. } => BnEval::Batch.name(),
-            Self::Method { recipe, .. } => recipe.method.bn_eval,
-            Self::Cl2n { .. } => "running",
-            Self::Pixels => "",
-        }
-    }
-}
+use crate::scoring::{Scorer, Scoring};
 
 /// What a row says of itself in the table `results`.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,16 +88,7 @@ impl Stage for Evaluate {
             seed: training_seed,
             paper_accuracy,
         } = labels;
-        let mut fields = match scoring {
-            Scoring::Method { recipe, bn_eval: BnEval::Running } => recipe.fields(),
-            Scoring::Method { recipe, bn_eval: BnEval::Batch } => {
-                let mut fields = recipe.fields();
-                fields.push(field("bn_eval", BnEval::Batch.name()));
-                fields
-            }
-            Scoring::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
-            Scoring::Pixels => vec![field("method", "pixels")],
-        };
+        let mut fields = scoring.fields();
         fields.extend([
             field("n_way", *n_way as i64),
             field("k_shot", *k_shot as i64),
@@ -161,13 +117,7 @@ impl Stage for Evaluate {
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let scorer = Scorer::open(&self.scoring, context, device)?;
-        let known = match (&scorer, &self.scoring) {
-            (Scorer::Method(_, rows), Scoring::Method { bn_eval: BnEval::Batch, .. }) => {
-                Some(Represented::by_batch(rows, device))
-            }
-            (Scorer::Method(model, rows), _) => Some(Represented::of(model, rows, device)?),
-            _ => None,
-        };
+        let known = scorer.known(&self.scoring, device)?;
         let pool = scorer.photos().pool();
         pool.check(&self.spec).map_err(|e| StageError::BadData(format!("the novel classes do not suffice: {e}")))?;
         let mut measured = Measured::default();
@@ -193,103 +143,6 @@ impl Stage for Evaluate {
         };
         Ok(outputs.made_by(&self.runtime.provenance()?))
     }
-}
-
-/// A row that can score episodes. It is never handed the labels of queries.
-enum Scorer {
-    Method(Box<Model>, Rows),
-    Cl2n(Embeddings, Gallery),
-    Pixels(Gallery),
-}
-
-impl Scorer {
-    fn open(scoring: &Scoring, context: &Context<'_>, device: Device) -> Result<Self, StageError> {
-        Ok(match scoring {
-            Scoring::Method { recipe, bn_eval } => {
-                let (weights, _) = unpack(&context.open("weights")?).map_err(net_error)?;
-                let is_batch = *bn_eval == BnEval::Batch;
-                let recipe_here = if is_batch { recipe.on_pixels() } else { recipe.clone() };
-                let rows = Rows::open(context, &recipe_here, "novel/")?;
-                let mut model = Model::new(&recipe_here, 0, device);
-                if is_batch && recipe.mode == BackboneMode::Frozen {
-                    model.start_from(&context.open("backbone")?)?;
-                    model.load_method(&weights)?;
-                } else {
-                    model.load(&weights, "")?;
-                }
-                Self::Method(Box::new(model), rows)
-            }
-            Scoring::Cl2n { with_object } => {
-                let novel = Gallery::open(context, "image/novel/", "embedding")?;
-                let images: Vec<ImageId> = novel.classes().values().flatten().copied().collect();
-                let kinds: &[&str] = if *with_object { &["image", "object"] } else { &["image"] };
-                let mut sides = Vec::new();
-                for kind in kinds {
-                    let base = Gallery::open(context, &format!("{kind}/base/"), "embedding")?;
-                    let own = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
-                    sides.push(cl2n(&own.gather(&images, device)?, &mean(&base, device)?));
-                }
-                Self::Cl2n(Embeddings::new(images, Tensor::cat(&sides, 1)), novel)
-            }
-            Scoring::Pixels => Self::Pixels(Gallery::open(context, "pixels/novel/", "pixels")?),
-        })
-    }
-
-    fn photos(&self) -> &Gallery {
-        match self {
-            Self::Method(_, rows) => rows.image(),
-            Self::Cl2n(_, gallery) | Self::Pixels(gallery) => gallery,
-        }
-    }
-
-    /// Scores the queries of an episode: `[q, n_way]`.
-    fn scores(&self, known: Option<&Represented<'_>>, episode: &Episode, device: Device) -> Result<Tensor, StageError> {
-        let _guard = tch::no_grad_guard();
-        let (support, query) = (episode.support.concat(), episode.query.concat());
-        let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
-        match self {
-            Self::Method(model, _) => model.scores(known.expect("a method's images are represented"), episode),
-            Self::Cl2n(vectors, _) => {
-                let (support, query) = (vectors.select(&support), vectors.select(&query));
-                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
-            }
-            Self::Pixels(gallery) => {
-                let flat = |images: &[ImageId]| -> Result<Tensor, StageError> {
-                    Ok(gallery.gather(images, device)?.to_kind(Kind::Float).flatten(1, -1) / 255.0)
-                };
-                let (support, query) = (flat(&support)?, flat(&query)?);
-                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
-            }
-        }
-    }
-}
-
-/// One vector for each image.
-struct Embeddings {
-    rows: BTreeMap<ImageId, i64>,
-    vectors: Tensor, // [n, d]
-}
-
-impl Embeddings {
-    fn new(images: Vec<ImageId>, vectors: Tensor) -> Self {
-        let rows = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
-        Self { rows, vectors }
-    }
-
-    fn select(&self, images: &[ImageId]) -> Tensor {
-        let rows: Vec<i64> = images.iter().map(|id| self.rows[id]).collect();
-        self.vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.vectors.device()))
-    }
-}
-
-/// Averages the embeddings of the base photos.
-fn mean(gallery: &Gallery, device: Device) -> Result<Tensor, StageError> {
-    let images: Vec<ImageId> = gallery.classes().values().flatten().copied().collect();
-    let mut sum = Tensor::zeros(gallery.row_shape(), (Kind::Double, device));
-    for chunk in images.chunks(256) {
-        sum += gallery.gather(chunk, device)?.to_kind(Kind::Double).sum_dim_intlist([0i64].as_slice(), false, None);
-    }
-    Ok((sum / images.len() as f64).to_kind(Kind::Float))
 }
 
 /// What was measured, in the order of the episodes.

@@ -9,6 +9,7 @@
 //! | `extract` | embeds photos and crops | `extract.rs` |
 //! | `meta-train` | learns a method in episodes | `meta_train.rs` |
 //! | `evaluate` | measures a row on novel classes | `evaluate.rs` |
+//! | `predict` | tells photos of one's own apart; of `mlsm predict` alone | `predict.rs` |
 
 pub mod crop;
 pub mod evaluate;
@@ -16,14 +17,12 @@ pub mod extract;
 pub mod ingest;
 pub mod locate;
 pub mod meta_train;
+pub mod predict;
 pub mod splits;
 pub mod train_base;
 
 use mlsm_engine::StageError;
 use mlsm_store::{Field, Value};
-
-/// Every stage in the order of the dataflow.
-pub const STAGES: [&str; 7] = ["splits", "ingest", "train-base", "crop", "extract", "meta-train", "evaluate"];
 
 /// Names a value of a recipe.
 pub(crate) fn field(key: &str, value: impl Into<Value>) -> Field {

@@ -148,6 +148,8 @@ fn photos_checkpoints_and_what_was_set_aside_go_when_nothing_needs_them() {
     let answer = store.commit(of_photo, BTreeMap::new(), BTreeMap::new()).unwrap();
     store.runs().append(&run_of_units("1", "1", [answer.fingerprint])).unwrap();
     let aside = store.put(b"aside").unwrap();
+    let file = fs::File::open(store.blob_path(&aside.digest)).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap(); // it counts when it was set aside
     store.repair(&[Finding::DamagedBlob { path: store.blob_path(&aside.digest) }]).unwrap();
     drop(store);
     let young = GcOptions { unrecorded_before: SystemTime::now() - Duration::from_secs(3600), ..options(1) };

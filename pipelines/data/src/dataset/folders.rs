@@ -55,7 +55,7 @@ fn class_ids(names: &[&str]) -> Vec<ClassId> {
 }
 
 /// Gives each photo an id of 31 bits from BLAKE3 of its path; of two that meet, the later path takes the next.
-fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
+pub(super) fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
     photos.sort_by(|left, right| left.1.cmp(&right.1));
     let mut taken = BTreeSet::new();
     let with_id = |(class_id, path): (ClassId, String)| {
@@ -74,6 +74,19 @@ fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
 pub(crate) fn is_photo_name(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// Lists the photos below a folder, at any depth, by their paths in it.
+pub(super) fn photos_below(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut paths = Vec::new();
+    for (name, is_folder) in entries(folder)? {
+        match is_folder {
+            true => paths.extend(photos_below(&folder.join(&name))?.iter().map(|path| format!("{name}/{path}"))),
+            false if is_photo_name(&name) => paths.push(name),
+            false => {}
+        }
+    }
+    Ok(paths)
 }
 
 fn photo_names(folder: &Path) -> Result<Vec<String>, DataError> {

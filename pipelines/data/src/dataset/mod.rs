@@ -7,6 +7,7 @@ mod bounding_box;
 mod cub;
 mod folders;
 mod lines;
+mod own;
 mod presence;
 
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use bounding_box::BoundingBox;
 pub(crate) use folders::is_photo_name;
+pub use own::OwnPhotos;
 
 use crate::{ClassId, DataError, ImageId};
 use serde::{Deserialize, Serialize};

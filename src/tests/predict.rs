@@ -1,0 +1,115 @@
+//! Photos of one's own are told apart by a few labelled ones.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::{Answer, mlsm};
+use crate::scene::{Scene, config};
+
+/// Copies photos of the novel classes: five of each as labelled ones, the others to be asked for, whose names begin with
+/// that of their class.
+fn own_photos(scene: &Scene) {
+    let novel = scene.query("SELECT path, class_name FROM images WHERE split = 'novel' ORDER BY path");
+    let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+    for photo in novel.as_array().unwrap() {
+        let (path, class) = (photo["path"].as_str().unwrap(), photo["class_name"].as_str().unwrap());
+        let count = seen.entry(class).or_default();
+        *count += 1;
+        let to = match *count <= 5 {
+            true => scene.path("support").join(class).join(format!("{count}.jpg")),
+            false => scene.path("query/some").join(format!("{class}-{count}.jpg")),
+        };
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(scene.data().join("images").join(path), to).unwrap();
+    }
+}
+
+fn predict(scene: &Scene, arguments: &[String]) -> Answer {
+    let (support, query) = (scene.path("support"), scene.path("query"));
+    let folders = ["predict", "--support", support.to_str().unwrap(), "--query", query.to_str().unwrap()];
+    mlsm(&scene.store(), folders.iter().map(|a| (*a).to_owned()).chain(arguments.iter().cloned()))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The stages of which something was computed.
+fn executed(answer: &Answer) -> Vec<String> {
+    let events = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let finished = events.filter(|e| e["event"] == "node-finished" && e["outcome"] == "executed");
+    finished.map(|e| e["stage"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_learnt_row_predicts_new_photos_and_only_what_is_new_is_computed() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let row = |row: &str| [words(&["--output", "json", "--row", row]), config(&scene.data()).to_vec()].concat();
+    for name in ["mlsm[levels=I+G+O,object=grad-cam,seed=0]", "cl2n-conv"] {
+        let answer = predict(&scene, &row(name)).ok();
+        let new = executed(&answer);
+        assert!(new.contains(&"predict".to_owned()), "{name}: {new:?}");
+        assert!(!new.iter().any(|stage| ["train-base", "meta-train", "evaluate"].contains(&stage.as_str())), "{new:?}");
+        let lines = answer.json();
+        let lines = lines.as_array().unwrap();
+        assert_eq!(lines.len(), 44);
+        let is_right = |line: &&Value| {
+            line["path"].as_str().unwrap().starts_with(&format!("some/{}-", line["class_name"].as_str().unwrap()))
+        };
+        let right = lines.iter().filter(is_right).count();
+        assert!(right > 15, "{name}: {right} of 44, 11 by chance");
+        assert!(lines.iter().all(|l| l["score"].as_f64() >= l["second_score"].as_f64()));
+        let again = predict(&scene, &row(name)).ok();
+        assert_eq!((executed(&again), again.json()), (Vec::new(), answer.json()), "{name}");
+    }
+    fs::rename(scene.path("query/some"), scene.path("query/moved")).unwrap();
+    assert_eq!(predict(&scene, &row("cl2n-conv")).ok().json().as_array().unwrap().len(), 44);
+    let runs = mlsm(&scene.store(), ["runs", "--output", "json"]).ok().json();
+    assert!(runs.as_array().unwrap().iter().any(|run| run["config"] == "tiny+predict"));
+    scene.run(&[]);
+    mlsm(&scene.store(), ["verify"]).ok();
+}
+
+#[test]
+fn without_other_photos_the_labelled_ones_are_all_there_is() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let file = scene.path("alone.toml");
+    let text = "[data]\non_bad_image = \"skip\"\n[train-base.conv]\nwidth = 8\nhead = \"gap\"\nsteps = 40\nlr = 1e-2\n\
+                [evaluate]\nbaselines = [\"cl2n:conv\"]\n";
+    fs::write(&file, text).unwrap();
+    fs::write(scene.path("query/broken.jpg"), "no photo").unwrap();
+    let out = scene.path("out.csv");
+    let arguments = ["--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let answer = predict(&scene, &words(&arguments)).ok();
+    assert!(answer.stderr.contains("1 photos could not be read"), "{}", answer.stderr);
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.starts_with("path,class_name,score,second_class_name,second_score\nbroken.jpg,"), "{text}");
+    assert_eq!(text.lines().count(), 46);
+    fs::remove_dir_all(scene.path("support")).unwrap();
+    assert_eq!(predict(&scene, &words(&arguments)).code, 6);
+}
+
+#[test]
+fn what_cannot_predict_is_refused_with_the_way_out() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let tiny = config(&scene.data()).to_vec();
+    for row in [Vec::new(), words(&["--row", "nonesuch"])] {
+        let refused = predict(&scene, &[tiny.clone(), row].concat());
+        assert!(refused.code == 2 && refused.stderr.contains("--row 'cl2n-conv'"), "{refused:?}");
+    }
+    let unfetched = predict(&scene, &[]);
+    assert!(unfetched.code == 2 && unfetched.stderr.contains("mlsm weights fetch"), "{unfetched:?}");
+    for (folder, why) in [("support", "one class"), ("query", "no photo")] {
+        for entry in fs::read_dir(scene.path(folder)).unwrap().flatten().skip(usize::from(folder == "support")) {
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
+        let refused = predict(&scene, &tiny);
+        assert!(refused.code == 6 && refused.stderr.contains(why), "{refused:?}");
+        assert!(refused.stderr.contains("fix: "), "{refused:?}");
+        own_photos(&scene);
+    }
+}
