@@ -11,6 +11,7 @@ mod event;
 mod explain;
 mod graph;
 mod plan;
+mod report;
 mod run;
 mod stage;
 
@@ -21,5 +22,6 @@ pub use event::{Event, NodeSummary, Outcome, ShardCount, Subscriber};
 pub use explain::{NodeExplanation, UnitExplanation, explain};
 pub use graph::{Graph, InputSource, Node, NodeIndex, Unit, UnitInput, UnitRef};
 pub use plan::{Action, NodePlan, Plan, UnitPlan, plan};
-pub use run::{RunIdentity, RunOptions, RunReport, run};
+pub use report::{RunIdentity, RunReport};
+pub use run::{RunOptions, run};
 pub use stage::{Outputs, Stage};

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use mlsm_store::{Digest, Fingerprint, Manifest, NodeRecord, Request, RunRecord, Store, StoreError};
+use mlsm_store::{Digest, Fingerprint, Manifest, Request, Store, StoreError};
 use rayon::prelude::*;
 
 use crate::explain::History;
 use crate::plan::{Manifests, UnitPlan, node_fingerprint, node_reason, request};
+use crate::report::{ByName, Walk, combined_outputs, record};
 use crate::{
-    Action, Cancel, Context, EngineError, Event, Graph, Node, NodeIndex, NodeSummary, Outcome, ShardCount, StageError,
-    Subscriber, Unit,
+    Action, Cancel, Context, EngineError, Event, Graph, Node, NodeIndex, NodeSummary, Outcome, RunIdentity, RunReport,
+    ShardCount, StageError, Subscriber, Unit,
 };
 
 /// How often a run remakes damaged artifacts of one node before it gives up.
@@ -21,24 +22,6 @@ const REPAIRS: usize = 8;
 
 /// An answer, and whether it was computed here.
 type Made = (Arc<Manifest>, bool);
-
-/// Manifests by node id and unit key.
-type ByName = BTreeMap<String, BTreeMap<String, Arc<Manifest>>>;
-
-/// What the run log says about a run besides its nodes.
-#[derive(Clone, Debug)]
-pub struct RunIdentity {
-    /// The id of the run.
-    pub run_id: String,
-    /// The name of the configuration, which ties runs together.
-    pub config_name: String,
-    /// The digest of the resolved configuration.
-    pub config_digest: Digest,
-    /// The version of the program.
-    pub version: String,
-    /// The device asked for.
-    pub device: String,
-}
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -55,35 +38,6 @@ pub struct RunOptions {
     pub threads: usize,
     /// The kind of device (`cpu`, `cuda`) on which every reused artifact must have been made; none takes all.
     pub only_from: Option<String>,
-}
-
-/// How a run went.
-#[derive(Debug)]
-pub struct RunReport {
-    /// `ok`, `failed` or `cancelled`.
-    pub outcome: &'static str,
-    /// One summary for each node that was asked for.
-    pub nodes: Vec<NodeSummary>,
-    /// The first error of each node that failed.
-    pub errors: Vec<(String, StageError)>,
-    /// Manifests by node id and unit key, as far as they exist.
-    pub manifests: ByName,
-    /// What the run log tells of it, unless it only found what was there.
-    pub record: RunRecord,
-}
-
-impl RunReport {
-    /// Tells whether everything was there already; such a run is not in the run log.
-    pub fn is_all_cached(&self) -> bool {
-        self.nodes.iter().all(|node| node.outcome == Outcome::Cached)
-    }
-}
-
-/// How the nodes of a run went.
-struct Walk {
-    outcome: &'static str,
-    nodes: Vec<NodeSummary>,
-    errors: Vec<(String, StageError)>,
 }
 
 /// Brings the targets up to date and records the run.
@@ -462,41 +416,6 @@ impl Runner<'_> {
     }
 }
 
-fn record(identity: &RunIdentity, started: String, finished: String, walk: &Walk, manifests: &ByName) -> RunRecord {
-    let nodes = walk.nodes.iter().map(|n| NodeRecord {
-        node: n.node.clone(),
-        stage: n.stage.clone(),
-        outcome: outcome_name(n.outcome).to_owned(),
-        fingerprint: n.fingerprint,
-        outputs: n.outputs.clone(),
-        seconds: n.seconds,
-        reason: n.reason.clone(),
-        units: manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
-    });
-    RunRecord {
-        run_id: identity.run_id.clone(),
-        started,
-        finished,
-        outcome: walk.outcome.to_owned(),
-        config_name: identity.config_name.clone(),
-        config_digest: identity.config_digest,
-        version: identity.version.clone(),
-        device: identity.device.clone(),
-        nodes: nodes.collect(),
-    }
-}
-
-/// Returns an outcome as it stands in tables.
-pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Executed => "executed",
-        Outcome::Cached => "cached",
-        Outcome::Failed => "failed",
-        Outcome::Skipped => "skipped",
-        Outcome::Cancelled => "cancelled",
-    }
-}
-
 /// A real failure says more than "cancelled"; bad data of several shards is told together.
 fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
     Some(match (earlier, later) {
@@ -504,21 +423,4 @@ fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
         (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(format!("{a}\n{b}")),
         (Some(error), _) => error,
     })
-}
-
-/// A single unit's outputs as they are; for shards, per name the digest of the list of all digests.
-fn combined_outputs(units: &[(String, &Arc<Manifest>)]) -> BTreeMap<String, Digest> {
-    if let [(key, only)] = units
-        && key.is_empty()
-    {
-        return only.outputs.iter().map(|(name, o)| (name.clone(), o.digest)).collect();
-    }
-    let mut lists: BTreeMap<String, String> = BTreeMap::new();
-    for (key, manifest) in units {
-        for (name, output) in &manifest.outputs {
-            let list = lists.entry(name.clone()).or_default();
-            list.push_str(&format!("{key} {}\n", output.digest));
-        }
-    }
-    lists.into_iter().map(|(name, list)| (name, Digest::of(list.as_bytes()))).collect()
 }

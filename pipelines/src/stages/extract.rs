@@ -7,7 +7,7 @@ use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::{field, torch_error};
-use crate::artifact::{Array, Column, ElementType, decode, embedding_column, encode, table};
+use crate::artifact::{Array, Column, ElementType, PackedPixels, embedding_column, encode, table};
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::MapPrecision;
 use crate::runtime::Runtime;
@@ -51,21 +51,16 @@ impl Stage for Extract {
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let blob = context.open("pixels")?;
-        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
-        let pixels = &blob[view.range.clone()];
-        let row = view.shape[1..].iter().product::<usize>();
+        let pixels = PackedPixels::open(context)?;
+        let ids = &pixels.ids;
         let (mut embeddings, mut maps, mut map_shape) = (Vec::new(), Vec::new(), vec![0, 0, 0]);
         self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
-            for (batch, part) in pixels.chunks(FORWARD_BATCH * row).enumerate() {
+            for (batch, images) in pixels.batches(FORWARD_BATCH, device).enumerate() {
                 context.check()?;
                 let done = (batch * FORWARD_BATCH) as u64;
                 context.progress(done, ids.len() as u64, "photos", "");
-                let n = (part.len() / row) as i64;
-                let shape = [n, view.shape[1] as i64, view.shape[2] as i64, 3];
-                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
-                let map = net.backbone.feature_map(&net.backbone.normalise(&images.to_device(device)), false);
+                let map = net.backbone.feature_map(&net.backbone.normalise(&images?), false);
                 embeddings.extend(floats(&net.backbone.embedding(&map))?);
                 if let Some(precision) = self.maps {
                     let last = map.permute([0, 2, 3, 1]).contiguous().to_device(Device::Cpu); // [n, h, w, c]
@@ -78,13 +73,13 @@ impl Stage for Extract {
         let width = embeddings.len().checked_div(ids.len()).unwrap_or(0);
         let packed = Array::f32(&[ids.len(), width], &embeddings);
         let mut outputs = Outputs::default()
-            .with("embedding", context.put(&encode(&[("image_id", Array::i64(&ids)), ("embedding", packed)])?)?)
-            .with("features", context.put(&self.features(&ids, width, embeddings)?)?);
+            .with("embedding", context.put(&encode(&[("image_id", Array::i64(ids)), ("embedding", packed)])?)?)
+            .with("features", context.put(&self.features(ids, width, embeddings)?)?);
         if let Some(precision) = self.maps {
             let element = if precision == MapPrecision::F16 { ElementType::F16 } else { ElementType::F32 };
             let shape: Vec<usize> = std::iter::once(ids.len()).chain(map_shape).collect();
             let array = Array::from_bytes(element, &shape, maps);
-            let stored = context.put(&encode(&[("image_id", Array::i64(&ids)), ("map", array)])?)?;
+            let stored = context.put(&encode(&[("image_id", Array::i64(ids)), ("map", array)])?)?;
             outputs = outputs.with("maps", stored);
         }
         Ok(outputs.made_by(&self.runtime.provenance()?))

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::extract::floats;
 use super::{field, net_error, torch_error};
-use crate::artifact::{Array, Gallery, decode, encode};
+use crate::artifact::{Array, Gallery, PackedPixels, decode, encode};
 use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape};
 use crate::runtime::Runtime;
 
@@ -144,31 +144,26 @@ impl Stage for LocateObjects {
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let blob = context.open("pixels")?;
-        let (view, ids) = (decode(&blob, "pixels")?, decode(&blob, "image_id")?.to_i64(&blob));
-        let pixels = &blob[view.range.clone()];
-        let row = view.shape[1..].iter().product::<usize>();
+        let pixels = PackedPixels::open(context)?;
         let fit = if self.method == MapMethod::Ddt { Some(read_fit(&context.open("fit")?, device)?) } else { None };
         let (mut raw, mut classes, mut peaks, mut side) = (Vec::new(), Vec::new(), Vec::new(), 0);
         self.cache.with(context, &self.shape, device, |net| {
-            for part in pixels.chunks(FORWARD_BATCH * row) {
+            for images in pixels.batches(FORWARD_BATCH, device) {
                 context.check()?;
-                let shape = [(part.len() / row) as i64, view.shape[1] as i64, view.shape[2] as i64, 3];
-                let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(torch_error)?;
-                let x = net.backbone.normalise(&images.to_device(device));
+                let x = net.backbone.normalise(&images?);
                 let (maps, chosen) = self.maps(net, &x, fit.as_ref())?;
                 side = maps.size()[1] as usize;
                 raw.extend(floats(&maps)?);
                 peaks.extend(floats(&maps.amax([1i64, 2].as_slice(), false))?);
-                classes.extend(class_ids(net, chosen, shape[0])?);
+                classes.extend(class_ids(net, chosen, x.size()[0])?);
             }
             Ok(())
         })?;
         let bytes = encode(&[
-            ("image_id", Array::i64(&ids)),
-            ("raw", Array::f32(&[ids.len(), side, side], &raw)),
+            ("image_id", Array::i64(&pixels.ids)),
+            ("raw", Array::f32(&[pixels.ids.len(), side, side], &raw)),
             ("class_id", Array::i64(&classes)),
-            ("peak", Array::f32(&[ids.len()], &peaks)),
+            ("peak", Array::f32(&[pixels.ids.len()], &peaks)),
         ])?;
         Ok(Outputs::default().with("cam", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
     }

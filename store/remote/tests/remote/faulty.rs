@@ -4,11 +4,12 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use mlsm_remote::{Bucket, Peer, Selection, pull, push};
-use mlsm_store::{StoreError, VerifyOptions};
+use mlsm_store::{GcOptions, StoreError, VerifyOptions};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -138,5 +139,24 @@ fn a_cache_whose_service_failed_anywhere_ends_with_what_the_service_holds() {
         let there = local();
         let manifest = bucket.manifest(&request("a").fingerprint()).unwrap().unwrap();
         assert_eq!(bucket.receive(&there.store, &manifest).unwrap(), Some(5), "{case}");
+    });
+}
+
+#[test]
+fn a_collection_that_failed_anywhere_goes_on_and_removes_nothing_that_is_reached() {
+    let here = local();
+    let [old, new] = [commit(&here.store, "a", b"bytes of a"), commit(&here.store, "b", b"bytes of b")];
+    here.store.runs().append(&run("r1", &[old.fingerprint])).unwrap();
+    here.store.runs().append(&run("r2", &[new.fingerprint])).unwrap();
+    let unrecorded_before = SystemTime::now() + Duration::from_secs(3600); // nothing is young
+    let options = GcOptions { keep_runs: 1, runs_before: None, unrecorded_before, max_bytes: None };
+    let work = |bucket: &Bucket| {
+        push(&here.store, bucket, &Selection::All, &|_, _| ())?;
+        bucket.apply_gc(&options, &mut || ControlFlow::Continue(())).map(drop)
+    };
+    strike(work, |bucket, case| {
+        assert_eq!(bucket.verify(&|_| ()).unwrap(), [], "{case}");
+        assert_eq!(bucket.manifest(&old.fingerprint).unwrap(), None, "{case}");
+        assert_eq!(bucket.receive(&local().store, &new).unwrap(), Some(10), "{case}");
     });
 }

@@ -1,0 +1,114 @@
+//! How a run went: for its caller, and for the run log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mlsm_store::{Digest, Manifest, NodeRecord, RunRecord};
+
+use crate::{NodeSummary, Outcome, StageError};
+
+/// Manifests by node id and unit key.
+pub(crate) type ByName = BTreeMap<String, BTreeMap<String, Arc<Manifest>>>;
+
+/// What the run log says about a run besides its nodes.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// The id of the run.
+    pub run_id: String,
+    /// The name of the configuration, which ties runs together.
+    pub config_name: String,
+    /// The digest of the resolved configuration.
+    pub config_digest: Digest,
+    /// The version of the program.
+    pub version: String,
+    /// The device asked for.
+    pub device: String,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct RunReport {
+    /// `ok`, `failed` or `cancelled`.
+    pub outcome: &'static str,
+    /// One summary for each node that was asked for.
+    pub nodes: Vec<NodeSummary>,
+    /// The first error of each node that failed.
+    pub errors: Vec<(String, StageError)>,
+    /// Manifests by node id and unit key, as far as they exist.
+    pub manifests: ByName,
+    /// What the run log tells of it, unless it only found what was there.
+    pub record: RunRecord,
+}
+
+impl RunReport {
+    /// Tells whether everything was there already; such a run is not in the run log.
+    pub fn is_all_cached(&self) -> bool {
+        self.nodes.iter().all(|node| node.outcome == Outcome::Cached)
+    }
+}
+
+/// How the nodes of a run went.
+pub(crate) struct Walk {
+    pub outcome: &'static str,
+    pub nodes: Vec<NodeSummary>,
+    pub errors: Vec<(String, StageError)>,
+}
+
+/// Writes down what the run log keeps.
+pub(crate) fn record(
+    identity: &RunIdentity,
+    started: String,
+    finished: String,
+    walk: &Walk,
+    manifests: &ByName,
+) -> RunRecord {
+    let nodes = walk.nodes.iter().map(|n| NodeRecord {
+        node: n.node.clone(),
+        stage: n.stage.clone(),
+        outcome: outcome_name(n.outcome).to_owned(),
+        fingerprint: n.fingerprint,
+        outputs: n.outputs.clone(),
+        seconds: n.seconds,
+        reason: n.reason.clone(),
+        units: manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
+    });
+    RunRecord {
+        run_id: identity.run_id.clone(),
+        started,
+        finished,
+        outcome: walk.outcome.to_owned(),
+        config_name: identity.config_name.clone(),
+        config_digest: identity.config_digest,
+        version: identity.version.clone(),
+        device: identity.device.clone(),
+        nodes: nodes.collect(),
+    }
+}
+
+/// Returns an outcome as it stands in tables.
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Executed => "executed",
+        Outcome::Cached => "cached",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "skipped",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+/// A single unit's outputs as they are; for shards, per name the digest of the list of all digests.
+pub(crate) fn combined_outputs(units: &[(String, &Arc<Manifest>)]) -> BTreeMap<String, Digest> {
+    if let [(key, only)] = units
+        && key.is_empty()
+    {
+        return only.outputs.iter().map(|(name, o)| (name.clone(), o.digest)).collect();
+    }
+    let mut lists: BTreeMap<String, String> = BTreeMap::new();
+    for (key, manifest) in units {
+        for (name, output) in &manifest.outputs {
+            let list = lists.entry(name.clone()).or_default();
+            list.push_str(&format!("{key} {}\n", output.digest));
+        }
+    }
+    lists.into_iter().map(|(name, list)| (name, Digest::of(list.as_bytes()))).collect()
+}
