@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -185,7 +186,7 @@ impl Store {
     fn check_blobs(&self, options: &VerifyOptions<'_>) -> Vec<Finding> {
         let hashed = AtomicU64::new(0);
         let is_damaged = |path: &PathBuf| {
-            let Ok((digest, bytes)) = Digest::of_file(path) else { return true };
+            let Ok((digest, bytes)) = Digest::of_file(path) else { return path.exists() }; // not when it has just been removed
             if let Some(progress) = options.progress {
                 progress(hashed.fetch_add(bytes, Ordering::Relaxed) + bytes);
             }
@@ -206,10 +207,12 @@ impl Store {
         for path in self.manifest_files() {
             match fs::read(&path).ok().and_then(|bytes| Manifest::read(&bytes)) {
                 Some(m) if self.manifest_path(&m.fingerprint) == path && !m.outputs.values().any(misstated) => {
-                    let absent = m.outputs.values().filter(|o| !self.blob_path(&o.digest).exists());
+                    // Not when the manifest has just been removed, before its artifacts.
+                    let absent = m.outputs.values().filter(|o| !self.blob_path(&o.digest).exists() && path.exists());
                     findings.extend(absent.map(|o| Finding::MissingBlob { digest: o.digest, manifest: path.clone() }));
                 }
-                _ => findings.push(Finding::DamagedManifest { path }),
+                _ if path.exists() => findings.push(Finding::DamagedManifest { path }),
+                _ => {} // removed meanwhile
             }
         }
         findings
@@ -245,7 +248,9 @@ impl Store {
         let path = self.root().join("index.jsonl");
         let is_whole = match fs::read(&path) {
             Ok(bytes) => self.is_whole_index(&bytes, reached),
-            Err(_) => !path.exists() && self.manifest_files().is_empty(), // made before the first answer
+            // It is made before the first answer; a writer may do so at this moment.
+            Err(e) if e.kind() == ErrorKind::NotFound => self.manifest_files().is_empty() || path.exists(),
+            Err(_) => false,
         };
         (!is_whole).then_some(Finding::DamagedIndex { path })
     }
@@ -253,7 +258,8 @@ impl Store {
     fn is_whole_index(&self, bytes: &[u8], reached: &BTreeMap<Fingerprint, String>) -> bool {
         let truth = |f: &Fingerprint| fs::read(self.manifest_path(f)).ok().and_then(|bytes| Manifest::read(&bytes));
         let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').collect();
-        let mut unread: Vec<_> = lines.pop().into_iter().collect(); // no newline ends it
+        lines.pop(); // no newline ends it: a writer may be at it, and whoever comes next begins a new one
+        let mut unread = Vec::new();
         let mut told = BTreeMap::<Fingerprint, Option<Manifest>>::new();
         for line in lines {
             let said = index::parts(line).and_then(|(fingerprint, json)| match json {
@@ -289,7 +295,8 @@ impl Store {
         is_whole: impl Fn(&Path) -> bool,
         finding: impl Fn(PathBuf) -> Finding,
     ) -> Vec<Finding> {
-        entries(&self.root().join(folder)).into_iter().filter(|path| !is_whole(path)).map(finding).collect()
+        let is_damaged = |path: &PathBuf| !is_whole(path) && path.exists();
+        entries(&self.root().join(folder)).into_iter().filter(is_damaged).map(finding).collect()
     }
 
     /// Sets aside what [`Store::verify`] found damaged, so that the next run remakes exactly that; the index is written anew.

@@ -219,7 +219,7 @@ fn an_index_with_a_line_that_no_crash_leaves_is_a_finding_and_a_torn_one_is_none
         for end in ["", "\n"] {
             fs::write(&path, format!("{whole}{line}{end}")).unwrap();
             let found = verify(&store);
-            assert_eq!(!found.is_empty(), is_found, "{line:?}{end:?}: {found:?}");
+            assert_eq!(!found.is_empty(), is_found && end == "\n", "{line:?}{end:?}: {found:?}");
         }
     }
 }
@@ -287,4 +287,42 @@ fn a_manifest_that_the_last_or_a_pinned_run_names_is_missed() {
     store.pin("r1", true).unwrap();
     let found = store.verify(&VerifyOptions::default()).unwrap();
     assert!(found.len() == 2 && found.contains(&missing("a", "r1")), "{found:?}");
+}
+
+#[test]
+fn beside_work_and_collections_a_verification_finds_nothing() {
+    let folder = folder();
+    let reader = open(&folder);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (folder, ended) = (&folder, &ended);
+        scope.spawn(move || {
+            for i in 0.. {
+                let store = open(folder);
+                let fingerprint =
+                    commit(&store, &format!("answer {i}"), format!("bytes {i}").as_bytes()).unwrap().fingerprint;
+                store.save_checkpoint(&fingerprint, b"state").unwrap();
+                store.runs().append(&run_of_units(&format!("{i:05}"), &format!("{i:05}"), [fingerprint])).unwrap();
+                store.clear_checkpoint(&fingerprint).unwrap();
+                for old in fs::read_dir(store.root().join("runs")).unwrap().flatten().filter(|_| i % 5 == 0) {
+                    fs::remove_file(old.path()).unwrap();
+                }
+                for old in store.fingerprints().into_iter().filter(|f| *f != fingerprint) {
+                    let manifest = store.read_manifest(&old).unwrap();
+                    fs::remove_file(store.manifest_path(&old)).unwrap();
+                    manifest
+                        .into_iter()
+                        .flat_map(|m| m.outputs)
+                        .for_each(|(_, o)| fs::remove_file(store.blob_path(&o.digest)).unwrap());
+                }
+                if ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let mut alarms: Vec<Finding> = (0..100).flat_map(|_| verify(&reader)).collect();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        alarms.retain(|f| !matches!(f, Finding::MissingManifest { .. })); // runs are dropped by force, and one may be missed
+        assert_eq!(alarms, []);
+    });
 }
