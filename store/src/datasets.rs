@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::contents::{self, files_in};
-use crate::{Digest, Fingerprint, Store, StoreError, disk, durable, lock};
+use crate::{Digest, Fingerprint, LockGuard, Store, StoreError, disk, durable, lock};
 
 /// Where the photos lie in the folder of a data set, beside the list of its contents.
 const PHOTOS: &str = "photos";
@@ -22,15 +22,26 @@ impl Store {
     /// [`StoreError::DamagedDataset`], after which it counts as absent.
     pub fn dataset(&self, fingerprint: &Fingerprint) -> Result<Option<PathBuf>, StoreError> {
         let folder = self.dataset_folder(fingerprint);
-        if !folder.is_dir() {
-            return Ok(None);
+        if self.harm(&folder)?.is_none() {
+            return Ok(folder.is_dir().then(|| folder.join(PHOTOS)));
         }
+        // Once more when nobody else is at it: another process may just have made it anew.
+        let _guard = self.writable().is_ok().then(|| self.lock_dataset(fingerprint)).transpose()?;
+        match self.harm(&folder)? {
+            Some(file) => Err(StoreError::DamagedDataset { file, path: self.set_aside(&folder).unwrap_or(folder) }),
+            None => Ok(folder.is_dir().then(|| folder.join(PHOTOS))),
+        }
+    }
+
+    /// Returns the first file of a data set that is not what was kept; nothing when there is no data set.
+    fn harm(&self, folder: &Path) -> Result<Option<PathBuf>, StoreError> {
         let cache = self.stat_cache()?;
         let digest = |path: &Path| cache.digest(path).ok().map(|(digest, _)| digest);
-        match contents::first_damaged(&folder, digest).or_else(|| contents::first_unlisted(&folder)) {
-            Some(file) => Err(StoreError::DamagedDataset { file, path: self.set_aside(&folder).unwrap_or(folder) }),
-            None => Ok(Some(folder.join(PHOTOS))),
-        }
+        Ok(contents::first_damaged(folder, digest).or_else(|| contents::first_unlisted(folder)))
+    }
+
+    fn lock_dataset(&self, fingerprint: &Fingerprint) -> Result<LockGuard, StoreError> {
+        lock::wait_for(&self.root().join(format!("locks/dataset-{}", fingerprint.short())))
     }
 
     /// Keeps a data set that `make` lays into an empty folder, unless another process has done so meanwhile; returns where
@@ -45,8 +56,7 @@ impl Store {
     ) -> Result<PathBuf, E> {
         self.writable()?;
         let folder = self.dataset_folder(fingerprint);
-        let lock = format!("locks/dataset-{}", fingerprint.short());
-        let _guard = lock::wait_for(&self.root().join(lock))?;
+        let _guard = self.lock_dataset(fingerprint)?;
         if !folder.is_dir() {
             let building = durable::temporary(&self.staging());
             let result = self.build_dataset(&building, make);
