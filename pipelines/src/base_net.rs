@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_engine::{Context, StageError};
-use mlsm_nets::{Backbone, BackboneKind, BackboneSpec, Classifier, ColourSums, Norm, Precision, pack};
+use mlsm_nets::{Backbone, BackboneKind, BackboneSpec, Classifier, ColourSums, pack};
 use mlsm_store::{Digest, Field};
 use tch::{Device, Tensor};
 
 use crate::artifact::{Gallery, decode};
 use crate::config::{Head, TrainBase};
-use crate::stages::{field, net_error};
+use crate::error::net_error;
+use crate::recipe::{field, word};
 
 /// Photos that are read at once.
 const FORWARD_BATCH: usize = 64;
@@ -24,14 +25,6 @@ pub struct BaseNetShape {
     pub head: Head,
 }
 
-/// Returns the fields of what once had but one value, and leaves none of that value: what was computed then is still found.
-pub fn later_fields(norm: Norm, precision: Precision) -> impl Iterator<Item = Field> {
-    let norm = (norm != Norm::default()).then(|| field("norm", format!("{norm:?}").to_lowercase()));
-    let is_other = precision != Precision::default();
-    let precision = is_other.then(|| field("precision", format!("{precision:?}").to_lowercase()));
-    norm.into_iter().chain(precision)
-}
-
 impl BaseNetShape {
     /// Reads the shape off a checked section.
     pub fn of(section: &TrainBase) -> Self {
@@ -43,9 +36,12 @@ impl BaseNetShape {
     /// Returns what identifies the backbone in a recipe.
     pub fn fields(&self) -> Vec<Field> {
         let BackboneSpec { kind, width, norm, precision } = self.net;
-        let mut fields = vec![field("backbone", kind.to_string()), field("width", width)];
-        fields.extend(later_fields(norm, precision));
-        fields
+        vec![
+            field("backbone", kind.to_string()),
+            field("width", width),
+            field("norm", word(norm)),
+            field("precision", word(precision)),
+        ]
     }
 
     /// Returns the positions a side of the map that the embedding keeps.
@@ -60,6 +56,11 @@ impl BaseNetShape {
     /// Returns the channels of the map.
     pub fn channels(&self) -> i64 {
         self.net.kind.fixed_channels().unwrap_or(self.net.width)
+    }
+
+    /// Returns the filters of a backbone whose width is a choice.
+    pub fn chosen_width(&self) -> Option<i64> {
+        self.net.kind.fixed_channels().is_none().then_some(self.net.width)
     }
 
     /// Returns the length of the embedding.

@@ -12,7 +12,8 @@ use tch::{Device, Kind, Tensor};
 use crate::artifact::Gallery;
 use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{BackboneMode, MetaTrain, ObjectSource, TrainBase};
-use crate::stages::{field, net_error};
+use crate::error::net_error;
+use crate::recipe::field;
 
 /// Images in one pass without gradients.
 const FORWARD_BATCH: usize = 128;
@@ -56,15 +57,13 @@ impl ModelRecipe {
         let mut fields = vec![field("method", method.name), field("mode", mode.name())];
         fields.extend(switches.iter().map(|(key, value)| field(&format!("switch.{key}"), recipe_value(value))));
         fields.extend(base.fields());
-        if self.has_encoder() {
-            fields.push(field("share_encoder", *share_encoder));
-        }
-        if method.has_levels {
-            fields.push(field("levels", levels.to_string()));
-        }
-        if method.reads == Reads::Pixels {
-            fields.push(field("outputs", *n_way as i64));
-        }
+        // What plays no part in this model is written as nothing, so that it may take any value.
+        let is_whole = method.reads == Reads::Pixels;
+        fields.extend([
+            field("share_encoder", self.has_encoder().then_some(*share_encoder)),
+            field("levels", method.has_levels.then(|| levels.to_string())),
+            field("outputs", is_whole.then_some(*n_way as i64)),
+        ]);
         fields
     }
 
@@ -370,7 +369,7 @@ impl<'a> Represented<'a> {
 /// [`StageError::Failed`] when torch fails.
 pub fn accuracy(scores: &Tensor, episode: &Episode) -> Result<f64, StageError> {
     let predicted = Vec::<i64>::try_from(&scores.argmax(-1, false).to_device(Device::Cpu));
-    let predicted = predicted.map_err(crate::stages::torch_error)?;
+    let predicted = predicted.map_err(crate::error::torch_error)?;
     let n_query = episode.query[0].len();
     let right = predicted.iter().enumerate().filter(|(i, way)| **way == (i / n_query) as i64).count();
     Ok(right as f64 / predicted.len() as f64)

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type};
-use mlsm_data::Part;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Float64Type;
+use mlsm_data::{Part, mean_ci};
 use mlsm_engine::{RunReport, StageError};
 use mlsm_store::{Manifest, Store};
 use serde::{Deserialize, Serialize};
@@ -16,32 +16,43 @@ use crate::stages::crop::read_audit;
 use crate::{AssembleError, Assembly};
 
 mod compare;
+mod row;
+
+pub use row::{Cell, RowColumn, RowSpec};
 
 /// One row of the table `results`; accuracies are shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // the columns of the table, described in README.md
 pub struct ResultRow {
+    /// The node that measured it.
     pub node: String,
-    pub method: String,
-    pub levels: String,
-    pub backbone: String,
-    pub mode: String,
-    pub weights: String,
-    pub cam: String,
-    pub image_source: String,
-    pub n_way: i64,
-    pub k_shot: i64,
-    pub n_query: i64,
+    /// What it is.
+    #[serde(flatten)]
+    pub spec: RowSpec,
+    /// The episodes that it was measured on.
     pub episodes: i64,
+    /// The mean accuracy over episodes.
     pub accuracy: f64,
+    /// Half the 95 % confidence interval of that mean.
     pub ci95: f64,
-    pub paper_accuracy: Option<f64>,
-    pub protocol: String,
-    #[serde(default)] // a summary of an earlier version has none
-    pub bn_eval: String,
-    pub dataset: String,
-    pub split: String,
-    pub seed: i64,
+}
+
+impl ResultRow {
+    /// Joins a description with the accuracy measured in each episode.
+    fn new(node: &str, spec: RowSpec, accuracies: &[f64]) -> Self {
+        let measured = mean_ci(accuracies);
+        let episodes = accuracies.len() as i64;
+        Self { node: node.to_owned(), spec, episodes, accuracy: measured.mean, ci95: measured.ci95 }
+    }
+
+    /// Returns the columns of the table `results`, but the node.
+    pub fn columns(&self) -> Vec<(&'static str, Cell)> {
+        let measured = [
+            ("episodes", Cell::Int(Some(self.episodes))),
+            ("accuracy", Cell::Real(Some(self.accuracy))),
+            ("ci95", Cell::Real(Some(self.ci95))),
+        ];
+        self.spec.columns().into_iter().map(|column| (column.name, column.cell)).chain(measured).collect()
+    }
 }
 
 /// A row over several seeds of its training; shares of 1.
@@ -121,9 +132,9 @@ pub(crate) fn summary(assembly: &Assembly, store: &Store, report: &RunReport) ->
     for node in assembly.graph.nodes() {
         let Some(manifests) = report.manifests.get(&node.id) else { continue };
         match &assembly.kinds[&node.id] {
-            NodeKind::Evaluate { .. } => {
+            NodeKind::Evaluate { row } => {
                 for manifest in manifests.values() {
-                    rows.push(read_row(assembly, store, &node.id, manifest)?);
+                    rows.push(read_row(store, &node.id, row, manifest)?);
                 }
             }
             NodeKind::Crop => crops.extend(audit(assembly, store, &node.id, manifests)?),
@@ -152,48 +163,15 @@ fn batches(store: &Store, manifest: &Manifest, output: &str) -> Result<Vec<Recor
 /// A row and its accuracy in each episode.
 type Row = (ResultRow, Vec<f64>);
 
-fn read_row(assembly: &Assembly, store: &Store, node: &str, manifest: &Arc<Manifest>) -> Result<Row, AssembleError> {
-    let results = batches(store, manifest, "results")?;
-    let first = results.first().ok_or_else(|| AssembleError::Data(format!("{node} has no result")))?;
-    let text = |name: &str| {
-        let column = first.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-        column.map_or_else(String::new, |c| c.value(0).to_owned())
-    };
-    let int = |name: &str| {
-        first.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).map_or(0, |c| c.value(0))
-    };
-    let real = |name: &str| {
-        let column = first.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
-        column.is_valid(0).then(|| column.value(0))
-    };
-    let result = ResultRow {
-        node: node.to_owned(),
-        method: text("method"),
-        levels: text("levels"),
-        backbone: text("backbone"),
-        mode: text("mode"),
-        weights: text("weights"),
-        cam: text("cam"),
-        image_source: text("image_source"),
-        n_way: int("n_way"),
-        k_shot: int("k_shot"),
-        n_query: int("n_query"),
-        episodes: int("episodes"),
-        accuracy: real("accuracy").unwrap_or(f64::NAN),
-        ci95: real("ci95").unwrap_or(f64::NAN),
-        paper_accuracy: real("paper_accuracy"),
-        protocol: text("protocol"),
-        bn_eval: text("bn_eval"),
-        dataset: assembly.dataset.clone(),
-        split: assembly.split.clone(),
-        seed: int("seed"),
-    };
+/// Joins the description of a row with what its artifact holds.
+fn read_row(store: &Store, node: &str, spec: &RowSpec, manifest: &Manifest) -> Result<Row, AssembleError> {
     let mut accuracies = Vec::new();
     for batch in batches(store, manifest, "episodes")? {
         let column = batch.column_by_name("accuracy").and_then(|c| c.as_primitive_opt::<Float64Type>());
-        accuracies.extend(column.into_iter().flat_map(|c| c.values().to_vec()));
+        let column = column.ok_or_else(|| AssembleError::Data(format!("the episodes of {node} have no accuracy")))?;
+        accuracies.extend_from_slice(column.values());
     }
-    Ok((result, accuracies))
+    Ok((ResultRow::new(node, spec.clone(), &accuracies), accuracies))
 }
 
 fn audit(

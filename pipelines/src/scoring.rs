@@ -10,8 +10,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::artifact::Gallery;
 use crate::config::{BackboneMode, BnEval};
+use crate::error::net_error;
 use crate::model::{Model, ModelRecipe, Represented, Rows};
-use crate::stages::{field, net_error};
+use crate::recipe::field;
 
 /// How queries are scored.
 #[derive(Clone)]
@@ -38,10 +39,9 @@ impl Scoring {
     /// Returns what identifies it in a recipe.
     pub fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Method { recipe, bn_eval: BnEval::Running } => recipe.fields(),
-            Self::Method { recipe, bn_eval: BnEval::Batch } => {
+            Self::Method { recipe, bn_eval } => {
                 let mut fields = recipe.fields();
-                fields.push(field("bn_eval", BnEval::Batch.name()));
+                fields.push(field("bn_eval", bn_eval.name()));
                 fields
             }
             Self::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],

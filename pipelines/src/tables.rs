@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use mlsm_engine::RunReport;
-use mlsm_store::{RunRecord, Store, TableSource};
+use mlsm_store::{Digest, RunRecord, Store, TableSource};
 
-use crate::artifact::{Column, table};
+use crate::artifact::{Column, read_table, table, with_texts};
 use crate::assemble::NodeKind;
-use crate::results::{Summary, fingerprints, summary};
+use crate::results::{Cell, ResultRow, RowSpec, Summary, fingerprints, summary};
 use crate::{AssembleError, Assembly};
 
 impl Assembly {
@@ -25,12 +25,21 @@ impl Assembly {
                 let Some(manifest) = manifest else { continue };
                 for (output, artifact) in &manifest.outputs {
                     if let Some(path) = self.path(&node.id, &unit.shard, &unit.aspect, output) {
-                        files.push((path, TableSource::Blob(artifact.digest)));
+                        let source = match &self.kinds[&node.id] {
+                            NodeKind::Evaluate { row } if output == "episodes" => {
+                                episodes(store, row, artifact.digest)?
+                            }
+                            _ => TableSource::Blob(artifact.digest),
+                        };
+                        files.push((path, source));
                     }
                 }
             }
         }
         let results = summary(self, store, report)?;
+        for row in &results.results {
+            files.push((self.result_path(&row.node), TableSource::Bytes(result(row)?)));
+        }
         let json = serde_json::to_vec_pretty(&results).map_err(|e| AssembleError::Data(e.to_string()))?;
         files.push(("summary.json".to_owned(), TableSource::Bytes(json)));
         files.extend(history(store)?);
@@ -42,6 +51,11 @@ impl Assembly {
         let current = store.root().join("tables/current/summary.json");
         let published = std::fs::read(current).ok().and_then(|b| serde_json::from_slice::<Summary>(&b).ok());
         published.is_some_and(|summary| summary.fingerprints == fingerprints(report))
+    }
+
+    /// Returns where a row of results is published.
+    fn result_path(&self, node: &str) -> String {
+        format!("results/node={}/result.parquet", encode(node))
     }
 
     /// Returns where an artifact is published, when it is a table.
@@ -60,16 +74,30 @@ impl Assembly {
                 let object = if aspect == "image" { String::new() } else { format!("/object={aspect}") };
                 Some(format!("features/dim={width}/node={id}/split={part}/{source}{object}/{shard}.parquet"))
             }
-            (NodeKind::Evaluate { .. }, "results") => {
-                let (dataset, split) = (encode(&self.dataset), encode(&self.split));
-                Some(format!("results/dataset={dataset}/split={split}/node={id}/result.parquet"))
-            }
             (NodeKind::Evaluate { .. }, "episodes" | "predictions") => {
                 Some(format!("{output}/node={id}/{output}.parquet"))
             }
             _ => None,
         }
     }
+}
+
+/// Lays one row of results out as a table.
+fn result(row: &ResultRow) -> Result<Vec<u8>, AssembleError> {
+    let columns = row.columns().into_iter().map(|(name, cell)| match cell {
+        Cell::Text(text) => Column::Text(name, vec![text]),
+        Cell::Int(value) => Column::MaybeI64(name, vec![value]),
+        Cell::Real(value) => Column::F64(name, vec![value]),
+    });
+    table(columns.collect()).map_err(|e| AssembleError::Data(e.to_string()))
+}
+
+/// Joins the method and the levels with the episodes of a row.
+fn episodes(store: &Store, row: &RowSpec, digest: Digest) -> Result<TableSource, AssembleError> {
+    let failed = |e: mlsm_engine::StageError| AssembleError::Data(e.to_string());
+    let measured = read_table(&store.open_blob(&digest)?).map_err(failed)?;
+    let names = [("method", row.method.as_str()), ("levels", row.levels.as_str())];
+    Ok(TableSource::Bytes(with_texts(&measured, &names).map_err(failed)?))
 }
 
 /// Percent-encodes what has a meaning in paths, globs or `key=value`.

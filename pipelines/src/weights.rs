@@ -6,7 +6,7 @@ use mlsm_nets::BackboneSpec;
 use mlsm_store::{Digest, Request, Store};
 
 use crate::AssembleError;
-use crate::stages::field;
+use crate::recipe::field;
 
 /// Weights that a registry package ships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

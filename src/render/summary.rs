@@ -1,6 +1,6 @@
 //! The results of a run as tables for people: one line per method, one column per number of shots.
 
-use mlsm_pipelines::results::{AverageRow, CropRow, PairedRow, ResultRow, Summary};
+use mlsm_pipelines::results::{AverageRow, CropRow, PairedRow, ResultRow, RowColumn, Summary};
 
 use crate::render::table::{Align, TextTable, escape_html};
 
@@ -13,9 +13,9 @@ pub struct Section {
 
 /// Lays a summary out as titled tables; those without rows are left out.
 pub fn sections(summary: &Summary) -> Vec<Section> {
-    let protocols = distinct(summary.results.iter().map(|r| r.protocol.clone()));
+    let protocols = distinct(summary.results.iter().map(|r| r.spec.protocol.clone()));
     let of_protocol = protocols.iter().flat_map(|protocol| {
-        let rows: Vec<_> = summary.results.iter().filter(|r| r.protocol == *protocol).cloned().collect();
+        let rows: Vec<_> = summary.results.iter().filter(|r| r.spec.protocol == *protocol).cloned().collect();
         let differences: Vec<_> = summary.paired.iter().filter(|r| r.protocol == *protocol).cloned().collect();
         let (each_seed, all) = (several_seeds(&rows, &summary.averages), &summary.averages);
         let main = Section { title: setting(&rows), table: results(&rows, all), note: results_note(&rows) };
@@ -85,7 +85,7 @@ fn setting(rows: &[ResultRow]) -> String {
     let Some(first) = rows.first() else { return "Results".to_owned() };
     format!(
         "{}-way accuracy on novel classes, split {}, protocol {}: {} episodes of {} queries a class",
-        first.n_way, first.split, first.protocol, first.episodes, first.n_query
+        first.spec.n_way, first.spec.split_rule, first.spec.protocol, first.episodes, first.spec.n_query
     )
 }
 
@@ -97,14 +97,14 @@ fn several_seeds(rows: &[ResultRow], averages: &[AverageRow]) -> Vec<ResultRow> 
 /// Says what the figures are, and what keeps rows from being compared.
 fn results_note(rows: &[ResultRow]) -> String {
     let mut note = "accuracy in %, ± 95 % confidence interval of the mean over episodes".to_owned();
-    if rows.iter().any(|r| r.paper_accuracy.is_some()) {
+    if rows.iter().any(|r| r.spec.paper_accuracy.is_some()) {
         note.push_str("; paper: what the paper prints, on other photos and another split");
     }
     let differ = |pick: fn(&ResultRow) -> &str| distinct(rows.iter().map(pick)).len() > 1;
-    if differ(|r| &r.weights) {
+    if differ(|r| &r.spec.weights) {
         note.push_str("; rows with outside weights have seen other photos");
     }
-    if differ(|r| &r.image_source) {
+    if differ(|r| &r.spec.image_source) {
         note.push_str("; object: what a row looks at besides, or instead of, the whole photo");
     }
     note
@@ -112,23 +112,22 @@ fn results_note(rows: &[ResultRow]) -> String {
 
 /// A line for each row, its seeds taken together where `averages` has them; a column for each number of shots.
 fn results(rows: &[ResultRow], averages: &[AverageRow]) -> TextTable {
-    let shots = distinct(rows.iter().map(|r| r.k_shot));
+    let shots = distinct(rows.iter().map(|r| r.spec.k_shot));
     let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
-    let mut columns: Vec<_> = ["method", "levels", "object", "backbone", "mode", "weights", "batch norm", "seed"]
-        .map(|title| (title, Align::Left))
-        .into();
+    let headings = rows.first().map_or_else(Vec::new, |row| row.spec.columns()).into_iter();
+    let mut columns: Vec<_> = headings.filter_map(|column| Some((column.heading?, Align::Left))).collect();
     for title in &titles {
         columns.extend([(title.as_str(), Align::Right), ("spread", Align::Right), ("paper", Align::Right)]);
     }
     let mut table = TextTable::new(&columns);
     let key_of = |row: &ResultRow| identity(row, average_of(row, averages));
     for key in distinct(rows.iter().map(key_of)) {
-        let mut cells = key.to_vec();
+        let mut cells = key.clone();
         for k_shot in &shots {
-            let found = rows.iter().find(|r| r.k_shot == *k_shot && key_of(r) == key);
+            let found = rows.iter().find(|r| r.spec.k_shot == *k_shot && key_of(r) == key);
             let average = found.and_then(|r| average_of(r, averages));
             let accuracy = average.map(|a| (a.accuracy, a.ci95)).or(found.map(|r| (r.accuracy, r.ci95)));
-            let paper = found.and_then(|r| r.paper_accuracy);
+            let paper = found.and_then(|r| r.spec.paper_accuracy);
             cells.push(accuracy.map_or(String::new(), |(accuracy, ci95)| percent(accuracy, ci95)));
             cells.push(average.map_or(String::new(), |a| format!("{:.2}", 100.0 * a.spread)));
             cells.push(paper.map_or(String::new(), |accuracy| format!("{:.2}", 100.0 * accuracy)));
@@ -144,19 +143,15 @@ fn average_of<'a>(row: &ResultRow, averages: &'a [AverageRow]) -> Option<&'a Ave
 }
 
 /// What tells one line of the result table from the others; what goes without saying is left blank.
-fn identity(row: &ResultRow, average: Option<&AverageRow>) -> [String; 8] {
-    let unless = |silent: &str, text: &str| if text == silent { String::new() } else { text.to_owned() };
-    let seeds = average.map_or_else(|| vec![row.seed], |a| a.seeds.clone());
-    [
-        row.method.clone(),
-        row.levels.clone(),
-        row.image_source.clone(),
-        unless("none", &row.backbone),
-        unless("frozen", &row.mode),
-        unless("none", &row.weights),
-        unless("running", &row.bn_eval),
-        seeds.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
-    ]
+fn identity(row: &ResultRow, average: Option<&AverageRow>) -> Vec<String> {
+    let seeds = average.map_or_else(|| vec![row.spec.training_seed], |a| a.seeds.clone());
+    let printed = row.spec.columns().into_iter().filter(|column| column.heading.is_some());
+    let cell = |column: RowColumn| match column.cell.to_string() {
+        _ if column.name == "training_seed" => seeds.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
+        text if text == column.usual => String::new(),
+        text => text,
+    };
+    printed.map(cell).collect()
 }
 
 fn paired(rows: &[PairedRow]) -> TextTable {
@@ -201,28 +196,34 @@ fn crops(rows: &[CropRow]) -> TextTable {
 /// The rows of a method that differ only in what they look at, beside how well those boxes fit.
 fn brought(summary: &Summary) -> TextTable {
     let rows = &summary.results;
-    let shots = distinct(rows.iter().map(|r| r.k_shot));
+    let shots = distinct(rows.iter().map(|r| r.spec.k_shot));
     let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
     let mut columns = vec![("row", Align::Left), ("boxes", Align::Left), ("mean IoU", Align::Right)];
     columns.extend(titles.iter().map(|title| (title.as_str(), Align::Right)));
     let mut table = TextTable::new(&columns);
     let family = |r: &ResultRow| {
-        let looks = (r.method.clone(), r.levels.clone(), r.backbone.clone(), r.mode.clone(), r.bn_eval.clone());
-        (looks, r.protocol.clone(), r.seed)
+        let looks = (
+            r.spec.method.clone(),
+            r.spec.levels.clone(),
+            r.spec.backbone.clone(),
+            r.spec.mode.clone(),
+            r.spec.bn_eval.clone(),
+        );
+        (looks, r.spec.protocol.clone(), r.spec.training_seed)
     };
     for of in distinct(rows.iter().map(family)) {
         let own: Vec<_> = rows.iter().filter(|r| family(r) == of).collect();
-        let sources = distinct(own.iter().map(|r| r.image_source.as_str()));
+        let sources = distinct(own.iter().map(|r| r.spec.image_source.as_str()));
         if sources.iter().filter(|source| **source != "raw").count() < 2 {
             continue; // nothing to compare
         }
         for source in sources {
             let iou = summary.crops.iter().find(|c| c.part == "novel" && c.node == boxes_node(source));
-            let name = format!("{} {}", own[0].method, own[0].levels);
+            let name = format!("{} {}", own[0].spec.method, own[0].spec.levels);
             let mut cells = vec![name.trim().to_owned(), source.to_owned()];
             cells.push(iou.map_or(String::new(), |c| format!("{:.3}", c.mean_iou)));
             for k_shot in &shots {
-                let found = own.iter().find(|r| r.k_shot == *k_shot && r.image_source == source);
+                let found = own.iter().find(|r| r.spec.k_shot == *k_shot && r.spec.image_source == source);
                 cells.push(found.map_or(String::new(), |r| percent(r.accuracy, r.ci95)));
             }
             table.row(cells);

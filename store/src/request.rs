@@ -225,7 +225,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stage { old, new } => write!(f, "the stage changed from {old} to {new}"),
-            Self::Version { old, new } => write!(f, "the stage's code changed from version {old} to {new}"),
+            Self::Version { old, new } => write!(f, "the stage version changed from {old} to {new}"),
             Self::Field { key, old: Some(old), new: Some(new) } => write!(f, "`{key}` changed from {old} to {new}"),
             Self::Field { key, old: None, .. } => write!(f, "`{key}` is new"),
             Self::Field { key, new: None, .. } => write!(f, "`{key}` is gone"),

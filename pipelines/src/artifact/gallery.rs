@@ -105,7 +105,7 @@ impl Gallery {
             ElementType::F32 => Kind::Float,
             ElementType::I64 => Kind::Int64,
         };
-        let tensor = Tensor::f_from_data_size(&bytes, &shape, kind).map_err(crate::stages::torch_error)?;
+        let tensor = Tensor::f_from_data_size(&bytes, &shape, kind).map_err(crate::error::torch_error)?;
         let tensor = tensor.to_device(device);
         Ok(if kind == Kind::Half { tensor.to_kind(Kind::Float) } else { tensor })
     }

@@ -22,6 +22,8 @@ pub enum Column {
     MaybeU32(&'static str, Vec<Option<u32>>),
     /// Sizes and indices.
     I64(&'static str, Vec<i64>),
+    /// Sizes that may be absent.
+    MaybeI64(&'static str, Vec<Option<i64>>),
     /// Measured values.
     F32(&'static str, Vec<Option<f32>>),
     /// Statistics.
@@ -44,6 +46,7 @@ impl Column {
             Self::U32(name, v) => (name, Arc::new(UInt32Array::from(v))),
             Self::MaybeU32(name, v) => (name, Arc::new(UInt32Array::from(v))),
             Self::I64(name, v) => (name, Arc::new(Int64Array::from(v))),
+            Self::MaybeI64(name, v) => (name, Arc::new(Int64Array::from(v))),
             Self::F32(name, v) => (name, Arc::new(Float32Array::from(v))),
             Self::F64(name, v) => (name, Arc::new(Float64Array::from(v))),
             Self::Text(name, v) => (name, Arc::new(StringArray::from(v))),
@@ -85,12 +88,40 @@ pub fn table(columns: Vec<Column>) -> Result<Vec<u8>, StageError> {
     let fields: Vec<Field> = arrays.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let arrays = arrays.into_iter().map(|(_, a)| a).collect();
-    let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| failed(e.to_string()))?;
+    let batch = RecordBatch::try_new(schema, arrays).map_err(|e| failed(e.to_string()))?;
+    write(&[batch])
+}
+
+/// Puts columns of one text each before those of a table.
+///
+/// # Errors
+/// [`StageError::Failed`] when the table has such a column, or no rows at all.
+pub fn with_texts(batches: &[RecordBatch], texts: &[(&str, &str)]) -> Result<Vec<u8>, StageError> {
+    let joined = batches.iter().map(|batch| {
+        let repeated = |text: &str| Arc::new(StringArray::from(vec![text; batch.num_rows()])) as ArrayRef;
+        let new = texts.iter().map(|(name, text)| (Field::new(*name, DataType::Utf8, true), repeated(text)));
+        let old = batch.schema().fields().iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>();
+        let (fields, arrays): (Vec<_>, Vec<_>) =
+            new.chain(old.into_iter().zip(batch.columns().iter().cloned())).unzip();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+    });
+    let joined = joined.collect::<Result<Vec<_>, _>>();
+    write(&joined.map_err(|e| StageError::Failed(format!("cannot write a table: {e}")))?)
+}
+
+fn write(batches: &[RecordBatch]) -> Result<Vec<u8>, StageError> {
+    let failed = |why: String| StageError::Failed(format!("cannot write a table: {why}"));
+    let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| failed("it has no rows".to_owned()))?;
     let level = ZstdLevel::try_new(1).map_err(|e| failed(e.to_string()))?;
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by("mlsm".to_owned()) // another version of the library alone changes no digest
+        .build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|e| failed(e.to_string()))?;
-    writer.write(&batch).map_err(|e| failed(e.to_string()))?;
+    for batch in batches {
+        writer.write(batch).map_err(|e| failed(e.to_string()))?;
+    }
     writer.close().map_err(|e| failed(e.to_string()))?;
     Ok(bytes)
 }

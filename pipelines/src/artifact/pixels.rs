@@ -31,7 +31,7 @@ impl PackedPixels {
         let row = height * width * 3;
         self.blob[self.pixels.range.clone()].chunks(most * row).map(move |part| {
             let shape = [part.len() / row, height, width, 3].map(|d| d as i64);
-            let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(crate::stages::torch_error)?;
+            let images = Tensor::f_from_data_size(part, &shape, Kind::Uint8).map_err(crate::error::torch_error)?;
             Ok(images.to_device(device))
         })
     }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{AssembleError, Purpose};
 use crate::config::Config;
-use crate::stages::field;
+use crate::recipe::field;
 
 /// A data set with the digest of every photo, as far as the photos exist.
 pub(super) struct Source {
@@ -159,15 +159,29 @@ fn kept(request: &Request, store: &Store) -> Result<(Option<PathBuf>, Vec<String
 
 /// Everything that determines the drawn photos.
 fn synthetic_request(spec: &SyntheticSpec) -> Request {
-    let SyntheticSpec { classes, images_per_class, seed, size_px, .. } = spec;
+    let SyntheticSpec {
+        classes,
+        images_per_class,
+        seed,
+        size_px,
+        bird_side,
+        clutter,
+        camouflage,
+        relatives,
+        variation,
+    } = spec;
     let recipe = vec![
         field("classes", *classes),
         field("images_per_class", *images_per_class),
         field("seed", *seed as i64),
         field("size_px", *size_px),
-        field("difficulty", format!("{:?}", SyntheticSpec { classes: 1, images_per_class: 1, seed: 0, ..*spec })),
+        field("bird_side", bird_side.map(f64::from).to_vec()),
+        field("clutter", *clutter),
+        field("camouflage", f64::from(*camouflage)),
+        field("relatives", *relatives),
+        field("variation", f64::from(*variation)),
     ];
-    Request { stage: "synthetic".to_owned(), version: 1, recipe, inputs: Vec::new() }
+    Request { stage: "synthetic".to_owned(), version: 2, recipe, inputs: Vec::new() }
 }
 
 /// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlsm_data::{EpisodeSpec, TrainPart};
 use mlsm_engine::{InputSource, Unit, UnitInput, UnitRef};
-use mlsm_nets::Levels;
+use mlsm_nets::{Levels, Precision};
 use mlsm_store::{Digest, Store};
 
 use super::photos::PAPER_PIXELS;
@@ -15,8 +15,10 @@ use crate::config::{
     BackboneMode, Baseline, BnEval, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection,
 };
 use crate::model::ModelRecipe;
+use crate::recipe::word;
+use crate::results::RowSpec;
 use crate::scoring::Scoring;
-use crate::stages::evaluate::{Evaluate, RowLabels};
+use crate::stages::evaluate::Evaluate;
 use crate::stages::extract::Extract;
 use crate::stages::meta_train::MetaTrain;
 use crate::stages::predict::Predict;
@@ -138,26 +140,28 @@ impl Builder<'_> {
         }
     }
 
-    fn labels(&self, embedding: Option<&str>, object: Option<ObjectSource>, seed: u64) -> RowLabels {
+    /// Describes a row as far as its base CNN and its object source go.
+    fn row(&self, method: String, embedding: Option<&str>, object: Option<ObjectSource>, seed: u64) -> RowSpec {
         let base = embedding.map(|e| &self.config.train_base[e]);
         let cam = &self.config.cam;
         let is_located = object.is_some_and(ObjectSource::is_located);
         let localiser = is_located.then(|| &self.config.train_base[&cam.localiser]);
         // Outside weights of either network count: both have seen other photos.
         let weights = base.into_iter().chain(localiser).map(BaseSection::weights_name).find(|w| *w != "none");
-        RowLabels {
-            method: String::new(),
-            levels: String::new(),
+        RowSpec {
+            method,
             backbone: base.map_or("none", |b| b.backbone.as_str()).to_owned(),
+            width: base.map(BaseNetShape::of).and_then(|shape| shape.chosen_width()),
             mode: BackboneMode::Frozen.name().to_owned(),
             weights: weights.unwrap_or("none").to_owned(),
-            precision: base.map_or_else(|| "f32".to_owned(), |b| format!("{:?}", b.precision).to_lowercase()),
+            precision: word(base.map_or(Precision::F32, |b| b.precision)),
             cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
-            augmentation: base.map_or_else(String::new, |b| format!("{:?}", b.augmentation).to_lowercase()),
-            protocol: String::new(),
-            seed,
-            paper_accuracy: None,
+            augmentation: base.map_or_else(String::new, |b| word(b.augmentation)),
+            dataset: self.source.name.clone(),
+            split_rule: self.split_name(),
+            training_seed: seed as i64,
+            ..RowSpec::default()
         }
     }
 
@@ -166,7 +170,7 @@ impl Builder<'_> {
     fn evaluate(
         &mut self,
         (section, brackets): (&str, &str),
-        (scoring, labels): (Scoring, RowLabels),
+        (scoring, row): (Scoring, RowSpec),
         shots: Option<&[usize]>,
         inputs: &[UnitInput],
     ) {
@@ -184,23 +188,29 @@ impl Builder<'_> {
             if shots.is_some_and(|shots| !shots.contains(&k_shot)) {
                 continue;
             }
-            let mut labels = labels.clone();
-            labels.protocol = evaluate.protocol_name(protocol).to_owned();
-            // Beside drawn photos the paper's figures would say nothing.
-            labels.paper_accuracy = paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some());
+            let EpisodeSpec { n_way, n_query, .. } = spec;
+            let row = RowSpec {
+                n_way: n_way as i64,
+                k_shot: k_shot as i64,
+                n_query: n_query as i64,
+                protocol: evaluate.protocol_name(protocol).to_owned(),
+                bn_eval: scoring.bn_eval().to_owned(),
+                // Beside drawn photos the paper's figures would say nothing.
+                paper_accuracy: paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some()),
+                ..row.clone()
+            };
             let stage = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
                 episodes: evaluate.episode_count(protocol),
                 keep_predictions: evaluate.keeps_predictions(protocol),
-                labels,
                 runtime: self.runtime.clone(),
             });
             let comma = if brackets.is_empty() { "" } else { "," };
             let suffix =
                 if is_list { format!(",protocol={}", evaluate.protocol_name(protocol)) } else { String::new() };
             let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}{suffix}]");
-            let kind = NodeKind::Evaluate { section: section.to_owned() };
+            let kind = NodeKind::Evaluate { row: Box::new(row) };
             self.add(id, "evaluate", single(stage, inputs.to_vec()), kind);
         }
     }
@@ -227,10 +237,11 @@ pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
 }
 
 fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
-    let (section, scoring, mut labels, inputs) = match baseline {
+    let seed = builder.config.seed;
+    let (section, scoring, row, inputs) = match baseline {
         Baseline::Pixels => {
             let inputs = builder.novel_inputs("pixels", &builder.pixels[&PAPER_PIXELS], "pixels");
-            ("pixels".to_owned(), Scoring::Pixels, builder.labels(None, None, builder.config.seed), inputs)
+            ("pixels".to_owned(), Scoring::Pixels, builder.row("pixels".to_owned(), None, None, seed), inputs)
         }
         Baseline::Cl2n { embedding, object } => {
             let mut inputs = Vec::new();
@@ -240,15 +251,11 @@ fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
                 inputs.extend(builder.train_inputs(prefix, TrainPart::Base, units, "embedding"));
                 inputs.extend(builder.novel_inputs(prefix, units, "embedding"));
             }
-            let labels = builder.labels(Some(embedding), *object, builder.config.seed);
-            (baseline.to_string().replace(':', "-"), Scoring::Cl2n { with_object: object.is_some() }, labels, inputs)
+            let row = builder.row(format!("cl2n:{embedding}"), Some(embedding), *object, seed);
+            (baseline.to_string().replace(':', "-"), Scoring::Cl2n { with_object: object.is_some() }, row, inputs)
         }
     };
-    labels.method = match baseline {
-        Baseline::Pixels => "pixels".to_owned(),
-        Baseline::Cl2n { embedding, .. } => format!("cl2n:{embedding}"),
-    };
-    builder.evaluate((&section, ""), (scoring, labels), None, &inputs);
+    builder.evaluate((&section, ""), (scoring, row), None, &inputs);
 }
 
 fn learnt_row(
@@ -299,14 +306,15 @@ fn learnt_row(
     });
     let id = format!("meta-train:{name}[{brackets}]");
     let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
-    let mut labels = builder.labels(Some(&section.embedding), object, seed);
-    labels.method = name.to_owned();
+    let mut row = builder.row(name.to_owned(), Some(&section.embedding), object, seed);
     if has_levels {
-        labels.levels = levels.to_string();
+        row.levels = levels.to_string();
     }
-    labels.mode = section.mode().name().to_owned();
+    let switch = |key: &str| section.switches.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    (row.pair, row.loss) = (switch("pair"), switch("loss"));
+    row.mode = section.mode().name().to_owned();
     if section.mode() == BackboneMode::EndToEnd {
-        labels.augmentation = "none".to_owned(); // the base CNN's training plays no part
+        row.augmentation = "none".to_owned(); // the base CNN's training plays no part
     }
     let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
     for bn_eval in section.bn_evals() {
@@ -314,6 +322,6 @@ fn learnt_row(
         inputs.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
         let suffix = if bn_eval == BnEval::Batch { ",bn_eval=batch" } else { "" };
         let scoring = Scoring::Method { recipe: model.clone(), bn_eval };
-        builder.evaluate((name, &format!("{brackets}{suffix}")), (scoring, labels.clone()), measured, &inputs);
+        builder.evaluate((name, &format!("{brackets}{suffix}")), (scoring, row.clone()), measured, &inputs);
     }
 }

@@ -13,6 +13,7 @@ use mlsm_store::Store;
 use super::dataset::{self, Source};
 use super::{AssembleError, Execution, Purpose, learning, photos};
 use crate::config::{BackboneMode, Baseline, Config, ObjectSource, Protocol};
+use crate::results::RowSpec;
 use crate::runtime::Runtime;
 use crate::stages::ingest::PixelShape;
 use crate::stages::splits::WriteSplit;
@@ -25,8 +26,6 @@ pub struct Assembly {
     pub warnings: Vec<String>,
     pub(crate) kinds: BTreeMap<String, NodeKind>,
     pub(crate) shards: Vec<ShardInfo>,
-    pub(crate) dataset: String,
-    pub(crate) split: String,
 }
 
 /// What a node is to people who read its tables.
@@ -37,7 +36,7 @@ pub(crate) enum NodeKind {
     Training,
     Crop,
     Extract { width: i64 },
-    Evaluate { section: String },
+    Evaluate { row: Box<RowSpec> },
     Predict,
 }
 
@@ -137,8 +136,6 @@ fn lay_out(
         warnings,
         kinds: builder.kinds,
         shards: builder.shards.iter().map(|(s, part)| ShardInfo { id: s.id.clone(), part: *part }).collect(),
-        dataset: builder.source.name,
-        split: split_name(config),
     })
 }
 
@@ -245,6 +242,11 @@ impl Builder<'_> {
         let stage = Arc::new(WriteSplit { classes });
         let unit = Unit { shard: String::new(), aspect: String::new(), stage, inputs: Vec::new() };
         self.add("splits".to_owned(), "splits", vec![unit], NodeKind::Splits);
+    }
+
+    /// Returns the name of the rule that assigned classes to parts.
+    pub fn split_name(&self) -> String {
+        split_name(self.config)
     }
 
     /// Adds a node and remembers what it is to readers of tables.

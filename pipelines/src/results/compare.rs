@@ -2,7 +2,7 @@
 
 use mlsm_data::{mean_ci, paired};
 
-use super::{AverageRow, PairedRow, ResultRow, Row};
+use super::{AverageRow, PairedRow, ResultRow, Row, RowSpec};
 
 /// The rows that differ in the seed of their training alone.
 pub(super) struct Measured<'a> {
@@ -47,7 +47,7 @@ pub(super) fn averages(measured: &[Measured<'_>]) -> Vec<AverageRow> {
         let squares: f64 = each.map(|accuracy| (accuracy - over_episodes.mean).powi(2)).sum();
         AverageRow {
             nodes: m.rows.iter().map(|row| row.node.clone()).collect(),
-            seeds: m.rows.iter().map(|row| row.seed).collect(),
+            seeds: m.rows.iter().map(|row| row.spec.training_seed).collect(),
             accuracy: over_episodes.mean,
             ci95: over_episodes.ci95,
             spread: (squares / (m.rows.len() - 1) as f64).sqrt(),
@@ -64,15 +64,16 @@ pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
     for this in measured.iter().filter(|m| m.row().is_learnt()) {
         let row = this.row();
         let same = |other: &&Measured<'_>| {
-            (other.row().k_shot, &other.row().protocol) == (row.k_shot, &row.protocol) && is_compared(row, other.row())
+            (other.row().spec.k_shot, &other.row().spec.protocol) == (row.spec.k_shot, &row.spec.protocol)
+                && is_compared(row, other.row())
         };
         for other in measured.iter().filter(same) {
             let difference = paired(&this.accuracies, &other.accuracies);
             found.push(PairedRow {
                 row: title(row),
                 minus: title(other.row()),
-                k_shot: row.k_shot,
-                protocol: row.protocol.clone(),
+                k_shot: row.spec.k_shot,
+                protocol: row.spec.protocol.clone(),
                 difference: difference.mean,
                 ci95: difference.ci95,
             });
@@ -84,43 +85,48 @@ pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
 impl ResultRow {
     /// Tells whether the row has learnt in episodes.
     fn is_learnt(&self) -> bool {
-        self.method != "pixels" && !self.method.starts_with("cl2n:")
+        self.spec.method != "pixels" && !self.spec.method.starts_with("cl2n:")
     }
 
     /// Tells whether two rows are the same but for the seed of their training.
     pub fn differs_by_seed(&self, other: &Self) -> bool {
-        let rest = |row: &Self| Self { seed: 0, node: String::new(), accuracy: 0.0, ci95: 0.0, ..row.clone() };
-        rest(self) == rest(other)
+        let rest = |row: &Self| RowSpec { training_seed: 0, ..row.spec.clone() };
+        rest(self) == rest(other) && self.episodes == other.episodes
     }
 }
 
 fn is_compared(row: &ResultRow, other: &ResultRow) -> bool {
-    let is_control = |row: &ResultRow| matches!(row.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
+    let is_control =
+        |row: &ResultRow| matches!(row.spec.image_source.as_str(), "whole-twice" | "centre-box" | "oracle-box");
     if !other.is_learnt() {
-        return !is_control(row) && (other.backbone == "none" || other.backbone == row.backbone);
+        return !is_control(row) && (other.spec.backbone == "none" || other.spec.backbone == row.spec.backbone);
     }
-    let has_levels = |row: &ResultRow| !row.levels.is_empty();
+    let has_levels = |row: &ResultRow| !row.spec.levels.is_empty();
     if has_levels(row) && !has_levels(other) {
         return !is_control(row);
     }
-    let looks = |row: &ResultRow| (row.levels.clone(), row.image_source.clone(), row.backbone.clone());
+    let looks = |row: &ResultRow| (row.spec.levels.clone(), row.spec.image_source.clone(), row.spec.backbone.clone());
     let is_alike = looks(row) == looks(other);
-    if is_alike && row.mode != "frozen" && other.mode == "frozen" && has_levels(other) {
-        return row.bn_eval == other.bn_eval;
+    if is_alike && row.spec.mode != "frozen" && other.spec.mode == "frozen" && has_levels(other) {
+        return row.spec.bn_eval == other.spec.bn_eval;
     }
-    if is_alike && row.method == other.method && row.mode == other.mode && row.bn_eval != other.bn_eval {
-        return other.bn_eval == "running";
+    if is_alike
+        && row.spec.method == other.spec.method
+        && row.spec.mode == other.spec.mode
+        && row.spec.bn_eval != other.spec.bn_eval
+    {
+        return other.spec.bn_eval == "running";
     }
-    let is_main = row.levels == "I+G+O" && !is_control(row) && row.image_source != "raw";
-    row.method == other.method && is_main && row.node != other.node
+    let is_main = row.spec.levels == "I+G+O" && !is_control(row) && row.spec.image_source != "raw";
+    row.spec.method == other.spec.method && is_main && row.node != other.node
 }
 
 fn title(row: &ResultRow) -> String {
-    let levels = if row.levels.is_empty() { String::new() } else { format!(" {}", row.levels) };
-    let source = if row.image_source == "raw" { String::new() } else { format!(" ({})", row.image_source) };
-    let mode = if row.mode == "frozen" { String::new() } else { format!(" {}", row.mode) };
+    let levels = if row.spec.levels.is_empty() { String::new() } else { format!(" {}", row.spec.levels) };
+    let source = if row.spec.image_source == "raw" { String::new() } else { format!(" ({})", row.spec.image_source) };
+    let mode = if row.spec.mode == "frozen" { String::new() } else { format!(" {}", row.spec.mode) };
     let by_batch = if row.node.contains("bn_eval=batch") { " by batch" } else { "" };
-    format!("{}{levels}{source}{mode}{by_batch}", row.method)
+    format!("{}{levels}{source}{mode}{by_batch}", row.spec.method)
 }
 
 #[cfg(test)]
@@ -128,14 +134,17 @@ mod tests {
     use super::*;
 
     fn row(method: &str, levels: &str, seed: i64, accuracies: &[f64]) -> Row {
-        let document = serde_json::json!({
-            "node": format!("evaluate:{method}[{levels}{seed}]"), "method": method, "levels": levels, "seed": seed,
-            "backbone": "conv4-np19", "image_source": "raw", "weights": "none", "n_way": 5, "k_shot": 1, "n_query": 15,
-            "episodes": accuracies.len(), "accuracy": mean_ci(accuracies).mean, "ci95": mean_ci(accuracies).ci95,
-            "split": "closerlook", "protocol": "standard", "cam": "", "bn_eval": "running", "mode": "frozen",
-            "dataset": "cub", "paper_accuracy": null,
-        });
-        (serde_json::from_value(document).unwrap(), accuracies.to_vec())
+        let spec = RowSpec {
+            method: method.to_owned(),
+            levels: levels.to_owned(),
+            training_seed: seed,
+            backbone: "conv4-np19".to_owned(),
+            image_source: "raw".to_owned(),
+            mode: "frozen".to_owned(),
+            bn_eval: "running".to_owned(),
+            ..RowSpec::default()
+        };
+        (ResultRow::new(&format!("evaluate:{method}[{levels}{seed}]"), spec, accuracies), accuracies.to_vec())
     }
 
     #[test]
@@ -174,8 +183,9 @@ mod tests {
             (row, accuracies)
         };
         let frozen = with(&|_| ());
-        let learnt = with(&|r| (r.method, r.mode) = ("learnt".to_owned(), "base-init".to_owned()));
-        let batch = with(&|r| (r.bn_eval, r.node) = ("batch".to_owned(), "evaluate:mlsm[bn_eval=batch]".to_owned()));
+        let learnt = with(&|r| (r.spec.method, r.spec.mode) = ("learnt".to_owned(), "base-init".to_owned()));
+        let batch =
+            with(&|r| (r.spec.bn_eval, r.node) = ("batch".to_owned(), "evaluate:mlsm[bn_eval=batch]".to_owned()));
         let rows = [frozen, learnt, batch];
         let found = differences(&over_seeds(&rows));
         let pairs: Vec<_> = found.iter().map(|d| (d.row.as_str(), d.minus.as_str())).collect();

@@ -15,9 +15,10 @@ use mlsm_store::Field;
 use tch::{Kind, Tensor};
 
 use super::ingest::{PhotoFile, PixelShape, WHOLE, content_digest, pack_pixels};
-use super::{field, torch_error};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
 use crate::config::CamRegion;
+use crate::error::torch_error;
+use crate::recipe::{field, word};
 use crate::stages::extract::floats;
 
 /// The side of the centre box, as a share of the photo's side.
@@ -62,7 +63,7 @@ impl Stage for DrawBoxes {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -76,10 +77,8 @@ impl Stage for DrawBoxes {
                     field("margin", *margin),
                     field("min_box", *min_box),
                     field("map_px", i64::from(*map_px)),
+                    field("region", word(*region)),
                 ]);
-                if *region != CamRegion::All {
-                    fields.push(field("region", "largest-component"));
-                }
             }
             BoxRule::Whole => fields.push(field("rule", "whole")),
             BoxRule::Centre => fields.extend([field("rule", "centre"), field("side", f64::from(CENTRE_SIDE))]),
@@ -248,7 +247,7 @@ impl Stage for CutObjects {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {

@@ -5,48 +5,20 @@
 
 use std::sync::Arc;
 
-use mlsm_data::{Episode, EpisodeSpec, ImageId, mean_ci};
+use mlsm_data::{Episode, EpisodeSpec, ImageId};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::Field;
 use tch::Tensor;
 
 use super::extract::floats;
-use super::field;
 use crate::artifact::{Column, table};
 use crate::model::accuracy;
+use crate::recipe::field;
 use crate::runtime::Runtime;
 use crate::scoring::{Scorer, Scoring};
 
-/// What a row says of itself in the table `results`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RowLabels {
-    /// The method.
-    pub method: String,
-    /// The levels, empty for methods without.
-    pub levels: String,
-    /// The backbone.
-    pub backbone: String,
-    /// How the backbone came about: `frozen`, `end-to-end`, `base-init`.
-    pub mode: String,
-    /// `none` or the name of imported weights, of the backbone or of the localiser.
-    pub weights: String,
-    /// What the backbone's convolutions compute in.
-    pub precision: String,
-    /// How the object was located: threshold and localiser, or empty.
-    pub cam: String,
-    /// `raw`, or what the object level looks at.
-    pub image_source: String,
-    /// Augmentation of the base CNN.
-    pub augmentation: String,
-    /// The protocol's name.
-    pub protocol: String,
-    /// The seed of the row's training.
-    pub seed: u64,
-    /// The paper's figure, 0 to 1.
-    pub paper_accuracy: Option<f64>,
-}
-
-/// Measures a row. Outputs: `episodes`, `results`, and `predictions` where they are kept.
+/// Measures a row. Outputs: `episodes`, and `predictions` where they are kept. What the row is called is no part of it:
+/// that is joined when tables are published.
 pub struct Evaluate {
     /// How queries are scored.
     pub scoring: Scoring,
@@ -56,8 +28,6 @@ pub struct Evaluate {
     pub episodes: u64,
     /// Whether predictions are kept.
     pub keep_predictions: bool,
-    /// The row's description.
-    pub labels: RowLabels,
     /// Where to compute.
     pub runtime: Arc<Runtime>,
 }
@@ -68,26 +38,12 @@ impl Stage for Evaluate {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { scoring, spec, episodes, keep_predictions, labels, runtime: _ } = self;
+        let Self { scoring, spec, episodes, keep_predictions, runtime: _ } = self;
         let EpisodeSpec { n_way, k_shot, n_query, seed } = spec;
-        let RowLabels {
-            method,
-            levels,
-            backbone,
-            mode,
-            weights,
-            precision,
-            cam,
-            image_source,
-            augmentation,
-            protocol,
-            seed: training_seed,
-            paper_accuracy,
-        } = labels;
         let mut fields = scoring.fields();
         fields.extend([
             field("n_way", *n_way as i64),
@@ -96,21 +52,7 @@ impl Stage for Evaluate {
             field("episodes", *episodes as i64),
             field("seed", *seed as i64),
             field("keep_predictions", *keep_predictions),
-            field("label.method", method.as_str()),
-            field("label.levels", levels.as_str()),
-            field("label.backbone", backbone.as_str()),
-            field("label.mode", mode.as_str()),
-            field("label.weights", weights.as_str()),
-            field("label.cam", cam.as_str()),
-            field("label.image_source", image_source.as_str()),
-            field("label.augmentation", augmentation.as_str()),
-            field("label.protocol", protocol.as_str()),
-            field("label.seed", *training_seed as i64),
-            field("label.paper_accuracy", *paper_accuracy),
         ]);
-        if precision != "f32" {
-            fields.push(field("label.precision", precision.as_str()));
-        }
         fields
     }
 
@@ -134,9 +76,7 @@ impl Stage for Evaluate {
                 context.progress(index + 1, self.episodes, "episodes", "");
             }
         }
-        let outputs = Outputs::default()
-            .with("episodes", context.put(&measured.episodes_table(self)?)?)
-            .with("results", context.put(&measured.results_table(self)?)?);
+        let outputs = Outputs::default().with("episodes", context.put(&measured.episodes_table(&self.spec)?)?);
         let outputs = match self.keep_predictions {
             true => outputs.with("predictions", context.put(&measured.predictions_table()?)?),
             false => outputs,
@@ -175,16 +115,13 @@ impl Measured {
         Ok(())
     }
 
-    fn episodes_table(&self, row: &Evaluate) -> Result<Vec<u8>, StageError> {
+    fn episodes_table(&self, spec: &EpisodeSpec) -> Result<Vec<u8>, StageError> {
         let n = self.accuracies.len();
-        let text = |value: &str| vec![value.to_owned(); n];
         table(vec![
-            Column::Text("method", text(&row.labels.method)),
-            Column::Text("levels", text(&row.labels.levels)),
-            Column::I64("n_way", vec![row.spec.n_way as i64; n]),
-            Column::I64("k_shot", vec![row.spec.k_shot as i64; n]),
-            Column::I64("n_query", vec![row.spec.n_query as i64; n]),
-            Column::I64("seed", vec![row.spec.seed as i64; n]),
+            Column::I64("n_way", vec![spec.n_way as i64; n]),
+            Column::I64("k_shot", vec![spec.k_shot as i64; n]),
+            Column::I64("n_query", vec![spec.n_query as i64; n]),
+            Column::I64("episode_seed", vec![spec.seed as i64; n]),
             Column::I64("episode", (0..n as i64).collect()),
             Column::U32Lists("support_ids", self.support.clone()),
             Column::U32Lists("query_ids", self.query.clone()),
@@ -200,33 +137,6 @@ impl Measured {
             Column::U32("class_id", ids(|p| p.2)),
             Column::U32("predicted_class_id", ids(|p| p.3)),
             Column::F32Lists("scores", self.scores.clone()),
-        ])
-    }
-
-    fn results_table(&self, row: &Evaluate) -> Result<Vec<u8>, StageError> {
-        let result = mean_ci(&self.accuracies);
-        let labels = &row.labels;
-        let text = |name, value: &str| Column::Text(name, vec![value.to_owned()]);
-        table(vec![
-            text("method", &labels.method),
-            text("levels", &labels.levels),
-            text("backbone", &labels.backbone),
-            text("mode", &labels.mode),
-            text("weights", &labels.weights),
-            text("precision", &labels.precision),
-            text("cam", &labels.cam),
-            text("image_source", &labels.image_source),
-            Column::I64("n_way", vec![row.spec.n_way as i64]),
-            Column::I64("k_shot", vec![row.spec.k_shot as i64]),
-            Column::I64("n_query", vec![row.spec.n_query as i64]),
-            Column::I64("episodes", vec![row.episodes as i64]),
-            Column::F64("accuracy", vec![Some(result.mean)]),
-            Column::F64("ci95", vec![Some(result.ci95)]),
-            text("protocol", &labels.protocol),
-            text("augmentation", &labels.augmentation),
-            text("bn_eval", row.scoring.bn_eval()),
-            Column::I64("seed", vec![labels.seed as i64]),
-            Column::F64("paper_accuracy", vec![labels.paper_accuracy]),
         ])
     }
 }

@@ -6,10 +6,11 @@ use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
-use super::{field, torch_error};
 use crate::artifact::{Array, Column, ElementType, PackedPixels, embedding_column, encode, table};
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::MapPrecision;
+use crate::error::torch_error;
+use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
 const FORWARD_BATCH: usize = 64;
@@ -37,12 +38,12 @@ impl Stage for Extract {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
         let Self { shape, maps, class_id, runtime: _, cache: _ } = self;
-        let maps = maps.map(|m| format!("{m:?}").to_lowercase());
+        let maps = maps.map(word);
         let mut fields = shape.fields();
         fields.push(field("maps", maps.as_deref().unwrap_or("none")));
         fields.push(field("class_id", i64::from(*class_id)));

@@ -11,9 +11,9 @@ use mlsm_data::{Photo, decode};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::{Digest, Field, Value};
 
-use super::field;
 use crate::artifact::{Array, Column, ElementType, encode, table};
 use crate::config::BadImage;
+use crate::recipe::{field, word};
 
 /// A photo of a shard and where its file lies.
 #[derive(Clone)]
@@ -83,13 +83,6 @@ fn judge(bad: &[(PhotoFile, String)], policy: BadImage) -> Result<(), StageError
     )))
 }
 
-fn policy_name(policy: BadImage) -> &'static str {
-    match policy {
-        BadImage::Error => "error",
-        BadImage::Skip => "skip",
-    }
-}
-
 /// Describes the photos of one shard.
 pub struct ReadPhotos {
     /// The photos, ids ascending.
@@ -106,7 +99,7 @@ impl Stage for ReadPhotos {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -114,7 +107,7 @@ impl Stage for ReadPhotos {
         let mut fields = vec![
             field("what", "source"),
             field("class_name", class_name.as_str()),
-            field("on_bad_image", policy_name(*on_bad_image)),
+            field("on_bad_image", word(*on_bad_image)),
         ];
         for PhotoFile { photo, file: _ } in photos {
             let Photo { image_id, class_id, path, bbox } = photo;
@@ -206,14 +199,10 @@ impl PixelShape {
         format!("pixels-{}{suffix}", self.size_px)
     }
 
-    /// Returns what identifies them in a recipe; the first way of resizing leaves no field behind.
+    /// Returns what identifies them in a recipe.
     pub(crate) fn fields(self) -> Vec<Field> {
         let Self { size_px, resize } = self;
-        let mut fields = vec![field("size_px", i64::from(size_px))];
-        if resize != Resize::Squash {
-            fields.push(field("resize", "squash-center"));
-        }
-        fields
+        vec![field("size_px", i64::from(size_px)), field("resize", word(resize))]
     }
 
     /// Cuts a box, `[x0, y0, x1, y1]` in 0..1, out of an image.
@@ -241,14 +230,14 @@ impl Stage for SquashPhotos {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
         let Self { photos: _, pixels, on_bad_image } = self; // the inputs name the photos
         let mut fields = vec![field("what", "pixels")];
         fields.extend(pixels.fields());
-        fields.push(field("on_bad_image", policy_name(*on_bad_image)));
+        fields.push(field("on_bad_image", word(*on_bad_image)));
         fields
     }
 

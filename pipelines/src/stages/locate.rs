@@ -10,9 +10,10 @@ use mlsm_store::{Blob, Field};
 use tch::{Device, Kind, Tensor};
 
 use super::extract::floats;
-use super::{field, net_error, torch_error};
 use crate::artifact::{Array, Gallery, PackedPixels, decode, encode};
 use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape};
+use crate::error::{net_error, torch_error};
+use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
 const FORWARD_BATCH: usize = 64;
@@ -73,7 +74,7 @@ impl Stage for FitDescriptors {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -126,14 +127,14 @@ impl Stage for LocateObjects {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
         let Self { method, class, shape, runtime: _, cache: _ } = self;
         let mut fields = vec![field("what", method.name())];
         fields.extend(shape.fields());
-        fields.push(field("head", format!("{:?}", shape.head).to_lowercase()));
+        fields.push(field("head", word(shape.head)));
         match class {
             AskedClass::Largest => {}
             AskedClass::TopMean => fields.push(field("class", format!("mean of the top {TOP_CLASSES}"))),

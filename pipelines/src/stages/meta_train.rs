@@ -13,10 +13,12 @@ use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, g
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
-use super::{CHECKPOINT_EVERY_S, field, net_error};
+use super::CHECKPOINT_EVERY_S;
 use crate::config::{BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
+use crate::error::net_error;
 use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
+use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
 /// Trains a method. One without anything to learn is validated once.
@@ -42,7 +44,7 @@ impl Stage for MetaTrain {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -78,7 +80,7 @@ impl Stage for MetaTrain {
         } = section;
         let mut fields = model.fields();
         fields.extend([
-            field("pairs", if *pairs == Pairs::Query { "query" } else { "query+support" }),
+            field("pairs", word(*pairs)),
             field("n_way", *n_way as i64),
             field("train_shot", shots.iter().map(|k| *k as i64).collect::<Vec<_>>()),
             field("train_query", *train_query as i64),
@@ -89,7 +91,7 @@ impl Stage for MetaTrain {
             field("patience", *patience as i64),
             field("lr", *lr),
             field("encoder_lr", encoder_lr.filter(|_| model.mode != BackboneMode::Frozen)),
-            field("schedule", format!("{schedule:?}").to_lowercase()),
+            field("schedule", word(*schedule)),
             field("lr_halve_every", *lr_halve_every as i64),
             field("clip", *clip),
             field("clip_value", *clip_value),

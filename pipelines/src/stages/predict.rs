@@ -8,8 +8,8 @@ use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::{Field, Value};
 
 use super::extract::floats;
-use super::field;
 use crate::artifact::{Column, table};
+use crate::recipe::field;
 use crate::runtime::Runtime;
 use crate::scoring::{Scorer, Scoring};
 
@@ -55,7 +55,7 @@ impl Stage for Predict {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {

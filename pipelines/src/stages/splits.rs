@@ -6,8 +6,8 @@ use mlsm_data::{ClassId, Part};
 use mlsm_engine::{Context, Outputs, Stage, StageError};
 use mlsm_store::Field;
 
-use super::field;
 use crate::artifact::{Column, table};
+use crate::recipe::field;
 
 /// Writes the assignment down.
 pub struct WriteSplit {
@@ -21,7 +21,7 @@ impl Stage for WriteSplit {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {

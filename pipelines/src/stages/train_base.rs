@@ -14,11 +14,13 @@ use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
-use super::{CHECKPOINT_EVERY_S, field, net_error};
+use super::CHECKPOINT_EVERY_S;
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::{BaseNetShape, fit_input, later_fields, load_prefixed};
+use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
 use crate::curve::Curve;
+use crate::error::net_error;
+use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
 /// Photos in one forward pass without gradients.
@@ -43,7 +45,7 @@ impl Stage for TrainBase {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -68,24 +70,24 @@ impl Stage for TrainBase {
             seed: _,
         } = section;
         let weights = if section.weights_file().is_some() { FROM_FILE } else { weights.as_str() };
-        let mut fields = vec![
+        vec![
             field("backbone", backbone.as_str()),
             field("width", *width),
             field("weights", weights),
-            field("head", format!("{head:?}").to_lowercase()),
-            field("augmentation", format!("{augmentation:?}").to_lowercase()),
+            field("norm", word(*norm)),
+            field("precision", word(*precision)),
+            field("head", word(*head)),
+            field("augmentation", word(*augmentation)),
             field("augmentation_area", *augmentation_area),
             field("augmentation_jitter", *augmentation_jitter),
             field("steps", *steps as i64),
             field("batch", *batch as i64),
             field("lr", *lr),
-            field("optimizer", format!("{optimizer:?}").to_lowercase()),
+            field("optimizer", word(*optimizer)),
             field("weight_decay", *weight_decay),
             field("holdout", *holdout),
             field("seed", *seed as i64),
-        ];
-        fields.extend(later_fields(*norm, *precision));
-        fields
+        ]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

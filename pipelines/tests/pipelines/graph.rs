@@ -9,12 +9,17 @@ use tempfile::TempDir;
 
 use crate::config::with;
 
-fn assembled(config: &Config, purpose: Purpose) -> (TempDir, Result<Assembly, AssembleError>) {
+pub fn assembled(config: &Config, purpose: Purpose) -> (TempDir, Result<Assembly, AssembleError>) {
+    let (folder, _, assembly) = over_store(config, purpose);
+    (folder, assembly)
+}
+
+pub fn over_store(config: &Config, purpose: Purpose) -> (TempDir, Store, Result<Assembly, AssembleError>) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
     let execution = Execution { device: DeviceChoice::Cpu };
     let assembly = assemble(config, &store, &execution, purpose, &|_: &Event| {});
-    (folder, assembly)
+    (folder, store, assembly)
 }
 
 fn graph(changes: &[(&str, &str)]) -> Graph {

@@ -1,4 +1,5 @@
 //! Configurations and the graphs they become, without running any of it.
 
 mod config;
+mod fixed;
 mod graph;

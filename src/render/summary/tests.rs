@@ -2,10 +2,11 @@ use super::*;
 
 fn row(method: &str, levels: &str, k_shot: usize, accuracy: f64) -> ResultRow {
     let document = serde_json::json!({
-        "node": format!("evaluate:{method}"), "method": method, "levels": levels, "backbone": "conv4-np19",
-        "image_source": "raw", "weights": "none", "n_way": 5, "k_shot": k_shot, "episodes": 600,
-        "accuracy": accuracy, "ci95": 0.0091, "split": "closerlook", "protocol": "standard", "seed": 0, "cam": "", "bn_eval": "running",
-        "n_query": 15, "mode": "frozen", "dataset": "cub", "paper_accuracy": null,
+        "node": format!("evaluate:{method}"), "method": method, "levels": levels, "backbone": "conv4-np19", "width": null,
+        "image_source": "raw", "weights": "none", "precision": "f32", "pair": "", "loss": "", "augmentation": "none",
+        "n_way": 5, "k_shot": k_shot, "n_query": 15, "episodes": 600, "accuracy": accuracy, "ci95": 0.0091, "cam": "",
+        "split_rule": "closerlook", "protocol": "standard", "training_seed": 0, "bn_eval": "running", "mode": "frozen",
+        "dataset": "cub", "paper_accuracy": null,
     });
     serde_json::from_value(document).unwrap()
 }
@@ -39,7 +40,7 @@ fn methods_are_lines_and_shots_are_columns() {
 fn the_seeds_of_a_row_are_one_line_with_their_spread_and_each_stands_below() {
     let mut results = vec![row("mlsm", "I", 1, 0.5), row("mlsm", "I", 1, 0.52), row("pixels", "", 1, 0.25)];
     for (seed, result) in results.iter_mut().enumerate() {
-        (result.seed, result.node) = (seed as i64, format!("{}:{seed}", result.node));
+        (result.spec.training_seed, result.node) = (seed as i64, format!("{}:{seed}", result.node));
     }
     let nodes = results[..2].iter().map(|r| r.node.clone()).collect();
     let averages = vec![AverageRow { nodes, seeds: vec![0, 1], accuracy: 0.51, ci95: 0.007, spread: 0.0141 }];
@@ -56,7 +57,7 @@ fn the_seeds_of_a_row_are_one_line_with_their_spread_and_each_stands_below() {
 #[test]
 fn the_papers_figures_stand_beside_and_unlike_weights_are_named() {
     let mut results = vec![row("mlsm", "I", 1, 0.5), row("pixels", "", 1, 0.25)];
-    (results[0].paper_accuracy, results[0].weights) = (Some(0.645), "lite0".to_owned());
+    (results[0].spec.paper_accuracy, results[0].spec.weights) = (Some(0.645), "lite0".to_owned());
     let text = to_text(&Summary { results, ..Summary::default() });
     let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert!(lines.contains(&"mlsm I raw conv4-np19 lite0 0 50.00 ± 0.91 64.50".to_owned()), "{text}");
