@@ -107,6 +107,14 @@ fn more_episodes_run_evaluate_alone_and_explain_says_so() {
 }
 
 #[test]
+fn equal_boxes_measure_nothing_again_and_the_table_has_the_new_threshold() {
+    let scene = Scene::finished();
+    assert_eq!(scene.run(&["--set", "cam.threshold=0.3000000001"]).executed_stages(), ["crop"]);
+    let rows = scene.query("SELECT DISTINCT cam FROM results WHERE image_source = 'grad-cam'");
+    assert_eq!(rows[0]["cam"], "conv@0.3000000001");
+}
+
+#[test]
 fn a_forced_stage_is_computed_again_and_what_follows_is_not() {
     let scene = Scene::finished();
     assert_eq!(scene.run(&["--force", "extract"]).executed_stages(), ["extract"]);

@@ -59,9 +59,9 @@ fn a_recipe_is_written_alike_until_its_stages_version_is_raised() {
         let (_folder, assembly) = assembled(&with(changes).unwrap(), Purpose::Plan);
         recipes(&assembly.unwrap().graph, &mut found);
     }
-    let digests = found.into_iter().map(|(stage, recipes)| {
-        (stage, Digest::of(&recipes.into_iter().collect::<Vec<_>>().concat()))
-    });
+    let digests = found
+        .into_iter()
+        .map(|(stage, recipes)| (stage, Digest::of(&recipes.into_iter().collect::<Vec<_>>().concat())));
     compare("recipes.txt", &digests.collect());
 }
 
