@@ -30,7 +30,7 @@ fn cases() -> Vec<(&'static str, &'static str, serde_json::Value)> {
         ("maml", "maml", json!({ "inner_steps": 2, "test_steps": 2 })),
         ("maml-first", "maml", json!({ "inner_steps": 2, "test_steps": 2, "order": "first" })),
         ("meta-sgd", "meta-sgd", json!({})),
-        ("meta-lstm", "meta-lstm", json!({ "one_shot_steps": 2, "steps": 2, "hidden": 5 })),
+        ("meta-lstm", "meta-lstm", json!({ "one_shot_steps": 2, "steps": 1, "hidden": 5 })),
         ("baseline", "baseline", json!({})),
         ("baseline++", "baseline++", json!({})),
         ("imprinted", "imprinted", json!({})),

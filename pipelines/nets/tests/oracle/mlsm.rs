@@ -64,7 +64,7 @@ fn a_head_on_21x21_maps_with_scalars_equals_pytorch() {
 #[test]
 fn a_head_on_28x28_maps_equals_pytorch() {
     let base = switches("G+O", "concat", "ce", "none");
-    compare("large", 28, MlsmOptions { channels: 8, sim_hidden: vec![8], ..base });
+    compare("large", 28, MlsmOptions { channels: 2, sim_hidden: vec![8], ..base });
 }
 
 #[test]
