@@ -197,7 +197,8 @@ fn the_episodes_do_not_depend_on_the_number_of_threads() {
         let config = config.to_str().unwrap();
         let flags = ["--config", config, "--set", &data, "--set", &torch, "--threads", threads];
         mlsm(&scene.store(), ["run"].iter().chain(&flags)).ok();
-        let all = "SELECT k_shot, episode, support_ids, query_ids, accuracy FROM episodes ORDER BY k_shot, episode";
+        // Not their accuracies: torch's threads decide on the last bits of scores, and those on a near tie.
+        let all = "SELECT k_shot, episode, support_ids, query_ids FROM episodes ORDER BY k_shot, episode";
         scene.query(all)
     };
     let alone = episodes("1");

@@ -1,6 +1,7 @@
 //! A finished store over a folder of photos, computed once for all tests and copied for each.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -115,12 +116,24 @@ fn make(folder: &Path) {
     fs::write(folder.join("run-finished.json"), answer.json().to_string()).expect("the folder is writable");
 }
 
-/// Artifacts of another build of the program prove nothing about this one.
+/// Artifacts of another build of the program, or of libtorch's kernels for another CPU, prove nothing about this one.
 fn build_id() -> String {
     let program = fs::metadata(env!("CARGO_BIN_EXE_mlsm")).expect("the program is built");
     let built =
         program.modified().expect("a file has a time").duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{}-{}", program.len(), built.as_nanos())
+    format!("{}-{}-{:016x}", program.len(), built.as_nanos(), kernels())
+}
+
+/// A hash of what decides on the last bits of a float: the CPU, and the variables that choose libtorch's kernels.
+fn kernels() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let lines = cpu.lines().filter(|line| ["model name", "flags"].iter().any(|name| line.starts_with(name)));
+    lines.take(2).for_each(|line| line.hash(&mut hasher));
+    for name in ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
+        std::env::var_os(name).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn discard_other_builds(all: &Path) {

