@@ -29,8 +29,11 @@ fn verbs(scene: &Scene) -> Vec<Vec<String>> {
     with_config.chain(plain.iter().map(|verb| words(verb))).collect()
 }
 
+/// Contents, times and mode of a file, as `picture` sees them.
+type Seen = (Option<Vec<u8>>, i64, i64, u64);
+
 /// Everything below a folder: kind and bytes, time of change, inode.
-fn picture(folder: &Path) -> BTreeMap<PathBuf, (Option<Vec<u8>>, i64, i64, u64)> {
+fn picture(folder: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut found = BTreeMap::new();
     for path in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
         let stat = fs::symlink_metadata(&path).unwrap();

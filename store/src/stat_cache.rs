@@ -141,7 +141,9 @@ impl Store {
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn forget_digest(&self, path: &Path) -> Result<(), StoreError> {
         let key = path.to_string_lossy();
-        change(self, |entries| drop(entries.remove(key.as_ref())))
+        change(self, |entries| {
+            entries.remove(key.as_ref());
+        })
     }
 
     /// Believes no remembered digest of a file from now on: each file is read again.

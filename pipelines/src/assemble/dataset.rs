@@ -45,7 +45,7 @@ pub(super) fn open_beside(
 ) -> Result<Source, AssembleError> {
     let has_photos = config.data_path().is_some() || config.synthetic_spec().is_some();
     let beside = if has_photos { Some(open(config, store, Purpose::Run, subscriber)?) } else { None };
-    let by_path = self::digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?;
+    let by_path = digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?;
     let (own, own_digests) = by_content(own, &by_path);
     let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
     let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), PathBuf::new());

@@ -30,7 +30,7 @@ fn is_cub(root: &Path) -> bool {
     let has_images = root.join("images").is_dir();
     match root.join(LABELS).is_file() {
         true => lists > 0 || has_images || root.ends_with(ARCHIVE_FOLDER),
-        false => lists == 2 && has_images || root.ends_with(ARCHIVE_FOLDER) && has_images,
+        false => has_images && (lists == 2 || root.ends_with(ARCHIVE_FOLDER)),
     }
 }
 

@@ -101,12 +101,10 @@ fn is_usual(frame: &Frame, layout: &Layout<'_>, colours: Colours) -> bool {
     let is_one_scan =
         frame.code == 0xC2 || (layout.scans.len() == 1 && frame.components.len() * 2 == layout.scans[0].len());
     let sampling: Vec<(u8, u8)> = frame.components.iter().map(|(_, h, v)| (*h, *v)).collect();
-    let is_usual_sampling = match sampling[..] {
-        [_] => true,
-        [(1 | 2, 1 | 2), (1, 1), (1, 1)] => true,
-        [(1, 1), (1, 1), (1, 1), (1, 1)] | [(2, 2), (1, 1), (1, 1), (2, 2)] => true,
-        _ => false,
-    };
+    let is_usual_sampling = matches!(
+        sampling[..],
+        [_] | [(1 | 2, 1 | 2), (1, 1), (1, 1)] | [(1, 1), (1, 1), (1, 1), (1, 1)] | [(2, 2), (1, 1), (1, 1), (2, 2)]
+    );
     is_one_scan
         && is_usual_sampling
         && colours != Colours::Rgb
