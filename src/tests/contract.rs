@@ -122,9 +122,10 @@ fn a_run_that_cannot_begin_ends_with_its_last_line_too() {
             "{last}"
         );
     }
-    fs::create_dir_all(scene.store()).unwrap();
-    fs::write(scene.store().join("thesis.txt"), "mine").unwrap();
-    let answer = bad(&data);
+    let foreign = tempfile::tempdir().unwrap();
+    fs::write(foreign.path().join("thesis.txt"), "mine").unwrap();
+    let run = ["run", "--output", "json"].into_iter().chain(data).map(str::to_owned);
+    let answer = mlsm(foreign.path(), run);
     assert_eq!(answer.code, 4, "{answer:?}");
     check(&answer);
 }
