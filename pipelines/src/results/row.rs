@@ -137,7 +137,8 @@ mod tests {
         let columns = RowSpec::default().columns();
         let mut names: Vec<_> = columns.iter().map(|column| column.name).collect();
         names.sort_unstable();
-        let fields: Vec<_> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut fields: Vec<_> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
         assert_eq!(names, fields);
     }
 }
