@@ -99,11 +99,11 @@ fn a_bucket_is_verified_and_what_only_older_runs_reach_is_collected_from_it() {
     on(&place, &["verify"]);
     let runs = on(&place, &["runs", "--output", "json"]).json();
     let first = runs[0]["run_id"].as_str().unwrap();
-    let planned = || on(&place, &["gc", "--keep", "1", "--output", "json"]).json()["manifests"].as_u64().unwrap();
+    let planned = || on(&place, &["gc", "--max-size", "1KB", "--output", "json"]).json()["manifests"].as_u64().unwrap();
     on(&place, &["runs", "pin", first]);
     assert_eq!(planned(), 0);
     on(&place, &["runs", "unpin", first]);
-    let removed = on(&place, &["gc", "--keep", "1", "--apply", "--output", "json"]).json();
+    let removed = on(&place, &["gc", "--max-size", "1KB", "--apply", "--output", "json"]).json();
     assert!(removed["manifests"].as_u64().unwrap() >= 8, "{removed}");
     on(&place, &["verify"]);
     let elsewhere = scene.path("elsewhere");
