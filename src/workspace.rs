@@ -1,7 +1,7 @@
 //! What most verbs begin with: the configuration, the store and the graph of stages over it.
 
-use mlsm_engine::Subscriber;
-use mlsm_pipelines::{Assembly, Execution, Purpose, assemble};
+use mlsm_engine::{Cancel, Subscriber};
+use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare};
 use mlsm_store::{Access, Store, StoreError};
 
 use crate::error::CliError;
@@ -24,11 +24,12 @@ impl Workspace {
     ///
     /// # Errors
     /// [`CliError`] of the configuration, the store, or the data set.
-    pub fn to_run(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+    pub fn to_run(settings: &Settings, cancel: &Cancel, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let store = settings.open_store(Access::ReadWrite)?;
-        let execution = Execution { device: settings.device };
-        let assembly = assemble(&config.config, &store, &execution, Purpose::Run, subscriber)?;
+        let purpose = Purpose::Run;
+        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly, _empty: None })
     }
 
@@ -39,8 +40,9 @@ impl Workspace {
     pub fn to_plan(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let (store, empty) = existing_or_empty(settings)?;
-        let execution = Execution { device: settings.device };
-        let assembly = assemble(&config.config, &store, &execution, Purpose::Plan, subscriber)?;
+        let (purpose, cancel) = (Purpose::Plan, &Cancel::default());
+        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly, _empty: empty })
     }
 }
