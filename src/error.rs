@@ -92,6 +92,8 @@ impl CliError {
             Self::BadData(_) => BAD_DATA,
             Self::Assemble(AssembleError::Config(_)) => USAGE,
             Self::Assemble(AssembleError::Data(_)) => BAD_DATA,
+            Self::Assemble(AssembleError::Graph(_)) => STAGE_FAILED,
+            Self::Assemble(AssembleError::Cancelled) => CANCELLED,
             Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => of_store(error),
             Self::Engine(error) => of_engine(error),
             Self::Data(error) if error.without_room().is_some() => STAGE_FAILED,

@@ -1,7 +1,7 @@
 //! What most verbs begin with: the configuration, the store and the graph of stages over it.
 
-use mlsm_engine::Subscriber;
-use mlsm_pipelines::{Assembly, Execution, Purpose, assemble};
+use mlsm_engine::{Cancel, Subscriber};
+use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare};
 use mlsm_store::{Access, Store};
 
 use crate::error::CliError;
@@ -22,11 +22,17 @@ impl Workspace {
     ///
     /// # Errors
     /// [`CliError`] of the configuration, the store, or the data set.
-    pub fn to_run(settings: &Settings, no_wait: bool, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+    pub fn to_run(
+        settings: &Settings,
+        no_wait: bool,
+        cancel: &Cancel,
+        subscriber: &dyn Subscriber,
+    ) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let store = settings.open_store_with(Access::ReadWrite, no_wait)?;
-        let execution = Execution { device: settings.device };
-        let assembly = assemble(&config.config, &store, &execution, Purpose::Run, subscriber)?;
+        let purpose = Purpose::Run;
+        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
     }
 
@@ -37,8 +43,9 @@ impl Workspace {
     pub fn to_plan(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
         let store = settings.look_at_store()?;
-        let execution = Execution { device: settings.device };
-        let assembly = assemble(&config.config, &store, &execution, Purpose::Plan, subscriber)?;
+        let (purpose, cancel) = (Purpose::Plan, &Cancel::default());
+        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
     }
 }

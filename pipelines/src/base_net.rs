@@ -124,7 +124,7 @@ fn load(context: &Context<'_>, shape: &BaseNetShape, device: Device) -> Result<B
     let mut unused = mlsm_data::streams::stream(0, "weights are loaded over these", 0);
     let mut backbone = shape.backbone(&mut unused, device);
     backbone.params_mut().load(&context.open("backbone")?).map_err(net_error)?;
-    if context.digest("head").is_err() {
+    if !context.has("head") {
         return Ok(BaseNet { backbone, head: None, classes: Vec::new() });
     }
     let listed = context.open("classes")?;

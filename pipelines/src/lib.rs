@@ -1,6 +1,7 @@
 //! The stages of the pipeline and their registry, the configuration, and the graph that ties them together.
 //!
-//! Start at [`stages`], the table of contents. `assemble` turns a [`Config`] into a graph for `mlsm-engine`.
+//! Start at [`stages`], the table of contents. [`prepare`] reads, draws
+//! and hashes what a [`Config`] refers to; [`assemble`] makes both a graph for `mlsm-engine`, without touching anything.
 
 mod artifact;
 mod assemble;
@@ -9,6 +10,7 @@ mod config;
 mod curve;
 mod error;
 mod model;
+mod prepare;
 mod recipe;
 pub mod results;
 mod runtime;
@@ -17,6 +19,7 @@ pub mod stages;
 mod tables;
 pub mod weights;
 
-pub use assemble::{AssembleError, Assembly, Execution, Purpose, assemble, assemble_prediction};
+pub use assemble::{AssembleError, Assembly, Execution, assemble};
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;
+pub use prepare::{Preparation, Purpose, Scene, Source, prepare, prepare_beside};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mlsm_data::streams::stream;
-use mlsm_data::{Episode, ImageId};
-use mlsm_engine::{Context, StageError};
+use mlsm_data::{Episode, ImageId, Part};
+use mlsm_engine::{Context, Port, StageError};
 use mlsm_nets::{Backbone, Levels, Method, MethodKind, Params, Reads, Shape, Support, Switches};
 use mlsm_store::{Field, Value};
 use tch::{Device, Kind, Tensor};
@@ -14,6 +14,7 @@ use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{BackboneMode, MetaTrain, ObjectSource, TrainBase};
 use crate::error::net_error;
 use crate::recipe::field;
+use crate::stages::ports::{self, Side};
 
 /// Images in one pass without gradients.
 const FORWARD_BATCH: usize = 128;
@@ -100,6 +101,15 @@ impl ModelRecipe {
         self.method.has_levels && self.levels.object
     }
 
+    /// Returns the ports for the rows of a part.
+    pub fn row_ports(&self, part: Part) -> Vec<Port> {
+        let mut read = vec![Port::many(ports::rows(Side::Image, part))];
+        if self.reads_objects() {
+            read.push(Port::many(ports::rows(Side::Object, part)));
+        }
+        read
+    }
+
     fn shape(&self) -> Shape {
         let embedding_side = self.base.embedding_side();
         Shape {
@@ -135,16 +145,16 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Opens the inputs `image/<part><shard>` and `object/<part><shard>`.
+    /// Opens the rows of a part.
     ///
     /// # Errors
     /// [`StageError`] when an artifact is damaged.
-    pub fn open(context: &Context<'_>, recipe: &ModelRecipe, part: &str) -> Result<Self, StageError> {
+    pub fn open(context: &Context<'_>, recipe: &ModelRecipe, part: Part) -> Result<Self, StageError> {
         let object = match recipe.reads_objects() {
-            true => Some(Gallery::open(context, &format!("object/{part}"), recipe.array())?),
+            true => Some(Gallery::open(context, ports::rows(Side::Object, part), recipe.array())?),
             false => None,
         };
-        let image = Gallery::open(context, &format!("image/{part}"), recipe.array())?;
+        let image = Gallery::open(context, ports::rows(Side::Image, part), recipe.array())?;
         let needs_image = !recipe.method.has_levels || recipe.levels.needs_image_map();
         Ok(Self { image, object, needs_image })
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mlsm_data::{Episode, ImageId};
-use mlsm_engine::{Context, StageError};
+use mlsm_data::{Episode, ImageId, Part};
+use mlsm_engine::{Context, Port, StageError};
 use mlsm_nets::{Metric, cl2n, class_mean_scores, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
@@ -13,6 +13,7 @@ use crate::config::{BackboneMode, BnEval};
 use crate::error::net_error;
 use crate::model::{Model, ModelRecipe, Represented, Rows};
 use crate::recipe::field;
+use crate::stages::ports::{self, Side};
 
 /// Methods in which the score of a class depends on its own support photos alone. The others learn from all classes of an
 /// episode together, or compare them with one another.
@@ -22,7 +23,7 @@ const OWN_SUPPORT_ALONE: [&str; 8] =
 /// How queries are scored.
 #[derive(Clone)]
 pub enum Scoring {
-    /// A method with the weights of input `weights`, on the features or pixels `image/novel/` and `object/novel/`.
+    /// A method with the weights of input `weights`, on features or pixels of novel photos.
     Method {
         /// The method.
         recipe: ModelRecipe,
@@ -30,13 +31,13 @@ pub enum Scoring {
         /// a method that learnt on stored features has the base CNN of input `backbone` in front of it.
         bn_eval: BnEval,
     },
-    /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), on `image/base/`,
-    /// `image/novel/`, and the same under `object/` where an object's embedding is joined.
+    /// Nearest class mean of centred, unit-length embeddings (SimpleShot, Wang et al. 2019), centred by base photos;
+    /// an object's embedding may be joined.
     Cl2n {
         /// Whether there is an object.
         with_object: bool,
     },
-    /// Nearest class mean of raw pixels, Euclidean, on `pixels/novel/`.
+    /// Nearest class mean of raw pixels, Euclidean.
     Pixels,
 }
 
@@ -51,6 +52,26 @@ impl Scoring {
             }
             Self::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
             Self::Pixels => vec![field("method", "pixels")],
+        }
+    }
+
+    /// Returns what it reads.
+    pub fn ports(&self) -> Vec<Port> {
+        let rows = |side: Side, part| Port::many(ports::rows(side, part));
+        match self {
+            Self::Method { recipe, bn_eval } => {
+                let mut read = recipe.row_ports(Part::Novel);
+                read.push(Port::one("weights"));
+                if *bn_eval == BnEval::Batch && recipe.mode == BackboneMode::Frozen {
+                    read.push(Port::one("backbone"));
+                }
+                read
+            }
+            Self::Cl2n { with_object } => {
+                let parts = |side: &Side| [rows(*side, Part::Base), rows(*side, Part::Novel)];
+                sides_of(*with_object).iter().flat_map(parts).collect()
+            }
+            Self::Pixels => vec![rows(Side::Image, Part::Novel)],
         }
     }
 
@@ -84,6 +105,10 @@ impl Scoring {
     }
 }
 
+fn sides_of(with_object: bool) -> &'static [Side] {
+    if with_object { &[Side::Image, Side::Object] } else { &[Side::Image] }
+}
+
 /// A row that can score episodes. It is never handed the labels of queries.
 pub enum Scorer {
     /// A method and the rows that it reads.
@@ -105,7 +130,7 @@ impl Scorer {
                 let (weights, _) = unpack(&context.open("weights")?).map_err(net_error)?;
                 let is_batch = *bn_eval == BnEval::Batch;
                 let recipe_here = if is_batch { recipe.on_pixels() } else { recipe.clone() };
-                let rows = Rows::open(context, &recipe_here, "novel/")?;
+                let rows = Rows::open(context, &recipe_here, Part::Novel)?;
                 let mut model = Model::new(&recipe_here, 0, device);
                 if is_batch && recipe.mode == BackboneMode::Frozen {
                     model.start_from(&context.open("backbone")?)?;
@@ -116,18 +141,17 @@ impl Scorer {
                 Self::Method(Box::new(model), rows)
             }
             Scoring::Cl2n { with_object } => {
-                let novel = Gallery::open(context, "image/novel/", "embedding")?;
+                let open = |side, part| Gallery::open(context, ports::rows(side, part), "embedding");
+                let novel = open(Side::Image, Part::Novel)?;
                 let images: Vec<ImageId> = novel.classes().values().flatten().copied().collect();
-                let kinds: &[&str] = if *with_object { &["image", "object"] } else { &["image"] };
                 let mut sides = Vec::new();
-                for kind in kinds {
-                    let base = Gallery::open(context, &format!("{kind}/base/"), "embedding")?;
-                    let own = Gallery::open(context, &format!("{kind}/novel/"), "embedding")?;
+                for side in sides_of(*with_object) {
+                    let (base, own) = (open(*side, Part::Base)?, open(*side, Part::Novel)?);
                     sides.push(cl2n(&own.gather(&images, device)?, &mean(&base, device)?));
                 }
                 Self::Cl2n(Embeddings::new(images, Tensor::cat(&sides, 1)), novel)
             }
-            Scoring::Pixels => Self::Pixels(Gallery::open(context, "pixels/novel/", "pixels")?),
+            Scoring::Pixels => Self::Pixels(Gallery::open(context, ports::rows(Side::Image, Part::Novel), "pixels")?),
         })
     }
 

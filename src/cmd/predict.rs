@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mlsm_data::OwnPhotos;
 use mlsm_engine::RunOptions;
-use mlsm_pipelines::{Assembly, Execution, assemble_prediction};
+use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
 use mlsm_store::Access;
 
 use crate::cmd::query::{Answer, AnswerArgs};
@@ -47,8 +47,9 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let config = settings.load_config_or(PRESET)?;
     let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;
     let store = settings.open_store(Access::ReadWrite)?;
-    let execution = Execution { device: settings.device };
-    let assembly = assemble_prediction(&config.config, &store, &execution, own, &view)?;
+    let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
+    let scene = prepare_beside(own, &config.config, &preparation)?;
+    let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
     assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let node = chosen(&assembly, args.row.as_deref())?;
     let mut identity = run::identity(settings, &config);

@@ -62,7 +62,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
-    let workspace = Workspace::to_run(settings, args.no_wait, &view)?;
+    let workspace = Workspace::to_run(settings, args.no_wait, &cancel, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);

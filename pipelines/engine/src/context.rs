@@ -2,13 +2,15 @@
 
 use mlsm_store::{Blob, Digest, Fingerprint, Input, Output, Store};
 
-use crate::{Cancel, Event, StageError, Subscriber};
+use crate::{Cancel, Event, Item, StageError, Subscriber, UnitInput};
 
 /// The surroundings of one unit of work.
 pub struct Context<'a> {
     pub(crate) store: &'a Store,
     pub(crate) node: &'a str,
     pub(crate) fingerprint: Fingerprint,
+    /// The inputs as the graph has them, and as the request has them, in one order.
+    pub(crate) wiring: &'a [UnitInput],
     pub(crate) inputs: &'a [Input],
     pub(crate) cancel: &'a Cancel,
     pub(crate) subscriber: &'a dyn Subscriber,
@@ -22,18 +24,34 @@ impl Context<'_> {
         self.inputs
     }
 
-    /// Returns the inputs whose name starts with `prefix`, with the rest of the name.
-    pub fn inputs_under<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = (&'s str, Digest)> {
-        self.inputs.iter().filter_map(move |i| Some((i.name.strip_prefix(prefix)?, i.digest)))
+    /// Returns the artifacts of a port that takes many.
+    pub fn items<'s>(&'s self, port: &'s str) -> impl Iterator<Item = (&'s Item, Digest)> {
+        let wired = self.wiring.iter().zip(self.inputs).filter(move |(wired, _)| wired.port == port);
+        wired.filter_map(|(wired, input)| Some((wired.item.as_ref()?, input.digest)))
     }
 
-    /// Returns the digest of an input.
+    /// Returns the digest of one of the artifacts of a port, by its key.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] when the unit was given no such artifact.
+    pub fn item(&self, port: &str, key: u32) -> Result<Digest, StageError> {
+        let found = self.items(port).find(|(item, _)| item.key == key).map(|(_, digest)| digest);
+        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{port}` {key}", self.node)))
+    }
+
+    /// Tells whether the unit was given an input.
+    pub fn has(&self, port: &str) -> bool {
+        self.wiring.iter().any(|wired| wired.port == port)
+    }
+
+    /// Returns the digest of the artifact of a port that takes one.
     ///
     /// # Errors
     /// [`StageError::Failed`] when the unit was given no such input.
-    pub fn digest(&self, name: &str) -> Result<Digest, StageError> {
-        let found = self.inputs.iter().find(|i| i.name == name).map(|i| i.digest);
-        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{name}`", self.node)))
+    pub fn digest(&self, port: &str) -> Result<Digest, StageError> {
+        let wired = self.wiring.iter().zip(self.inputs).find(|(wired, _)| wired.port == port);
+        let found = wired.map(|(_, input)| input.digest);
+        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{port}`", self.node)))
     }
 
     /// Opens an input, verified.

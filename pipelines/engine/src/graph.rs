@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use mlsm_store::Digest;
+use thiserror::Error;
 
-use crate::{EngineError, Stage};
+use crate::task::{Count, Port, Task};
+use crate::EngineError;
 
 /// The position of a node in its graph; upstream nodes have smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,35 +21,58 @@ pub struct UnitRef {
     pub unit: usize,
 }
 
+impl UnitRef {
+    /// Names an output of the unit.
+    pub fn output(self, name: &'static str) -> InputSource {
+        InputSource::Output(self, name)
+    }
+}
+
 /// Where the bytes of an input come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum InputSource {
     /// Bytes known when the graph is built: a photo, imported weights.
     Known(Digest),
     /// The named output of a unit upstream.
-    Output(UnitRef, String),
+    Output(UnitRef, &'static str),
     /// Bytes that do not exist yet, with the reason: a plan can show such a unit, a run cannot do it.
     Pending(String),
 }
 
-/// A named input of a unit.
+/// Which of the artifacts of a port that takes many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its id: unique in its port and part of the request.
+    pub id: String,
+    /// What the id stands for, as a number that the task understands: the class of a shard, the id of a photo.
+    pub key: u32,
+}
+
+/// An input of a unit.
 #[derive(Clone, Debug)]
 pub struct UnitInput {
-    /// The name in the request, such as `pixels-84/001`.
-    pub name: String,
+    /// The port of the task that takes it.
+    pub port: &'static str,
+    /// Which one, where the port takes many.
+    pub item: Option<Item>,
     /// Where it comes from.
     pub source: InputSource,
 }
 
 impl UnitInput {
-    /// Names bytes that are known already.
-    pub fn known(name: impl Into<String>, digest: Digest) -> Self {
-        Self { name: name.into(), source: InputSource::Known(digest) }
+    /// Fills a port that takes one artifact.
+    pub fn one(port: &'static str, source: InputSource) -> Self {
+        Self { port, item: None, source }
     }
 
-    /// Names an output of a unit upstream.
-    pub fn output(name: impl Into<String>, unit: UnitRef, output: &str) -> Self {
-        Self { name: name.into(), source: InputSource::Output(unit, output.to_owned()) }
+    /// Adds an artifact to a port that takes many.
+    pub fn item(port: &'static str, item: Item, source: InputSource) -> Self {
+        Self { port, item: Some(item), source }
+    }
+
+    /// Returns the name in the request, such as `pixels` or `base/001`.
+    pub fn name(&self) -> String {
+        self.item.as_ref().map_or_else(|| self.port.to_owned(), |item| format!("{}/{}", self.port, item.id))
     }
 }
 
@@ -59,12 +84,17 @@ pub struct Unit {
     /// What of the shard this unit makes (`source`, `pixels-84`), empty where there is only one thing.
     pub aspect: String,
     /// The work.
-    pub stage: Arc<dyn Stage>,
+    pub task: Arc<dyn Task>,
     /// The inputs, in the order in which they are hashed.
     pub inputs: Vec<UnitInput>,
 }
 
 impl Unit {
+    /// Returns the unit of a node that has no other.
+    pub fn only(task: Arc<dyn Task>, inputs: Vec<UnitInput>) -> Self {
+        Self { shard: String::new(), aspect: String::new(), task, inputs }
+    }
+
     /// Returns the name of the unit inside its node: `shard/aspect`, with empty pieces left out.
     pub fn key(&self) -> String {
         match (self.shard.as_str(), self.aspect.as_str()) {
@@ -86,10 +116,58 @@ pub struct Node {
     pub units: Vec<Unit>,
 }
 
-/// Nodes in an order in which every input stands before its user.
+/// Nodes in an order in which every input comes before its user.
 #[derive(Clone, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
+}
+
+/// Why a unit cannot be part of a graph: a defect of whoever builds it, found before anything is computed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GraphError {
+    /// Two nodes have one id.
+    #[error("there are two nodes `{0}`")]
+    TakenId(String),
+    /// The task has no such port.
+    #[error("{unit} has no input `{port}`; its inputs are {}", known.join(", "))]
+    UnknownPort {
+        /// The unit.
+        unit: String,
+        /// The port that was filled.
+        port: String,
+        /// The ports that exist.
+        known: Vec<&'static str>,
+    },
+    /// A port that takes one artifact has none, or several.
+    #[error("{unit} needs one `{port}` and has {found}")]
+    WrongCount {
+        /// The unit.
+        unit: String,
+        /// The port.
+        port: &'static str,
+        /// How many it has.
+        found: usize,
+    },
+    /// The unit upstream makes no such output.
+    #[error("{unit} reads `{output}` of {upstream}, which makes {}", known.join(", "))]
+    UnknownOutput {
+        /// The unit.
+        unit: String,
+        /// The output.
+        output: &'static str,
+        /// The node upstream.
+        upstream: String,
+        /// The outputs that exist.
+        known: Vec<&'static str>,
+    },
+    /// The unit upstream is not part of the graph yet.
+    #[error("{unit} reads `{output}` of a unit that comes later")]
+    Later {
+        /// The unit.
+        unit: String,
+        /// The output.
+        output: &'static str,
+    },
 }
 
 impl Graph {
@@ -98,24 +176,71 @@ impl Graph {
         Self::default()
     }
 
-    /// Adds a node whose inputs all come from nodes already added or from earlier units of its own.
+    /// Begins a node without units.
     ///
-    /// # Panics
-    /// When an input names a unit that is not there yet, or the id is taken: both are mistakes of the graph's builder.
-    pub fn add(&mut self, node: Node) -> NodeIndex {
-        let index = NodeIndex(self.nodes.len());
-        assert!(self.nodes.iter().all(|n| n.id != node.id), "node id {} is taken", node.id);
-        for (i, unit) in node.units.iter().enumerate() {
-            for input in &unit.inputs {
-                if let InputSource::Output(from, _) = &input.source {
-                    let earlier = self.nodes.get(from.node.0).map_or(0, |n| n.units.len());
-                    let earlier = if from.node == index { i } else { earlier };
-                    assert!(from.unit < earlier, "{} needs {}, which comes later", node.id, input.name);
-                }
+    /// # Errors
+    /// [`GraphError::TakenId`].
+    pub fn begin(&mut self, id: impl Into<String>, stage: &'static str) -> Result<NodeIndex, GraphError> {
+        let id = id.into();
+        if self.nodes.iter().any(|n| n.id == id) {
+            return Err(GraphError::TakenId(id));
+        }
+        self.nodes.push(Node { id, stage, units: Vec::new() });
+        Ok(NodeIndex(self.nodes.len() - 1))
+    }
+
+    /// Adds a unit to a node. Its inputs come from earlier nodes, or from earlier units of its own.
+    ///
+    /// # Errors
+    /// [`GraphError`] when an input does not fit what its task, or the task that makes it, declares.
+    pub fn add(&mut self, node: NodeIndex, unit: Unit) -> Result<UnitRef, GraphError> {
+        let name = || format!("{} {}", self.node(node).id, unit.key()).trim_end().to_owned();
+        self.check_ports(&unit, &name)?;
+        for input in &unit.inputs {
+            if let InputSource::Output(from, output) = &input.source {
+                self.check_output(node, *from, output, &name)?;
             }
         }
-        self.nodes.push(node);
-        index
+        let units = &mut self.nodes[node.0].units;
+        units.push(unit);
+        Ok(UnitRef { node, unit: units.len() - 1 })
+    }
+
+    fn check_ports(&self, unit: &Unit, name: &dyn Fn() -> String) -> Result<(), GraphError> {
+        let ports = unit.task.inputs();
+        for input in &unit.inputs {
+            let is_fit = |p: &Port| p.name == input.port && (p.count == Count::Many) == input.item.is_some();
+            if !ports.iter().any(is_fit) {
+                let known = ports.iter().map(|p| p.name).collect();
+                return Err(GraphError::UnknownPort { unit: name(), port: input.name(), known });
+            }
+        }
+        for port in ports.iter().filter(|p| p.count == Count::One) {
+            let found = unit.inputs.iter().filter(|i| i.port == port.name).count();
+            if found != 1 {
+                return Err(GraphError::WrongCount { unit: name(), port: port.name, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_output(
+        &self,
+        node: NodeIndex,
+        from: UnitRef,
+        output: &'static str,
+        name: &dyn Fn() -> String,
+    ) -> Result<(), GraphError> {
+        let upstream = self.nodes.get(from.node.0).filter(|_| from.node <= node);
+        let Some((upstream, made)) = upstream.and_then(|n| Some((n, n.units.get(from.unit)?))) else {
+            return Err(GraphError::Later { unit: name(), output });
+        };
+        let known = made.task.outputs();
+        if known.contains(&output) {
+            return Ok(());
+        }
+        let (upstream, known) = (upstream.id.clone(), known.to_vec());
+        Err(GraphError::UnknownOutput { unit: name(), output, upstream, known })
     }
 
     /// Returns the nodes, upstream first.
@@ -128,7 +253,7 @@ impl Graph {
         &self.nodes[index.0]
     }
 
-    /// Returns the nodes whose outputs a node reads; one that several of its units read stands there as often.
+    /// Returns the nodes whose outputs a node reads; one that several of its units read is returned as often.
     pub fn upstream<'a>(&self, node: &'a Node) -> impl Iterator<Item = NodeIndex> + use<'a> {
         node.units.iter().flat_map(|unit| &unit.inputs).filter_map(|input| match &input.source {
             InputSource::Output(from, _) => Some(from.node),
@@ -176,3 +301,6 @@ impl Graph {
         EngineError::UnknownNode { name: name.to_owned(), known }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,9 +160,9 @@ pub(crate) fn node_fingerprint(node: &Node, units: &[(String, Fingerprint)]) -> 
     {
         return Some(*only);
     }
-    let stage = node.units.first()?;
+    let unit = node.units.first()?;
     let recipe = units.iter().map(|(key, f)| Field { key: key.clone(), value: Value::from(f.to_string()) }).collect();
-    let (stage, version) = (node.stage.to_owned(), stage.stage.version());
+    let (stage, version) = (node.stage.to_owned(), unit.task.version());
     Some(Request { stage, version, recipe, inputs: Vec::new() }.fingerprint())
 }
 
@@ -178,9 +178,9 @@ pub(crate) fn request(unit: &Unit, manifests: &Manifests) -> Result<Option<Reque
                 None => return Ok(None),
             },
         };
-        inputs.push(Input { name: input.name.clone(), digest });
+        inputs.push(Input { name: input.name(), digest });
     }
-    let (stage, version, recipe) = (unit.stage.name().to_owned(), unit.stage.version(), unit.stage.recipe());
+    let (stage, version, recipe) = (unit.task.stage().to_owned(), unit.task.version(), unit.task.recipe());
     Ok(Some(Request { stage, version, recipe, inputs }))
 }
 

@@ -319,7 +319,7 @@ impl Runner<'_> {
             (i, result)
         };
         let (parallel, serial): (Vec<_>, Vec<_>) =
-            missing.into_iter().partition(|(i, _)| node.units[*i].stage.is_parallel());
+            missing.into_iter().partition(|(i, _)| node.units[*i].task.is_parallel());
         let mut results: Vec<_> = serial.into_iter().map(one).collect();
         results.extend(self.pool.install(|| parallel.into_par_iter().map(one).collect::<Vec<_>>()));
         results
@@ -339,12 +339,13 @@ impl Runner<'_> {
             store: self.store,
             node: &node.id,
             fingerprint,
+            wiring: &unit.inputs,
             inputs: &request.inputs,
             cancel: self.cancel,
             subscriber: self.subscriber,
             is_single: node.units.len() == 1,
         };
-        let outputs = unit.stage.run(&context)?;
+        let outputs = unit.task.run(&context)?.check(unit.task.as_ref())?;
         let made = outputs.artifacts.clone();
         let manifest = self.store.commit(request.clone(), outputs.artifacts, outputs.provenance)?;
         if manifest.outputs != made {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mlsm_data::{ClassId, ImageId, Pool};
-use mlsm_engine::{Context, StageError};
+use mlsm_engine::{Context, Item, StageError};
 use mlsm_store::Blob;
 use tch::{Device, Kind, Tensor};
 
@@ -24,11 +24,11 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Opens array `name` of every input whose name starts with `prefix`; the rest of the name is the shard's id.
+    /// Opens array `name` of every shard that a port was given; the key of an item is the class of the shard.
     ///
     /// # Errors
     /// [`StageError`] when an artifact is damaged or not of this shape, or there is none.
-    pub fn open(context: &Context<'_>, prefix: &str, name: &str) -> Result<Self, StageError> {
+    pub fn open(context: &Context<'_>, port: &str, name: &str) -> Result<Self, StageError> {
         let mut gallery = Self {
             shards: Vec::new(),
             index: BTreeMap::new(),
@@ -36,17 +36,16 @@ impl Gallery {
             element: ElementType::F32,
             row_shape: Vec::new(),
         };
-        let inputs: Vec<_> = context.inputs_under(prefix).map(|(id, digest)| (id.to_owned(), digest)).collect();
-        for (shard_id, digest) in inputs {
-            gallery.add(&shard_id, context.open_digest(&digest)?, name)?;
+        for (shard, digest) in context.items(port) {
+            gallery.add(shard, context.open_digest(&digest)?, name)?;
         }
         match gallery.shards.is_empty() {
-            true => Err(StageError::BadData(format!("there are no photos for {prefix}*"))),
+            true => Err(StageError::BadData(format!("there are no photos for {port}"))),
             false => Ok(gallery),
         }
     }
 
-    fn add(&mut self, shard_id: &str, blob: Blob, name: &str) -> Result<(), StageError> {
+    fn add(&mut self, shard: &Item, blob: Blob, name: &str) -> Result<(), StageError> {
         let rows = decode(&blob, name)?;
         let ids = decode(&blob, "image_id")?.to_i64(&blob);
         let row_shape: Vec<i64> = rows.shape.iter().skip(1).map(|d| *d as i64).collect();
@@ -56,9 +55,9 @@ impl Gallery {
         if self.shards.is_empty() {
             (self.element, self.row_shape) = (rows.element, row_shape);
         } else if (rows.element, &row_shape) != (self.element, &self.row_shape) {
-            return Err(StageError::Failed(format!("shard {shard_id} holds rows of another shape than the first")));
+            return Err(StageError::Failed(format!("shard {} holds rows of another shape than the first", shard.id)));
         }
-        let class = class_of_shard(shard_id)?;
+        let class = ClassId(shard.key);
         for (row, id) in ids.iter().enumerate() {
             let image = ImageId(u32::try_from(*id).map_err(|_| StageError::Failed(format!("image id {id}")))?);
             self.index.insert(image, (self.shards.len(), row));
@@ -109,10 +108,4 @@ impl Gallery {
         let tensor = tensor.to_device(device);
         Ok(if kind == Kind::Half { tensor.to_kind(Kind::Float) } else { tensor })
     }
-}
-
-/// A shard's id starts with its class: `012`, `012.3of8`.
-fn class_of_shard(shard_id: &str) -> Result<ClassId, StageError> {
-    let digits = shard_id.split('.').next().unwrap_or_default();
-    digits.parse().map(ClassId).map_err(|_| StageError::Failed(format!("`{shard_id}` is not the id of a shard")))
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use mlsm_data::{EpisodeSpec, TrainPart};
-use mlsm_engine::{InputSource, Unit, UnitInput, UnitRef};
+use mlsm_engine::{UnitInput, UnitRef};
 use mlsm_nets::{Levels, Precision};
-use mlsm_store::{Digest, Store};
 
+use super::builder::Builder;
 use super::photos::PAPER_PIXELS;
-use super::plan_graph::{Builder, NodeKind};
-use super::{AssembleError, Purpose, paper};
+use super::plan_graph::{NodeKind, split_name};
+use super::{AssembleError, paper};
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::{
     BackboneMode, Baseline, BnEval, MetaTrain as Section, ObjectSource, ShotModels, TrainBase as BaseSection,
@@ -21,66 +21,25 @@ use crate::scoring::Scoring;
 use crate::stages::evaluate::Evaluate;
 use crate::stages::extract::Extract;
 use crate::stages::meta_train::MetaTrain;
+use crate::stages::ports::Side;
 use crate::stages::predict::Predict;
 use crate::stages::train_base::TrainBase;
-use crate::weights;
 
-fn single(stage: Arc<dyn mlsm_engine::Stage>, inputs: Vec<UnitInput>) -> Vec<Unit> {
-    vec![Unit { shard: String::new(), aspect: String::new(), stage, inputs }]
-}
-
-pub(super) fn train_base(builder: &mut Builder<'_>, store: &Store) -> Result<(), AssembleError> {
-    for (name, section) in &builder.config.train_base {
-        if builder.config.is_shape_only(name) {
-            continue;
-        }
+pub(super) fn train_base(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
+    let config = builder.config;
+    for (name, section) in config.train_base.iter().filter(|(name, _)| !config.is_shape_only(name)) {
         let pixels = &builder.pixels[&section.pixel_shape()];
-        let mut inputs = Vec::new();
-        for input in builder.train_inputs("", TrainPart::Base, pixels, "pixels") {
-            inputs.push(UnitInput { name: input.name.trim_start_matches('/').to_owned(), ..input });
-        }
-        if section.weights != "none" {
-            inputs.push(UnitInput { name: "weights".to_owned(), source: imported(builder.purpose, section, store)? });
-        }
-        let seed = section.seed.unwrap_or(builder.config.seed);
-        let stage = Arc::new(TrainBase { section: section.clone(), seed, runtime: builder.runtime.clone() });
-        let node = builder.add(format!("train-base:{name}"), "train-base", single(stage, inputs), NodeKind::Training);
-        builder.base_nets.insert(name.clone(), UnitRef { node, unit: 0 });
+        let mut inputs = builder.train_inputs(Side::Image, TrainPart::Base, pixels, "pixels");
+        inputs.extend(builder.scene.weights.get(name).map(|source| UnitInput::one("weights", source.clone())));
+        let seed = section.seed.unwrap_or(config.seed);
+        let task = Arc::new(TrainBase { section: section.clone(), seed, runtime: builder.runtime.clone() });
+        let trained = builder.only(format!("train-base:{name}"), task, inputs, NodeKind::Training)?;
+        builder.base_nets.insert(name.clone(), trained);
     }
     Ok(())
 }
 
-/// Finds imported weights, or says how to get them.
-fn imported(purpose: Purpose, section: &BaseSection, store: &Store) -> Result<InputSource, AssembleError> {
-    if let Some(file) = section.weights_file() {
-        let bytes = weights::read(file, &BaseNetShape::of(section).net)?;
-        return Ok(InputSource::Known(match purpose {
-            Purpose::Plan => Digest::of(&bytes),
-            Purpose::Run => store.put(&bytes)?.digest,
-        }));
-    }
-    let name = &section.weights;
-    if !weights::KNOWN.iter().any(|k| k.name == *name) {
-        let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
-        return Err(AssembleError::Config(format!(
-            "no weights are known as `{name}`\n  why: there are: none, {}, and files that end in .safetensors\n  fix: use \
-             one of them",
-            known.join(", ")
-        )));
-    }
-    match (weights::find(store, name)?, purpose) {
-        (Some(digest), _) => Ok(InputSource::Known(digest)),
-        (None, Purpose::Plan) => {
-            Ok(InputSource::Pending(format!("weights `{name}` are missing: `mlsm weights fetch {name}`")))
-        }
-        (None, Purpose::Run) => Err(AssembleError::Config(format!(
-            "weights `{name}` are missing\n  why: they are not in this store\n  fix: mlsm weights fetch {name} --store {}",
-            store.root().display()
-        ))),
-    }
-}
-
-pub(super) fn extract(builder: &mut Builder<'_>) {
+pub(super) fn extract(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
     for (name, needs_maps) in builder.embeddings() {
         let shape_of_pixels = builder.pixel_shape(&name);
         let mut sources = vec![(None, builder.pixels[&shape_of_pixels].clone())];
@@ -89,9 +48,12 @@ pub(super) fn extract(builder: &mut Builder<'_>) {
         }
         let shape = BaseNetShape::of(&builder.config.train_base[&name]);
         let cache = Arc::new(BaseNetCache::default());
-        let mut units = Vec::new();
-        for (s, (shard, _)) in builder.shards.iter().enumerate() {
-            let stage = Arc::new(Extract {
+        let kind = NodeKind::Extract { width: shape.embedding_dim() };
+        let node = builder.begin(format!("extract:{name}"), "extract", kind)?;
+        let backbone = builder.base_nets[&name];
+        builder.features.extend(sources.iter().map(|(object, _)| ((name.clone(), *object), Vec::new())));
+        for (s, (shard, _)) in builder.shards.clone().iter().enumerate() {
+            let task = Arc::new(Extract {
                 shape: shape.clone(),
                 maps: needs_maps.then_some(builder.config.extract.maps),
                 class_id: shard.class_id.0,
@@ -100,20 +62,16 @@ pub(super) fn extract(builder: &mut Builder<'_>) {
             });
             for (object, pixels) in &sources {
                 let inputs = vec![
-                    UnitInput::output("backbone", builder.base_nets[&name], "backbone"),
-                    UnitInput::output("pixels", pixels[s], "pixels"),
+                    UnitInput::one("backbone", backbone.output("backbone")),
+                    UnitInput::one("pixels", pixels[s].output("pixels")),
                 ];
-                let aspect = object.map_or("image", ObjectSource::name).to_owned();
-                units.push(Unit { shard: shard.id.clone(), aspect, stage: stage.clone(), inputs });
+                let aspect = object.map_or("image", ObjectSource::name);
+                let added = builder.shard(node, shard, aspect, task.clone(), inputs)?;
+                builder.features.entry((name.clone(), *object)).or_default().push(added);
             }
         }
-        let width = shape.embedding_dim();
-        let node = builder.add(format!("extract:{name}"), "extract", units, NodeKind::Extract { width });
-        for (i, (object, _)) in sources.iter().enumerate() {
-            let refs = (0..builder.shards.len()).map(|s| UnitRef { node, unit: s * sources.len() + i }).collect();
-            builder.features.insert((name.clone(), *object), refs);
-        }
     }
+    Ok(())
 }
 
 impl Builder<'_> {
@@ -158,28 +116,28 @@ impl Builder<'_> {
             cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
             augmentation: base.map_or_else(String::new, |b| word(b.augmentation)),
-            dataset: self.source.name.clone(),
-            split_rule: self.split_name(),
+            dataset: self.scene.source.name.clone(),
+            split_rule: split_name(self.config),
             training_seed: seed as i64,
             ..RowSpec::default()
         }
     }
 
-    /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all. Of photos of one's own there is
-    /// nothing to measure, and one node that predicts.
+    /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all. For a user's own photos there is
+    /// one node that predicts, and nothing to measure.
     fn evaluate(
         &mut self,
         (section, brackets): (&str, &str),
         (scoring, row): (Scoring, RowSpec),
         shots: Option<&[usize]>,
         inputs: &[UnitInput],
-    ) {
-        if let Some(own) = &self.source.own {
-            let stage = Arc::new(Predict::new(own, scoring, self.runtime.clone()));
+    ) -> Result<(), AssembleError> {
+        if let Some(own) = &self.scene.source.own {
+            let task = Arc::new(Predict::new(own, scoring, self.runtime.clone()));
             let brackets = if brackets.is_empty() { String::new() } else { format!("[{brackets}]") };
             let id = format!("predict:{section}{brackets}");
-            self.add(id, "predict", single(stage, inputs.to_vec()), NodeKind::Predict);
-            return;
+            self.only(id, task, inputs.to_vec(), NodeKind::Predict)?;
+            return Ok(());
         }
         let evaluate = self.config.evaluate.clone();
         let is_list = evaluate.protocol.to_vec().len() > 1;
@@ -199,7 +157,7 @@ impl Builder<'_> {
                 paper_accuracy: paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some()),
                 ..row.clone()
             };
-            let stage = Arc::new(Evaluate {
+            let task = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
                 episodes: evaluate.episode_count(protocol),
@@ -211,14 +169,15 @@ impl Builder<'_> {
                 if is_list { format!(",protocol={}", evaluate.protocol_name(protocol)) } else { String::new() };
             let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}{suffix}]");
             let kind = NodeKind::Evaluate { row: Box::new(row) };
-            self.add(id, "evaluate", single(stage, inputs.to_vec()), kind);
+            self.only(id, task, inputs.to_vec(), kind)?;
         }
+        Ok(())
     }
 }
 
-pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
+pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
     for baseline in builder.config.evaluate.baselines.clone() {
-        evaluate_baseline(builder, &baseline);
+        evaluate_baseline(builder, &baseline)?;
     }
     for (name, section) in builder.config.meta_train.clone() {
         let has_levels = section.kind().has_levels;
@@ -228,34 +187,35 @@ pub(super) fn meta_train_and_evaluate(builder: &mut Builder<'_>) {
                 let seeds = section.seeds.as_ref().map_or_else(|| vec![builder.config.seed], |s| s.to_vec());
                 for seed in seeds {
                     for shots in section.shots_of_models() {
-                        learnt_row(builder, (&name, &section), (levels, object), (seed, shots));
+                        learnt_row(builder, (&name, &section), (levels, object), (seed, shots))?;
                     }
                 }
             }
         }
     }
+    Ok(())
 }
 
-fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) {
+fn evaluate_baseline(builder: &mut Builder<'_>, baseline: &Baseline) -> Result<(), AssembleError> {
     let seed = builder.config.seed;
     let (section, scoring, row, inputs) = match baseline {
         Baseline::Pixels => {
-            let inputs = builder.novel_inputs("pixels", &builder.pixels[&PAPER_PIXELS], "pixels");
+            let inputs = builder.novel_inputs(Side::Image, &builder.pixels[&PAPER_PIXELS], "pixels");
             ("pixels".to_owned(), Scoring::Pixels, builder.row("pixels".to_owned(), None, None, seed), inputs)
         }
         Baseline::Cl2n { embedding, object } => {
             let mut inputs = Vec::new();
-            let sides = [Some(("image", None)), object.map(|o| ("object", Some(o)))];
-            for (prefix, object) in sides.into_iter().flatten() {
+            let sides = [Some((Side::Image, None)), object.map(|o| (Side::Object, Some(o)))];
+            for (side, object) in sides.into_iter().flatten() {
                 let units = builder.features_of(embedding, object);
-                inputs.extend(builder.train_inputs(prefix, TrainPart::Base, units, "embedding"));
-                inputs.extend(builder.novel_inputs(prefix, units, "embedding"));
+                inputs.extend(builder.train_inputs(side, TrainPart::Base, units, "embedding"));
+                inputs.extend(builder.novel_inputs(side, units, "embedding"));
             }
             let row = builder.row(format!("cl2n:{embedding}"), Some(embedding), *object, seed);
             (baseline.to_string().replace(':', "-"), Scoring::Cl2n { with_object: object.is_some() }, row, inputs)
         }
     };
-    builder.evaluate((&section, ""), (scoring, row), None, &inputs);
+    builder.evaluate((&section, ""), (scoring, row), None, &inputs)
 }
 
 fn learnt_row(
@@ -263,41 +223,44 @@ fn learnt_row(
     (name, section): (&str, &Section),
     (levels, object): (Levels, Option<ObjectSource>),
     (seed, shots): (u64, Vec<usize>),
-) {
+) -> Result<(), AssembleError> {
     let base = &builder.config.train_base[&section.embedding];
     let model = ModelRecipe::new(section, base, levels, object);
     let has_levels = model.method.has_levels;
     let sides = match has_levels {
-        true => vec![("image", None), ("object", object)],
-        false => vec![("image", object)],
+        true => vec![(Side::Image, None), (Side::Object, object)],
+        false => vec![(Side::Image, object)],
     };
-    let sides: Vec<_> = sides.into_iter().filter(|(prefix, source)| *prefix == "image" || source.is_some()).collect();
+    let sides: Vec<_> = sides.into_iter().filter(|(side, source)| *side == Side::Image || source.is_some()).collect();
     let output = |model: &ModelRecipe| if model.array() == "map" { "maps" } else { model.array() };
+    let backbone = |builder: &Builder<'_>| {
+        UnitInput::one("backbone", builder.base_nets[&section.embedding].output("backbone"))
+    };
     let novel = |builder: &Builder<'_>, bn_eval| {
         let read = if bn_eval == BnEval::Batch { model.on_pixels() } else { model.clone() };
-        let inputs = sides.iter().flat_map(|(prefix, source)| {
-            builder.novel_inputs(prefix, builder.rows_of(&read, &section.embedding, *source), output(&read))
+        let inputs = sides.iter().flat_map(|(side, source)| {
+            builder.novel_inputs(*side, builder.rows_of(&read, &section.embedding, *source), output(&read))
         });
         let mut inputs: Vec<_> = inputs.collect();
         if bn_eval == BnEval::Batch && model.mode == BackboneMode::Frozen {
-            inputs.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
+            inputs.push(backbone(builder));
         }
         inputs
     };
     let mut training = Vec::new();
-    for (prefix, source) in &sides {
+    for (side, source) in &sides {
         let units = builder.rows_of(&model, &section.embedding, *source);
-        training.extend(builder.train_inputs(prefix, TrainPart::Base, units, output(&model)));
-        training.extend(builder.train_inputs(prefix, TrainPart::Val, units, output(&model)));
+        training.extend(builder.train_inputs(*side, TrainPart::Base, units, output(&model)));
+        training.extend(builder.train_inputs(*side, TrainPart::Val, units, output(&model)));
     }
     if model.mode == BackboneMode::BaseInit {
-        training.push(UnitInput::output("backbone", builder.base_nets[&section.embedding], "backbone"));
+        training.push(backbone(builder));
     }
     let source = object.map(|o| format!("{}={}", if has_levels { "object" } else { "image_source" }, o.name()));
     let each = (section.shot_models == ShotModels::Each).then(|| format!("train_shot={}", shots[0]));
     let parts = [has_levels.then(|| format!("levels={levels}")), source, Some(format!("seed={seed}")), each];
     let brackets = parts.into_iter().flatten().collect::<Vec<_>>().join(",");
-    let stage = Arc::new(MetaTrain {
+    let task = Arc::new(MetaTrain {
         section: section.clone(),
         model: model.clone(),
         shots: shots.clone(),
@@ -305,7 +268,7 @@ fn learnt_row(
         runtime: builder.runtime.clone(),
     });
     let id = format!("meta-train:{name}[{brackets}]");
-    let node = builder.add(id, "meta-train", single(stage, training), NodeKind::Training);
+    let trained = builder.only(id, task, training, NodeKind::Training)?;
     let mut row = builder.row(name.to_owned(), Some(&section.embedding), object, seed);
     if has_levels {
         row.levels = levels.to_string();
@@ -319,9 +282,10 @@ fn learnt_row(
     let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
     for bn_eval in section.bn_evals() {
         let mut inputs = novel(builder, bn_eval);
-        inputs.push(UnitInput::output("weights", UnitRef { node, unit: 0 }, "weights"));
+        inputs.push(UnitInput::one("weights", trained.output("weights")));
         let suffix = if bn_eval == BnEval::Batch { ",bn_eval=batch" } else { "" };
         let scoring = Scoring::Method { recipe: model.clone(), bn_eval };
-        builder.evaluate((name, &format!("{brackets}{suffix}")), (scoring, row.clone()), measured, &inputs);
+        builder.evaluate((name, &format!("{brackets}{suffix}")), (scoring, row.clone()), measured, &inputs)?;
     }
+    Ok(())
 }

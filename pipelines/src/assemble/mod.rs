@@ -3,34 +3,26 @@
 //! Inputs of a node are shards chosen by part. What trains or selects asks for a [`TrainPart`], which has no novel
 //! classes; only `evaluate` asks for those.
 
-mod dataset;
+mod builder;
 mod learning;
 mod paper;
 mod photos;
 mod plan_graph;
 
 use mlsm_data::DataError;
+use mlsm_engine::GraphError;
 use mlsm_nets::DeviceChoice;
 use mlsm_store::StoreError;
 use thiserror::Error;
 
 pub(crate) use plan_graph::NodeKind;
-pub use plan_graph::{Assembly, assemble, assemble_prediction};
+pub use plan_graph::{Assembly, assemble};
 
 /// What does not change results: where to compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Execution {
     /// The device.
     pub device: DeviceChoice,
-}
-
-/// What a graph is assembled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To look at: photos that do not exist yet are shown as work to do, nothing is drawn.
-    Plan,
-    /// To run: a synthetic data set is drawn, and photos must be there.
-    Run,
 }
 
 /// Why a graph cannot be assembled, by what the caller can do.
@@ -45,6 +37,12 @@ pub enum AssembleError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A unit does not fit the others: a defect of the program.
+    #[error("the graph of this configuration does not fit together\n  why: {0}\n  fix: report it with the configuration")]
+    Graph(#[from] GraphError),
+    /// Stopping was asked for while photos were drawn, unpacked or hashed.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl From<DataError> for AssembleError {

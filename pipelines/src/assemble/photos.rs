@@ -7,43 +7,39 @@ use mlsm_data::resize::Resize;
 use mlsm_data::{Part, Shard, TrainPart};
 use mlsm_engine::{InputSource, NodeIndex, Unit, UnitInput, UnitRef};
 
-use super::plan_graph::{Builder, NodeKind};
+use super::AssembleError;
+use super::builder::Builder;
+use super::plan_graph::NodeKind;
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::{Cam, CamClass, CropFrom, ObjectSource, TrainBase};
 use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes};
-use crate::stages::ingest::{PhotoFile, PixelShape, ReadPhotos, SquashPhotos};
+use crate::stages::ingest::{PHOTO, PhotoFile, PixelShape, ReadPhotos, SquashPhotos};
 use crate::stages::locate::{AskedClass, FitDescriptors, LocateObjects, MapMethod};
+use crate::stages::ports::Side;
 
 /// The paper's input, in which raw pixels are compared.
 pub(super) const PAPER_PIXELS: PixelShape = PixelShape { size_px: 84, resize: Resize::Squash };
 
-pub(super) fn ingest(builder: &mut Builder<'_>) {
+pub(super) fn ingest(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
     let shapes = pixel_shapes(builder);
-    let mut units = Vec::new();
-    for (shard, _) in &builder.shards {
+    let on_bad_image = builder.config.data.on_bad_image;
+    let node = builder.begin("ingest".to_owned(), "ingest", NodeKind::Ingest)?;
+    builder.pixels = shapes.iter().map(|shape| (*shape, Vec::new())).collect();
+    for (shard, _) in builder.shards.clone().iter() {
         let photos = files(builder, shard);
         let inputs = photo_inputs(builder, &photos);
-        let class_name = builder.source.dataset.class(shard.class_id).map_or_else(String::new, |c| c.name.clone());
-        let on_bad_image = builder.config.data.on_bad_image;
-        let unit = |aspect: String, stage| Unit { shard: shard.id.clone(), aspect, stage, inputs: inputs.clone() };
-        units
-            .push(unit("source".to_owned(), Arc::new(ReadPhotos { photos: photos.clone(), class_name, on_bad_image })));
+        let class = builder.scene.source.dataset.class(shard.class_id);
+        let class_name = class.map_or_else(String::new, |c| c.name.clone());
+        let read = Arc::new(ReadPhotos { photos: photos.clone(), class_name, on_bad_image });
+        let source = builder.shard(node, shard, "source", read, inputs.clone())?;
+        builder.sources.push(source);
         for pixels in &shapes {
-            let stage = Arc::new(SquashPhotos { photos: photos.clone(), pixels: *pixels, on_bad_image });
-            units.push(unit(pixels.aspect(), stage));
+            let squash = Arc::new(SquashPhotos { photos: photos.clone(), pixels: *pixels, on_bad_image });
+            let packed = builder.shard(node, shard, &pixels.aspect(), squash, inputs.clone())?;
+            builder.pixels.entry(*pixels).or_default().push(packed);
         }
     }
-    let node = builder.add("ingest".to_owned(), "ingest", units, NodeKind::Ingest);
-    let stride = 1 + shapes.len();
-    builder.sources = every(node, builder.shards.len(), stride, 0);
-    for (i, shape) in shapes.iter().enumerate() {
-        builder.pixels.insert(*shape, every(node, builder.shards.len(), stride, 1 + i));
-    }
-}
-
-/// The same aspect of every shard of a node.
-fn every(node: NodeIndex, shards: usize, stride: usize, offset: usize) -> Vec<UnitRef> {
-    (0..shards).map(|s| UnitRef { node, unit: s * stride + offset }).collect()
+    Ok(())
 }
 
 fn pixel_shapes(builder: &Builder<'_>) -> BTreeSet<PixelShape> {
@@ -51,23 +47,24 @@ fn pixel_shapes(builder: &Builder<'_>) -> BTreeSet<PixelShape> {
 }
 
 fn files(builder: &Builder<'_>, shard: &Shard) -> Vec<PhotoFile> {
-    shard.photos.iter().map(|p| PhotoFile { photo: p.clone(), file: builder.source.file(p) }).collect()
+    shard.photos.iter().map(|p| PhotoFile { photo: p.clone(), file: builder.scene.source.file(p) }).collect()
 }
 
 fn photo_inputs(builder: &Builder<'_>, photos: &[PhotoFile]) -> Vec<UnitInput> {
-    let pending = builder.source.pending.as_deref().unwrap_or("its file is absent");
+    let photos_of = &builder.scene.source;
+    let pending = photos_of.pending.as_deref().unwrap_or("its file is absent");
     let input = |photo: &PhotoFile| {
-        let source = match builder.source.digests.get(&photo.photo.image_id) {
+        let source = match photos_of.digests.get(&photo.photo.image_id) {
             Some(digest) => InputSource::Known(*digest),
             None => InputSource::Pending(pending.to_owned()),
         };
-        UnitInput { name: photo.input_name(), source }
+        UnitInput::item(PHOTO, photo.item(), source)
     };
     photos.iter().map(input).collect()
 }
 
-/// Adds the node that locates and cuts objects, those of the controls, and those that only measure boxes.
-pub(super) fn crop(builder: &mut Builder<'_>) {
+/// Adds the nodes that locate and cut objects, those of the controls, and those that only measure boxes.
+pub(super) fn crop(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
     let mut shapes: BTreeMap<ObjectSource, BTreeSet<PixelShape>> = BTreeMap::new();
     for (embedding, object, _) in builder.object_uses() {
         shapes.entry(object).or_default().insert(builder.pixel_shape(embedding));
@@ -75,90 +72,89 @@ pub(super) fn crop(builder: &mut Builder<'_>) {
     if builder.config.uses_localiser() {
         let objects = builder.config.objects();
         if objects.contains(&ObjectSource::GradCam) || !builder.config.cam.audit.is_empty() {
-            located(builder, ObjectSource::GradCam, shapes.remove(&ObjectSource::GradCam).unwrap_or_default());
+            located(builder, ObjectSource::GradCam, shapes.remove(&ObjectSource::GradCam).unwrap_or_default())?;
         }
         for object in objects.into_iter().filter(|o| o.is_located() && *o != ObjectSource::GradCam) {
-            located(builder, object, shapes.remove(&object).unwrap_or_default());
+            located(builder, object, shapes.remove(&object).unwrap_or_default())?;
         }
-        boxes(builder, &source_node("whole"), BoxRule::Whole, None, BTreeSet::new());
+        boxes(builder, source_node("whole"), BoxRule::Whole, None, BTreeSet::new())?;
         shapes.entry(ObjectSource::CentreBox).or_default();
     }
     for (object, rule) in [(ObjectSource::CentreBox, BoxRule::Centre), (ObjectSource::OracleBox, BoxRule::Oracle)] {
         if let Some(shapes) = shapes.remove(&object) {
-            boxes(builder, &source_node(object.name()), rule, Some(object), shapes);
+            boxes(builder, source_node(object.name()), rule, Some(object), shapes)?;
         }
     }
+    Ok(())
 }
 
 /// Adds the node of one localiser: for each shard its maps, its boxes, and the pixels inside at every size.
-fn located(builder: &mut Builder<'_>, object: ObjectSource, shapes: BTreeSet<PixelShape>) {
-    let cam = builder.config.cam.clone();
+fn located(builder: &mut Builder<'_>, object: ObjectSource, shapes: BTreeSet<PixelShape>) -> Result<(), AssembleError> {
+    let cam = &builder.config.cam;
+    let seen = builder.pixel_shape(&cam.localiser);
+    let Cam { region, margin, min_box, .. } = *cam;
+    let rule = |threshold| BoxRule::Located { threshold, region, margin, min_box, map_px: seen.size_px };
+    let id = if object == ObjectSource::GradCam { "crop".to_owned() } else { source_node(object.name()) };
+    let node = builder.begin(id, "crop", NodeKind::Crop)?;
+    let maps = maps(builder, node, object)?;
+    builder.objects.extend(shapes.iter().map(|shape| ((object, *shape), Vec::new())));
+    for (s, (shard, _)) in builder.shards.clone().iter().enumerate() {
+        let draw = Arc::new(DrawBoxes { rule: rule(cam.threshold) });
+        let drawn = builder.shard(node, shard, "boxes", draw, box_inputs(builder, s, Some(maps[s])))?;
+        cut(builder, node, (s, shard), drawn, (object, &shapes))?;
+    }
+    let audited = if object == ObjectSource::GradCam { cam.audit.as_slice() } else { &[] };
+    for threshold in audited {
+        let node = builder.begin(format!("crop[threshold={threshold}]"), "crop", NodeKind::Crop)?;
+        for (s, (shard, _)) in builder.shards.clone().iter().enumerate() {
+            let draw = Arc::new(DrawBoxes { rule: rule(*threshold) });
+            builder.shard(node, shard, "boxes", draw, box_inputs(builder, s, Some(maps[s])))?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the units that compute the maps of a localiser, one for each shard.
+fn maps(builder: &mut Builder<'_>, node: NodeIndex, object: ObjectSource) -> Result<Vec<UnitRef>, AssembleError> {
+    let cam = &builder.config.cam;
     let localiser = builder.base_nets[&cam.localiser];
     let seen = builder.pixel_shape(&cam.localiser);
     let shape = BaseNetShape::of(&builder.config.train_base[&cam.localiser]);
     let (runtime, cache) = (builder.runtime.clone(), Arc::new(BaseNetCache::default()));
-    let net = ["backbone", "head", "classes"].map(|output| UnitInput::output(output, localiser, output));
-    let Cam { region, margin, min_box, .. } = cam;
-    let rule = |threshold| BoxRule::Located { threshold, region, margin, min_box, map_px: seen.size_px };
-    let draw = Arc::new(DrawBoxes { rule: rule(cam.threshold) });
-    let node = NodeIndex(builder.graph.nodes().len());
-    let mut units = Vec::new();
-    if object == ObjectSource::Ddt {
-        let stage = FitDescriptors { shape: shape.clone(), runtime: runtime.clone(), cache: cache.clone() };
-        let mut inputs = vec![net[0].clone()];
-        inputs.extend(builder.train_inputs("pixels", TrainPart::Base, &builder.pixels[&seen], "pixels"));
-        units.push(Unit { shard: String::new(), aspect: "fit".to_owned(), stage: Arc::new(stage), inputs });
-    }
-    let (first, stride) = (units.len(), 2 + shapes.len());
+    let net = ["backbone", "head", "classes"].map(|output| UnitInput::one(output, localiser.output(output)));
+    let mut read = net[..1].to_vec();
     let method = match object {
         ObjectSource::Cam => MapMethod::Cam,
         ObjectSource::Ddt => MapMethod::Ddt,
         ObjectSource::ClassFree => MapMethod::ClassFree,
         _ => MapMethod::GradCam,
     };
-    let locate =
-        |class| LocateObjects { method, class, shape: shape.clone(), runtime: runtime.clone(), cache: cache.clone() };
-    for (s, (shard, part)) in builder.shards.iter().enumerate() {
+    match method {
+        MapMethod::GradCam | MapMethod::Cam => read = net.to_vec(),
+        MapMethod::ClassFree => {}
+        MapMethod::Ddt => {
+            let task = FitDescriptors { shape: shape.clone(), runtime: runtime.clone(), cache: cache.clone() };
+            let mut inputs = read.clone();
+            inputs.extend(builder.train_inputs(Side::Image, TrainPart::Base, &builder.pixels[&seen], "pixels"));
+            let unit = Unit { aspect: "fit".to_owned(), ..Unit::only(Arc::new(task), inputs) };
+            let fit = builder.graph.add(node, unit)?;
+            read.push(UnitInput::one("fit", fit.output("fit")));
+        }
+    }
+    let mut maps = Vec::new();
+    for (s, (shard, part)) in builder.shards.clone().iter().enumerate() {
         let class = match (cam.class, part) {
             (CamClass::LabelIfBase, Part::Base) => AskedClass::Given(shard.class_id.0),
             (CamClass::LabelIfBase | CamClass::Argmax, _) => AskedClass::Largest,
             (CamClass::TopkMean, _) => AskedClass::TopMean,
         };
-        let unit =
-            |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
-        let mut inputs = match method {
-            MapMethod::GradCam | MapMethod::Cam => net.to_vec(),
-            MapMethod::Ddt => vec![net[0].clone(), UnitInput::output("fit", UnitRef { node, unit: 0 }, "fit")],
-            MapMethod::ClassFree => vec![net[0].clone()],
-        };
-        inputs.push(UnitInput::output("pixels", builder.pixels[&seen][s], "pixels"));
-        units.push(unit("cam", Arc::new(locate(class)), inputs));
-        let maps = UnitRef { node, unit: first + s * stride };
-        units.push(unit("boxes", draw.clone(), box_inputs(builder, s, Some(maps))));
-        for pixels in &shapes {
-            let drawn = UnitRef { node, unit: first + s * stride + 1 };
-            let (stage, inputs) = cut(builder, shard, s, drawn, *pixels);
-            units.push(unit(&pixels.aspect(), Arc::new(stage), inputs));
-        }
+        let (shape, runtime, cache) = (shape.clone(), runtime.clone(), cache.clone());
+        let task = Arc::new(LocateObjects { method, class, shape, runtime, cache });
+        let mut inputs = read.clone();
+        inputs.push(UnitInput::one("pixels", builder.pixels[&seen][s].output("pixels")));
+        maps.push(builder.shard(node, shard, "cam", task, inputs)?);
     }
-    let id = if object == ObjectSource::GradCam { "crop".to_owned() } else { source_node(object.name()) };
-    builder.add(id, "crop", units, NodeKind::Crop);
-    let count = builder.shards.len();
-    for (i, shape) in shapes.iter().enumerate() {
-        builder.objects.insert((object, *shape), every(node, count, stride, first + 2 + i));
-    }
-    let audited = if object == ObjectSource::GradCam { cam.audit.as_slice() } else { &[] };
-    for threshold in audited {
-        let draw = Arc::new(DrawBoxes { rule: rule(*threshold) });
-        let units = (0..count).map(|s| Unit {
-            shard: builder.shards[s].0.id.clone(),
-            aspect: "boxes".to_owned(),
-            stage: draw.clone(),
-            inputs: box_inputs(builder, s, Some(UnitRef { node, unit: first + s * stride })),
-        });
-        let units = units.collect();
-        builder.add(format!("crop[threshold={threshold}]"), "crop", units, NodeKind::Crop);
-    }
+    Ok(maps)
 }
 
 fn source_node(name: &str) -> String {
@@ -166,59 +162,56 @@ fn source_node(name: &str) -> String {
 }
 
 fn box_inputs(builder: &Builder<'_>, s: usize, located: Option<UnitRef>) -> Vec<UnitInput> {
-    let mut inputs = vec![UnitInput::output("boxes", builder.sources[s], "boxes")];
-    inputs.extend(located.map(|unit| UnitInput::output("cam", unit, "cam")));
+    let mut inputs = vec![UnitInput::one("boxes", builder.sources[s].output("boxes"))];
+    inputs.extend(located.map(|maps| UnitInput::one("cam", maps.output("cam"))));
     inputs
 }
 
 /// Adds a node whose boxes follow a rule that needs no network.
 fn boxes(
     builder: &mut Builder<'_>,
-    id: &str,
+    id: String,
     rule: BoxRule,
     object: Option<ObjectSource>,
     shapes: BTreeSet<PixelShape>,
-) {
+) -> Result<(), AssembleError> {
     let draw = Arc::new(DrawBoxes { rule });
-    let node = NodeIndex(builder.graph.nodes().len());
-    let stride = 1 + shapes.len();
-    let mut units = Vec::new();
-    for (s, (shard, _)) in builder.shards.iter().enumerate() {
-        let unit =
-            |aspect: &str, stage, inputs| Unit { shard: shard.id.clone(), aspect: aspect.to_owned(), stage, inputs };
-        units.push(unit("boxes", draw.clone(), box_inputs(builder, s, None)));
-        for pixels in &shapes {
-            let (stage, inputs) = cut(builder, shard, s, UnitRef { node, unit: s * stride }, *pixels);
-            units.push(unit(&pixels.aspect(), Arc::new(stage), inputs));
+    let node = builder.begin(id, "crop", NodeKind::Crop)?;
+    builder.objects.extend(object.into_iter().flat_map(|o| shapes.iter().map(move |shape| ((o, *shape), Vec::new()))));
+    for (s, (shard, _)) in builder.shards.clone().iter().enumerate() {
+        let drawn = builder.shard(node, shard, "boxes", draw.clone(), box_inputs(builder, s, None))?;
+        if let Some(object) = object {
+            cut(builder, node, (s, shard), drawn, (object, &shapes))?;
         }
     }
-    builder.add(id.to_owned(), "crop", units, NodeKind::Crop);
-    if let Some(object) = object {
-        for (i, shape) in shapes.iter().enumerate() {
-            builder.objects.insert((object, *shape), every(node, builder.shards.len(), stride, 1 + i));
-        }
-    }
+    Ok(())
 }
 
+/// Adds the units that cut the boxes of a shard out, one for each size.
 fn cut(
-    builder: &Builder<'_>,
-    shard: &Shard,
-    s: usize,
+    builder: &mut Builder<'_>,
+    node: NodeIndex,
+    (s, shard): (usize, &Shard),
     drawn: UnitRef,
-    pixels: PixelShape,
-) -> (CutObjects, Vec<UnitInput>) {
-    let mut inputs = vec![UnitInput::output("relative", drawn, "relative")];
-    let from = match builder.config.cam.crop_from {
-        CropFrom::Original => {
-            inputs.push(UnitInput::output("content", builder.sources[s], "content"));
-            CutFrom::Photos(files(builder, shard))
-        }
-        CropFrom::Squashed => {
-            let whole = builder.pixels.keys().filter(|shape| shape.resize == Resize::Squash);
-            let largest = whole.max().copied().unwrap_or(PAPER_PIXELS);
-            inputs.push(UnitInput::output("pixels", builder.pixels[&largest][s], "pixels"));
-            CutFrom::Packed
-        }
-    };
-    (CutObjects { from, pixels }, inputs)
+    (object, shapes): (ObjectSource, &BTreeSet<PixelShape>),
+) -> Result<(), AssembleError> {
+    for pixels in shapes {
+        let mut inputs = vec![UnitInput::one("relative", drawn.output("relative"))];
+        let from = match builder.config.cam.crop_from {
+            CropFrom::Original => {
+                inputs.push(UnitInput::one("content", builder.sources[s].output("content")));
+                CutFrom::Photos(files(builder, shard))
+            }
+            CropFrom::Squashed => {
+                let whole = builder.pixels.keys().filter(|shape| shape.resize == Resize::Squash);
+                let largest = whole.max().copied().unwrap_or(PAPER_PIXELS);
+                inputs.push(UnitInput::one("pixels", builder.pixels[&largest][s].output("pixels")));
+                CutFrom::Packed
+            }
+        };
+        let task = Arc::new(CutObjects { from, pixels: *pixels });
+        let added = builder.shard(node, shard, &pixels.aspect(), task, inputs)?;
+        builder.objects.entry((object, *pixels)).or_default().push(added);
+    }
+    Ok(())
 }

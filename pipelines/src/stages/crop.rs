@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
 use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_nets::{BoxOptions, Region, cam_box, enlarge_map};
 use mlsm_store::Field;
 use tch::{Kind, Tensor};
@@ -57,8 +57,8 @@ pub struct DrawBoxes {
     pub rule: BoxRule,
 }
 
-impl Stage for DrawBoxes {
-    fn name(&self) -> &'static str {
+impl Task for DrawBoxes {
+    fn stage(&self) -> &'static str {
         "crop"
     }
 
@@ -85,6 +85,17 @@ impl Stage for DrawBoxes {
             BoxRule::Oracle => fields.push(field("rule", "oracle")),
         }
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        match &self.rule {
+            BoxRule::Located { .. } => vec![Port::one("boxes"), Port::one("cam")],
+            BoxRule::Whole | BoxRule::Centre | BoxRule::Oracle => vec![Port::one("boxes")],
+        }
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["crops", "relative"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -241,8 +252,8 @@ pub struct CutObjects {
     pub pixels: PixelShape,
 }
 
-impl Stage for CutObjects {
-    fn name(&self) -> &'static str {
+impl Task for CutObjects {
+    fn stage(&self) -> &'static str {
         "crop"
     }
 
@@ -259,6 +270,18 @@ impl Stage for CutObjects {
         let mut fields = vec![field("what", "pixels"), field("crop_from", from)];
         fields.extend(pixels.fields());
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        let pixels = match &self.from {
+            CutFrom::Photos(_) => "content",
+            CutFrom::Packed => "pixels",
+        };
+        vec![Port::one("relative"), Port::one(pixels)]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["pixels"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

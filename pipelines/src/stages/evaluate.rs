@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use mlsm_data::{Episode, EpisodeSpec, ImageId};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_store::Field;
 use tch::Tensor;
 
@@ -32,8 +32,8 @@ pub struct Evaluate {
     pub runtime: Arc<Runtime>,
 }
 
-impl Stage for Evaluate {
-    fn name(&self) -> &'static str {
+impl Task for Evaluate {
+    fn stage(&self) -> &'static str {
         "evaluate"
     }
 
@@ -54,6 +54,17 @@ impl Stage for Evaluate {
             field("keep_predictions", *keep_predictions),
         ]);
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        self.scoring.ports()
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        match self.keep_predictions {
+            true => &["episodes", "predictions"],
+            false => &["episodes"],
+        }
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

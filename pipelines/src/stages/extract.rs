@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -32,8 +32,8 @@ pub struct Extract {
     pub cache: Arc<BaseNetCache>,
 }
 
-impl Stage for Extract {
-    fn name(&self) -> &'static str {
+impl Task for Extract {
+    fn stage(&self) -> &'static str {
         "extract"
     }
 
@@ -48,6 +48,17 @@ impl Stage for Extract {
         fields.push(field("maps", maps.as_deref().unwrap_or("none")));
         fields.push(field("class_id", i64::from(*class_id)));
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::one("backbone"), Port::one("pixels")]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        match self.maps {
+            Some(_) => &["embedding", "features", "maps"],
+            None => &["embedding", "features"],
+        }
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

@@ -8,14 +8,17 @@ use std::path::PathBuf;
 
 use mlsm_data::resize::{self, Resize};
 use mlsm_data::{Photo, decode};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Item, Outputs, Port, StageError, Task};
 use mlsm_store::{Digest, Field, Value};
 
 use crate::artifact::{Array, Column, ElementType, encode, table};
 use crate::config::BadImage;
 use crate::recipe::{field, word};
 
-/// A photo of a shard and where its file lies.
+/// The port that takes photos.
+pub const PHOTO: &str = "photo";
+
+/// A photo of a shard and where its file is.
 #[derive(Clone)]
 pub struct PhotoFile {
     /// The record of the data set.
@@ -25,9 +28,9 @@ pub struct PhotoFile {
 }
 
 impl PhotoFile {
-    /// Returns the name of the photo among a unit's inputs.
-    pub fn input_name(&self) -> String {
-        format!("photo {} {}", self.photo.image_id, self.photo.path)
+    /// Returns which of a unit's photos it is.
+    pub fn item(&self) -> Item {
+        Item { id: format!("{} {}", self.photo.image_id, self.photo.path), key: self.photo.image_id.0 }
     }
 }
 
@@ -39,7 +42,7 @@ fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError>
             "cannot read photo {file}\n  why: {e}\n  fix: restore the file, then run again; finished artifacts are kept"
         ))
     })?;
-    if Digest::of(&bytes) != context.digest(&photo.input_name())? {
+    if Digest::of(&bytes) != context.item(PHOTO, photo.photo.image_id.0)? {
         context.store().forget_digest(&photo.file)?; // what was remembered of it is wrong: the next run reads it
         return Err(StageError::BadData(format!(
             "photo {file} changed while the run was going on\n  why: its digest differs from the planned one\n  \
@@ -94,8 +97,8 @@ pub struct ReadPhotos {
     pub on_bad_image: BadImage,
 }
 
-impl Stage for ReadPhotos {
-    fn name(&self) -> &'static str {
+impl Task for ReadPhotos {
+    fn stage(&self) -> &'static str {
         "ingest"
     }
 
@@ -120,6 +123,14 @@ impl Stage for ReadPhotos {
             fields.push(field(&format!("image {image_id}"), Value::List(row)));
         }
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::many(PHOTO)]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["source", "boxes", "content", "skipped"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -225,8 +236,8 @@ pub struct SquashPhotos {
     pub on_bad_image: BadImage,
 }
 
-impl Stage for SquashPhotos {
-    fn name(&self) -> &'static str {
+impl Task for SquashPhotos {
+    fn stage(&self) -> &'static str {
         "ingest"
     }
 
@@ -240,6 +251,14 @@ impl Stage for SquashPhotos {
         fields.extend(pixels.fields());
         fields.push(field("on_bad_image", word(*on_bad_image)));
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::many(PHOTO)]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["pixels"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

@@ -4,17 +4,22 @@
 
 use std::sync::Arc;
 
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_data::Part;
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_nets::{CamClass, Descriptors, class_activation, class_free, descriptor_transform, grad_cam};
 use mlsm_store::{Blob, Field};
 use tch::{Device, Kind, Tensor};
 
 use super::extract::floats;
+use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, PackedPixels, decode, encode};
 use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape};
 use crate::error::{net_error, torch_error};
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
+
+/// The port that takes packed pixels of base photos.
+const BASE: &str = ports::rows(Side::Image, Part::Base);
 
 const FORWARD_BATCH: usize = 64;
 
@@ -58,7 +63,7 @@ pub const TOP_CLASSES: i64 = 5;
 
 /// Fits deep descriptor transforming to base photos.
 ///
-/// Inputs: `backbone`, and pixels under `pixels/base/`. Output: `fit` (mean_and_direction f32 `[2, c]`).
+/// Inputs: `backbone`, and packed pixels of base photos. Output: `fit` (mean_and_direction f32 `[2, c]`).
 pub struct FitDescriptors {
     /// The localiser.
     pub shape: BaseNetShape,
@@ -68,8 +73,8 @@ pub struct FitDescriptors {
     pub cache: Arc<BaseNetCache>,
 }
 
-impl Stage for FitDescriptors {
-    fn name(&self) -> &'static str {
+impl Task for FitDescriptors {
+    fn stage(&self) -> &'static str {
         "crop"
     }
 
@@ -84,9 +89,17 @@ impl Stage for FitDescriptors {
         fields
     }
 
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::one("backbone"), Port::many(BASE)]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["fit"]
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let gallery = Gallery::open(context, "pixels/base/", "pixels")?;
+        let gallery = Gallery::open(context, BASE, "pixels")?;
         let images: Vec<_> = gallery.classes().values().flatten().copied().collect();
         let fitted = self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
@@ -121,8 +134,8 @@ pub struct LocateObjects {
     pub cache: Arc<BaseNetCache>,
 }
 
-impl Stage for LocateObjects {
-    fn name(&self) -> &'static str {
+impl Task for LocateObjects {
+    fn stage(&self) -> &'static str {
         "crop"
     }
 
@@ -141,6 +154,19 @@ impl Stage for LocateObjects {
             AskedClass::Given(id) => fields.push(field("class", *id)),
         }
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        let asked: &[_] = match self.method {
+            MapMethod::GradCam | MapMethod::Cam => &["backbone", "head", "classes", "pixels"],
+            MapMethod::Ddt => &["backbone", "fit", "pixels"],
+            MapMethod::ClassFree => &["backbone", "pixels"],
+        };
+        asked.iter().map(|name| Port::one(name)).collect()
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["cam"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlsm_data::{EpisodeSpec, ImageId, mean_ci};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_data::{EpisodeSpec, ImageId, Part, mean_ci};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
@@ -23,8 +23,7 @@ use crate::runtime::Runtime;
 
 /// Trains a method. One without anything to learn is validated once.
 ///
-/// Inputs: `image/base/<shard>`, `image/val/<shard>` features (pixels, where the backbone is learnt), and the same under
-/// `object/` for levels with O; `backbone` where F_φ starts from the base CNN. Outputs: `weights`, `curve`.
+/// Inputs: features of base and val photos (pixels, where the backbone is learnt), and of objects for levels with O; `backbone` where F_φ starts from the base CNN. Outputs: `weights`, `curve`.
 pub struct MetaTrain {
     /// The section of the configuration.
     pub section: Section,
@@ -38,8 +37,8 @@ pub struct MetaTrain {
     pub runtime: Arc<Runtime>,
 }
 
-impl Stage for MetaTrain {
-    fn name(&self) -> &'static str {
+impl Task for MetaTrain {
+    fn stage(&self) -> &'static str {
         "meta-train"
     }
 
@@ -101,10 +100,23 @@ impl Stage for MetaTrain {
         fields
     }
 
+    fn inputs(&self) -> Vec<Port> {
+        let mut ports = self.model.row_ports(Part::Base);
+        ports.extend(self.model.row_ports(Part::Val));
+        if self.model.mode == BackboneMode::BaseInit {
+            ports.push(Port::one("backbone"));
+        }
+        ports
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["weights", "curve"]
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let base = Rows::open(context, &self.model, "base/")?;
-        let val = Rows::open(context, &self.model, "val/")?;
+        let base = Rows::open(context, &self.model, Part::Base)?;
+        let val = Rows::open(context, &self.model, Part::Val)?;
         for &shot in &self.shots {
             let too_few = |e: mlsm_data::DataError| StageError::BadData(e.to_string());
             base.image().pool().check(&self.spec(shot, "base")).map_err(too_few)?;

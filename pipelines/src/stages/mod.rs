@@ -1,4 +1,4 @@
-//! The stages, one file each: the table of contents of the pipeline.
+//! The stages and their tasks: the table of contents of the pipeline.
 //!
 //! | stage | does | file |
 //! |---|---|---|
@@ -17,6 +17,7 @@ pub mod extract;
 pub mod ingest;
 pub mod locate;
 pub mod meta_train;
+pub mod ports;
 pub mod predict;
 pub mod splits;
 pub mod train_base;

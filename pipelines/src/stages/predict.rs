@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mlsm_data::{ClassId, Episode, ImageId, OwnPhotos};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_store::{Field, Value};
 
 use super::extract::floats;
@@ -58,8 +58,8 @@ impl Predict {
     }
 }
 
-impl Stage for Predict {
-    fn name(&self) -> &'static str {
+impl Task for Predict {
+    fn stage(&self) -> &'static str {
         "predict"
     }
 
@@ -76,6 +76,14 @@ impl Stage for Predict {
             photos.iter().map(|(id, path)| Value::from(vec![Value::from(i64::from(id.0)), path.as_str().into()]));
         fields.push(field("photos", Value::List(paths.collect())));
         fields
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        self.scoring.ports()
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["predictions"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

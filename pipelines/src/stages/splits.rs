@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mlsm_data::{ClassId, Part};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_store::Field;
 
 use crate::artifact::{Column, table};
@@ -15,8 +15,8 @@ pub struct WriteSplit {
     pub classes: BTreeMap<ClassId, (String, Part)>,
 }
 
-impl Stage for WriteSplit {
-    fn name(&self) -> &'static str {
+impl Task for WriteSplit {
+    fn stage(&self) -> &'static str {
         "splits"
     }
 
@@ -28,6 +28,14 @@ impl Stage for WriteSplit {
         let Self { classes } = self;
         let rows = classes.iter().map(|(id, (name, part))| field(&format!("class {id} {name}"), part.to_string()));
         rows.collect()
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        Vec::new()
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["splits"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlsm_data::streams::{Draw, stream};
-use mlsm_data::{ClassId, ImageId};
-use mlsm_engine::{Context, Outputs, Stage, StageError};
+use mlsm_data::{ClassId, ImageId, Part};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use super::CHECKPOINT_EVERY_S;
+use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, encode};
 use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
@@ -23,12 +24,15 @@ use crate::error::net_error;
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
+/// The port that takes packed pixels of base photos.
+const BASE: &str = ports::rows(Side::Image, Part::Base);
+
 /// Photos in one forward pass without gradients.
 const FORWARD_BATCH: usize = 64;
 
 /// Trains a base CNN.
 ///
-/// Inputs: `base/<shard>` packed pixels; `weights` where the backbone is imported. Outputs: `backbone`, `head`,
+/// Inputs: packed pixels of base photos; `weights` where the backbone is imported. Outputs: `backbone`, `head`,
 /// `classes` (the class id of each logit), `curve`.
 pub struct TrainBase {
     /// The section of the configuration.
@@ -39,8 +43,8 @@ pub struct TrainBase {
     pub runtime: Arc<Runtime>,
 }
 
-impl Stage for TrainBase {
-    fn name(&self) -> &'static str {
+impl Task for TrainBase {
+    fn stage(&self) -> &'static str {
         "train-base"
     }
 
@@ -90,16 +94,28 @@ impl Stage for TrainBase {
         ]
     }
 
+    fn inputs(&self) -> Vec<Port> {
+        let mut ports = vec![Port::many(BASE)];
+        if self.section.weights != "none" {
+            ports.push(Port::one("weights"));
+        }
+        ports
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["backbone", "head", "classes", "curve"]
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
-        let gallery = Gallery::open(context, "base/", "pixels")?;
+        let gallery = Gallery::open(context, BASE, "pixels")?;
         let photos = Photos::split(&gallery, self.section.holdout, self.seed);
         if photos.train.is_empty() {
             return Err(StageError::BadData("no base photo is left to train on: lower `holdout`".to_owned()));
         }
         let shape = BaseNetShape::of(&self.section);
         let mut backbone = shape.backbone(&mut stream(self.seed, "train-base/init/backbone", 0), device);
-        let imported = context.digest("weights").is_ok();
+        let imported = context.has("weights");
         if imported {
             let weights = context.open("weights")?;
             backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.to_string()))?;

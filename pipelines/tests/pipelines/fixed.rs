@@ -45,9 +45,9 @@ fn compare(name: &str, found: &BTreeMap<(String, u32), Digest>) {
 
 /// The recipe of every unit, by stage and version, as the bytes that are fingerprinted.
 fn recipes(graph: &Graph, found: &mut BTreeMap<(String, u32), BTreeSet<Vec<u8>>>) {
-    for stage in graph.nodes().iter().flat_map(|n| &n.units).map(|unit| &unit.stage) {
-        let (name, version) = (stage.name().to_owned(), stage.version());
-        let request = Request { stage: name.clone(), version, recipe: stage.recipe(), inputs: Vec::new() };
+    for task in graph.nodes().iter().flat_map(|n| &n.units).map(|unit| &unit.task) {
+        let (name, version) = (task.stage().to_owned(), task.version());
+        let request = Request { stage: name.clone(), version, recipe: task.recipe(), inputs: Vec::new() };
         found.entry((name, version)).or_default().insert(request.encode());
     }
 }
@@ -87,7 +87,7 @@ fn stages_of_whole_numbers_give_the_same_bytes_until_their_version_is_raised() {
     for node in graph.nodes().iter().filter(|node| WHOLE_NUMBERS.contains(&node.id.as_str())) {
         let made = node.units.iter().map(|unit| &report.manifests[&node.id][&unit.key()].outputs);
         let bytes: Vec<u8> = made.flatten().flat_map(|(_, output)| output.digest.as_bytes().to_vec()).collect();
-        found.insert((node.id.clone(), node.units[0].stage.version()), Digest::of(&bytes));
+        found.insert((node.id.clone(), node.units[0].task.version()), Digest::of(&bytes));
     }
     compare("artifacts.txt", &found);
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mlsm_engine::{Event, Graph, InputSource};
-use mlsm_pipelines::{AssembleError, Assembly, Config, DeviceChoice, Execution, Purpose, assemble};
+use mlsm_data::Part;
+use mlsm_engine::{Cancel, Event, Graph, InputSource};
+use mlsm_pipelines::{
+    AssembleError, Assembly, Config, DeviceChoice, Execution, Preparation, Purpose, Scene, assemble, prepare,
+};
 use mlsm_store::{Access, Store};
 use tempfile::TempDir;
 
@@ -17,9 +20,15 @@ pub fn assembled(config: &Config, purpose: Purpose) -> (TempDir, Result<Assembly
 pub fn over_store(config: &Config, purpose: Purpose) -> (TempDir, Store, Result<Assembly, AssembleError>) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
-    let execution = Execution { device: DeviceChoice::Cpu };
-    let assembly = assemble(config, &store, &execution, purpose, &|_: &Event| {});
+    let scene = prepared(config, &store, purpose, &Cancel::default());
+    let assembly = scene.and_then(|scene| assemble(config, &scene, &CPU));
     (folder, store, assembly)
+}
+
+const CPU: Execution = Execution { device: DeviceChoice::Cpu };
+
+fn prepared(config: &Config, store: &Store, purpose: Purpose, cancel: &Cancel) -> Result<Scene, AssembleError> {
+    prepare(config, &Preparation { store, purpose, cancel, subscriber: &|_: &Event| {} })
 }
 
 fn graph(changes: &[(&str, &str)]) -> Graph {
@@ -29,7 +38,7 @@ fn graph(changes: &[(&str, &str)]) -> Graph {
 /// Everything but inputs that identifies units: stage, version, recipe.
 fn recipes(graph: &Graph) -> BTreeSet<String> {
     let units = graph.nodes().iter().flat_map(|n| &n.units);
-    units.map(|u| format!("{} {} {:?}", u.stage.name(), u.stage.version(), u.stage.recipe())).collect()
+    units.map(|u| format!("{} {} {:?}", u.task.stage(), u.task.version(), u.task.recipe())).collect()
 }
 
 /// One other value of every key that changes results.
@@ -116,14 +125,14 @@ fn nothing_that_learns_sees_a_photo_of_a_novel_class() {
     let graph = assembly.unwrap().graph;
     let novel_inputs = |stage: &str| {
         let units = graph.nodes().iter().filter(|n| n.stage == stage).flat_map(|n| &n.units);
-        units.flat_map(|u| &u.inputs).filter(|i| i.name.contains("novel")).count()
+        units.flat_map(|u| &u.inputs).filter(|i| i.port.ends_with("-novel")).count()
     };
     assert!(novel_inputs("evaluate") > 0);
     assert_eq!((novel_inputs("train-base"), novel_inputs("meta-train")), (0, 0));
-    // The name is not all: the shards that are read are those that `evaluate` reads as base and val, or none of its.
-    let sources = |stage: &str, part: &str| -> BTreeSet<(usize, usize)> {
+    // The port is not all: the shards that are read are those that `evaluate` reads as base and val, or none of its.
+    let sources = |stage: &str, part: Option<Part>| -> BTreeSet<(usize, usize)> {
         let units = graph.nodes().iter().filter(|n| n.stage == stage).flat_map(|n| &n.units);
-        let inputs = units.flat_map(|u| &u.inputs).filter(|i| i.name.contains(part));
+        let inputs = units.flat_map(|u| &u.inputs).filter(|i| part.is_none_or(|part| i.port.ends_with(&part.to_string())));
         inputs
             .filter_map(|i| match &i.source {
                 InputSource::Output(from, _) => Some((from.node.0, from.unit)),
@@ -131,8 +140,42 @@ fn nothing_that_learns_sees_a_photo_of_a_novel_class() {
             })
             .collect()
     };
-    let seen: BTreeSet<_> = sources("train-base", "").into_iter().chain(sources("meta-train", "")).collect();
-    assert!(sources("evaluate", "novel").is_disjoint(&seen));
+    let seen: BTreeSet<_> = sources("train-base", None).into_iter().chain(sources("meta-train", None)).collect();
+    assert!(sources("evaluate", Some(Part::Novel)).is_disjoint(&seen));
+}
+
+#[test]
+fn a_graph_is_a_function_of_configuration_and_scene() {
+    let config = with(&[("cam.method", "'ddt'"), ("meta-train.mlsm.seeds", "[0, 1]")]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
+    let scene = prepared(&config, &store, Purpose::Run, &Cancel::default()).unwrap();
+    drop(store);
+    folder.close().unwrap(); // neither the store nor the photos exist any more
+    let written = |assembly: &Assembly| -> Vec<String> {
+        let units = assembly.graph.nodes().iter().flat_map(|n| n.units.iter().map(move |u| (&n.id, u)));
+        units.map(|(id, u)| format!("{id} {} {:?} {:?}", u.key(), u.task.recipe(), u.inputs)).collect()
+    };
+    let (first, second) = (assemble(&config, &scene, &CPU).unwrap(), assemble(&config, &scene, &CPU).unwrap());
+    assert!(first.graph.nodes().len() > 10);
+    assert_eq!(written(&first), written(&second));
+}
+
+#[test]
+fn a_request_to_stop_ends_the_preparation_and_what_was_drawn_is_not_kept() {
+    let config = with(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let stopped = prepared(&config, &store, Purpose::Run, &cancel);
+    assert!(matches!(stopped, Err(AssembleError::Cancelled)));
+    assert_eq!(drawn(folder.path()), 0);
+}
+
+/// How many data sets a store keeps.
+fn drawn(store: &std::path::Path) -> usize {
+    std::fs::read_dir(store.join("datasets")).map_or(0, |found| found.flatten().count())
 }
 
 #[test]
@@ -142,8 +185,7 @@ fn a_plan_draws_nothing_and_a_run_draws_once() {
     assert!(planned.is_ok());
     assert!(!folder.path().join("datasets").exists());
     let (folder, _) = assembled(&config, Purpose::Run);
-    let drawn: Vec<_> = std::fs::read_dir(folder.path().join("datasets")).unwrap().flatten().collect();
-    assert_eq!(drawn.len(), 1);
+    assert_eq!(drawn(folder.path()), 1);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mlsm_engine::{
-    Action, Cancel, EngineError, Event, Graph, InputSource, Node, Outcome, RunIdentity, RunOptions, RunReport,
-    StageError, Unit, UnitInput, explain, plan, run,
+    Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunIdentity, RunOptions, RunReport,
+    StageError, Unit, explain, plan, run,
 };
 use mlsm_store::{Access, Digest, Store};
 
@@ -205,13 +205,8 @@ fn keep_going_computes_what_does_not_depend_on_the_failure() {
                 true => Arc::new(|_| Err(StageError::Failed("no".to_owned()))),
                 false => Arc::new(|_| Ok(b"done".to_vec())),
             };
-            let unit = Unit {
-                shard: String::new(),
-                aspect: String::new(),
-                stage: scene.stage(name, 0, &work),
-                inputs: vec![],
-            };
-            graph.add(Node { id: name.to_owned(), stage: name, units: vec![unit] });
+            let node = graph.begin(name, name).unwrap();
+            graph.add(node, Unit::only(scene.task(name, 0, &work), vec![])).unwrap();
         }
         graph
     };
@@ -236,9 +231,8 @@ fn bytes_that_do_not_exist_yet_are_planned_as_unknown_with_their_reason() {
     let mut graph = Graph::new();
     let work: Arc<Work> = Arc::new(joined);
     let source = InputSource::Pending("weights `w` are missing".to_owned());
-    let inputs = vec![UnitInput { name: "weights".to_owned(), source }];
-    let unit = Unit { shard: String::new(), aspect: String::new(), stage: scene.stage("train", 0, &work), inputs };
-    graph.add(Node { id: "train".to_owned(), stage: "train", units: vec![unit] });
+    let node = graph.begin("train", "train").unwrap();
+    graph.add(node, Unit::only(scene.task("train", 0, &work), vec![scene::input("weights", source)])).unwrap();
     let planned = plan(&graph, &scene.store, "test", &[]).unwrap();
     assert_ne!(planned.nodes[0].action, Action::Reuse);
     assert!(planned.nodes[0].reason.contains("weights `w` are missing"), "{}", planned.nodes[0].reason);

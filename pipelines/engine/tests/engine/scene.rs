@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use mlsm_engine::{
-    Cancel, Context, EngineError, Event, Graph, Node, Outputs, RunIdentity, RunOptions, RunReport, Stage, StageError,
-    Unit, UnitInput, UnitRef, plan, run,
+    Cancel, Context, EngineError, Event, Graph, InputSource, Item, Outputs, Port, RunIdentity, RunOptions, RunReport, StageError, Task,
+    Unit, UnitInput, plan, run,
 };
 use mlsm_store::{Access, Digest, Field, Store, Value};
 use tempfile::TempDir;
@@ -25,8 +25,8 @@ struct StandIn {
     work: Arc<Work>,
 }
 
-impl Stage for StandIn {
-    fn name(&self) -> &'static str {
+impl Task for StandIn {
+    fn stage(&self) -> &'static str {
         self.name
     }
 
@@ -36,6 +36,14 @@ impl Stage for StandIn {
 
     fn recipe(&self) -> Vec<Field> {
         vec![Field { key: "factor".to_owned(), value: Value::from(self.recipe) }]
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::many("in")]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["out"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -73,6 +81,11 @@ pub fn joined(context: &Context<'_>) -> Result<Vec<u8>, StageError> {
     Ok(bytes)
 }
 
+/// An input of a stand-in.
+pub fn input(id: &str, source: InputSource) -> UnitInput {
+    UnitInput::item("in", Item { id: id.to_owned(), key: 0 }, source)
+}
+
 impl Scene {
     /// Over a new store.
     pub fn new() -> Self {
@@ -98,33 +111,32 @@ impl Scene {
         }
     }
 
-    pub fn stage(&self, name: &'static str, recipe: i64, work: &Arc<Work>) -> Arc<dyn Stage> {
+    pub fn task(&self, name: &'static str, recipe: i64, work: &Arc<Work>) -> Arc<dyn Task> {
         let (ran, work) = (self.ran.clone(), work.clone());
         Arc::new(StandIn { name, recipe, parallel: name == "scale", device: "cpu", ran, work })
     }
 
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::new();
-        let mut shards = Vec::new();
+        let scale = graph.begin("scale", "scale").unwrap();
+        let mut scaled = Vec::new();
         for (i, photo) in self.photos.iter().enumerate() {
             let digest = self.store.put(photo).unwrap().digest;
-            shards.push(Unit {
+            let unit = Unit {
                 shard: format!("{i:03}"),
                 aspect: String::new(),
-                stage: self.stage("scale", self.factor, &self.scale),
-                inputs: vec![UnitInput::known(format!("photo-{i}"), digest)],
-            });
+                task: self.task("scale", self.factor, &self.scale),
+                inputs: vec![input(&format!("photo-{i}"), InputSource::Known(digest))],
+            };
+            scaled.push(graph.add(scale, unit).unwrap());
         }
-        let count = shards.len();
-        let scale = graph.add(Node { id: "scale".to_owned(), stage: "scale", units: shards });
-        let inputs = (0..count).map(|i| UnitInput::output(format!("{i}"), UnitRef { node: scale, unit: i }, "out"));
-        let single = |stage, inputs| Unit { shard: String::new(), aspect: String::new(), stage, inputs };
-        let unit = single(self.stage("sum", 1, &self.sum), inputs.collect());
-        let sum = graph.add(Node { id: "sum".to_owned(), stage: "sum", units: vec![unit] });
-        let input = UnitInput::output("sum", UnitRef { node: sum, unit: 0 }, "out");
+        let inputs = scaled.iter().enumerate().map(|(i, unit)| input(&i.to_string(), unit.output("out")));
+        let sum = graph.begin("sum", "sum").unwrap();
+        let summed = graph.add(sum, Unit::only(self.task("sum", 1, &self.sum), inputs.collect())).unwrap();
         let work: Arc<Work> = Arc::new(joined);
-        let unit = single(self.stage("report", self.report_factor, &work), vec![input]);
-        graph.add(Node { id: "report:all".to_owned(), stage: "report", units: vec![unit] });
+        let task = self.task("report", self.report_factor, &work);
+        let report = graph.begin("report:all", "report").unwrap();
+        graph.add(report, Unit::only(task, vec![input("sum", summed.output("out"))])).unwrap();
         graph
     }
 

@@ -3,28 +3,33 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
 use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo, counted};
-use mlsm_engine::{Event, Subscriber};
 use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
 
-use super::{AssembleError, Purpose};
+use super::{Preparation, Purpose};
+use crate::AssembleError;
 use crate::config::Config;
 use crate::recipe::field;
 
 /// A data set with the digest of every photo, as far as the photos exist.
-pub(super) struct Source {
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The data set.
     pub dataset: Dataset,
+    /// The digests of photos that exist.
     pub digests: BTreeMap<ImageId, Digest>,
     /// The name under which results are published.
     pub name: String,
+    /// What people should read.
     pub warnings: Vec<String>,
     /// Why photos are only listed, when they are.
     pub pending: Option<String>,
-    /// Photos of one's own, which are part of the data set.
+    /// A user's own photos, which are part of the data set.
     pub own: Option<OwnPhotos>,
 }
 
@@ -36,16 +41,15 @@ impl Source {
     }
 }
 
-/// Opens the photos of a configuration, if it has any, and lays photos of one's own beside them.
+/// Opens the photos of a configuration, if it has any, and adds a user's own photos.
 pub(super) fn open_beside(
     own: OwnPhotos,
     config: &Config,
-    store: &Store,
-    subscriber: &dyn Subscriber,
+    with: &Preparation<'_>,
 ) -> Result<Source, AssembleError> {
     let has_photos = config.data_path().is_some() || config.synthetic_spec().is_some();
-    let beside = if has_photos { Some(open(config, store, Purpose::Run, subscriber)?) } else { None };
-    let by_path = digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?;
+    let beside = if has_photos { Some(open(config, with)?) } else { None };
+    let by_path = digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), with)?;
     let (own, own_digests) = by_content(own, &by_path);
     let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
     let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), PathBuf::new());
@@ -61,7 +65,7 @@ pub(super) fn open_beside(
     Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own) })
 }
 
-/// Numbers photos of one's own by their contents, so that their names play no part in what is computed.
+/// Numbers a user's own photos by their contents, so that their names play no part in what is computed.
 fn by_content(own: OwnPhotos, by_path: &BTreeMap<ImageId, Digest>) -> (OwnPhotos, BTreeMap<ImageId, Digest>) {
     let contents = by_path.iter().map(|(id, digest)| (*id, digest.to_string().into_bytes())).collect();
     let by_file: BTreeMap<String, Digest> =
@@ -71,21 +75,16 @@ fn by_content(own: OwnPhotos, by_path: &BTreeMap<ImageId, Digest>) -> (OwnPhotos
     (own, digests)
 }
 
-pub(super) fn open(
-    config: &Config,
-    store: &Store,
-    purpose: Purpose,
-    subscriber: &dyn Subscriber,
-) -> Result<Source, AssembleError> {
-    let Some(path) = config.data_path() else { return synthetic(config, store, purpose, subscriber) };
+pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
+    let Some(path) = config.data_path() else { return synthetic(config, with) };
     let mut name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
     let options = OpenOptions { strict: config.data.strict, follow_links: config.data.follow_links };
     let mut source = match path.is_file() {
         true => {
             name = name.split('.').next().unwrap_or_default().to_owned();
-            from_archive(path, name, config, store, purpose, subscriber)?
+            from_archive(path, name, config, with)?
         }
-        false => with_digests(Dataset::open(path, &options)?, name, store)?,
+        false => with_digests(Dataset::open(path, &options)?, name, with)?,
     };
     if source.dataset.absent > 0 {
         let first = source.dataset.first_absent.clone().unwrap_or_default();
@@ -95,7 +94,7 @@ pub(super) fn open(
     source.warnings.extend(counted(&source.dataset.left_out));
     if source.dataset.photos.is_empty() {
         let absent = source.dataset.absent;
-        match purpose {
+        match with.purpose {
             Purpose::Plan => {
                 source.dataset = listed_only(&source.dataset);
                 source.pending = Some(format!("its photos are absent ({absent} are listed)"));
@@ -112,7 +111,7 @@ pub(super) fn open(
     Ok(source)
 }
 
-/// Stands in for photos that do not exist: one per class, so that a plan shows every shard.
+/// Lists one photo per class in place of photos that do not exist, so that a plan shows every shard.
 fn listed_only(dataset: &Dataset) -> Dataset {
     let placeholder = |class: &Class| Photo {
         image_id: ImageId(class.class_id.0),
@@ -124,12 +123,7 @@ fn listed_only(dataset: &Dataset) -> Dataset {
     Dataset::new(dataset.images_root.clone(), dataset.classes.clone(), photos)
 }
 
-fn synthetic(
-    config: &Config,
-    store: &Store,
-    purpose: Purpose,
-    subscriber: &dyn Subscriber,
-) -> Result<Source, AssembleError> {
+fn synthetic(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let Some(spec) = config.synthetic_spec() else {
         return Err(AssembleError::Config(
             "there are no photos\n  why: the configuration has neither data.path nor [data.synthetic]\n  fix: --set \
@@ -138,8 +132,8 @@ fn synthetic(
         ));
     };
     let name = "synthetic".to_owned();
-    let (found, warnings) = kept(&synthetic_request(&spec), store)?;
-    if found.is_none() && purpose == Purpose::Plan {
+    let (found, warnings) = kept(&synthetic_request(&spec), with.store)?;
+    if found.is_none() && with.purpose == Purpose::Plan {
         let class = |id| Class { class_id: mlsm_data::ClassId(id), name: format!("{id:03}") };
         let classes = (1..=spec.classes).map(class).collect();
         let dataset = listed_only(&Dataset::new(PathBuf::new(), classes, Vec::new()));
@@ -148,18 +142,16 @@ fn synthetic(
     }
     let draw = |folder: &Path| -> Result<(), AssembleError> {
         draw(folder, &spec, &|done, total| {
-            let (done, total) = (done as u64, total as u64);
-            let (node, unit) = ("data".to_owned(), "photos".to_owned());
-            subscriber.on(&Event::Progress { node, done, total, unit, detail: "drawing".to_owned() });
+            with.progress(done as u64, total as u64, "photos", "drawing");
         })?;
-        Ok(())
+        with.check()
     };
-    let folder = found.map_or_else(|| store.keep_dataset(&synthetic_request(&spec).fingerprint(), draw), Ok)?;
+    let folder = found.map_or_else(|| with.store.keep_dataset(&synthetic_request(&spec).fingerprint(), draw), Ok)?;
     let dataset = Dataset::open(&folder, &OpenOptions { strict: true, follow_links: false })?;
-    Ok(Source { warnings, ..with_digests(dataset, name, store)? })
+    Ok(Source { warnings, ..with_digests(dataset, name, with)? })
 }
 
-/// Finds photos that the store keeps; damaged ones count as absent, and are told.
+/// Finds photos that the store keeps; damaged ones count as absent, with a warning.
 fn kept(request: &Request, store: &Store) -> Result<(Option<PathBuf>, Vec<String>), AssembleError> {
     match store.dataset(&request.fingerprint()) {
         Ok(found) => Ok((found, Vec::new())),
@@ -206,11 +198,9 @@ fn from_archive(
     path: &Path,
     name: String,
     config: &Config,
-    store: &Store,
-    purpose: Purpose,
-    subscriber: &dyn Subscriber,
+    with: &Preparation<'_>,
 ) -> Result<Source, AssembleError> {
-    let cache = store.stat_cache()?;
+    let cache = with.store.stat_cache()?;
     let (digest, _) = cache.digest(path)?;
     save(&cache)?;
     let md5 = config.data.md5.as_deref();
@@ -220,27 +210,24 @@ fn from_archive(
         recipe: vec![field("md5", md5.unwrap_or_default().to_lowercase())],
         inputs: vec![mlsm_store::Input { name: "archive".to_owned(), digest }],
     };
-    let tell = |done: u64| {
-        let (node, unit) = ("data".to_owned(), "files".to_owned());
-        subscriber.on(&Event::Progress { node, done, total: 0, unit, detail: "unpacking".to_owned() });
-    };
+    let report = |done: u64| with.progress(done, 0, "files", "unpacking");
     let options = OpenOptions { strict: config.data.strict, follow_links: false };
-    let (found, warnings) = kept(&request, store)?;
-    if found.is_none() && purpose == Purpose::Plan {
+    let (found, warnings) = kept(&request, with.store)?;
+    if found.is_none() && with.purpose == Purpose::Plan {
         let scratch =
             tempfile::tempdir().map_err(|e| AssembleError::Config(format!("no temporary folder\n  why: {e}")))?;
-        let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &tell)?;
+        let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &report)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions::default())?);
         let pending = Some("the archive is not unpacked yet".to_owned());
         return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
     }
     let unpack = |folder: &Path| -> Result<(), AssembleError> {
-        archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &tell)?;
-        Ok(())
+        archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &report)?;
+        with.check()
     };
-    let folder = found.map_or_else(|| store.keep_dataset(&request.fingerprint(), unpack), Ok)?;
+    let folder = found.map_or_else(|| with.store.keep_dataset(&request.fingerprint(), unpack), Ok)?;
     let dataset = Dataset::open(&archive::innermost(&folder), &options)?;
-    Ok(Source { warnings, ..with_digests(dataset, name, store)? })
+    Ok(Source { warnings, ..with_digests(dataset, name, with)? })
 }
 
 /// Keeps what was hashed; a read-only store only costs the hashing again.
@@ -251,25 +238,31 @@ fn save(cache: &StatCache) -> Result<(), StoreError> {
     }
 }
 
-fn with_digests(dataset: Dataset, name: String, store: &Store) -> Result<Source, AssembleError> {
-    let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), store)?;
+fn with_digests(dataset: Dataset, name: String, with: &Preparation<'_>) -> Result<Source, AssembleError> {
+    let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), with)?;
     Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None, own: None })
 }
 
 fn digests(
     photos: &[Photo],
     file: &(dyn Fn(&Photo) -> PathBuf + Sync),
-    store: &Store,
+    with: &Preparation<'_>,
 ) -> Result<BTreeMap<ImageId, Digest>, AssembleError> {
-    let cache = store.stat_cache()?;
-    let digest = |photo: &Photo| Ok((photo.image_id, cache.digest(&file(photo))?.0));
-    let digests: Result<BTreeMap<_, _>, StoreError> = photos.par_iter().map(digest).collect();
-    let digests = digests.map_err(|e| match e {
-        StoreError::Io { path, source, .. } => {
-            AssembleError::Data(format!("cannot read photo {}\n  why: {source}\n  fix: restore it", path.display()))
-        }
-        other => AssembleError::Store(other),
-    })?;
-    save(&cache)?;
-    Ok(digests)
+    let cache = with.store.stat_cache()?;
+    let done = AtomicU64::new(0);
+    let digest = |photo: &Photo| {
+        with.check()?;
+        let (digest, _) = cache.digest(&file(photo)).map_err(|e| match e {
+            StoreError::Io { path, source, .. } => AssembleError::Data(format!(
+                "cannot read photo {}\n  why: {source}\n  fix: restore it",
+                path.display()
+            )),
+            other => AssembleError::Store(other),
+        })?;
+        with.progress(done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64, "photos", "hashing");
+        Ok((photo.image_id, digest))
+    };
+    let digests: Result<BTreeMap<_, _>, AssembleError> = photos.par_iter().map(digest).collect();
+    save(&cache)?; // what was hashed before a request to stop need not be hashed again
+    digests
 }

@@ -1,0 +1,84 @@
+use mlsm_store::Field;
+
+use super::*;
+use crate::{Context, Outputs, StageError};
+
+/// Reads `maps` and any number of `photo`, makes `boxes`.
+struct Draw;
+
+impl Task for Draw {
+    fn stage(&self) -> &'static str {
+        "crop"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn recipe(&self) -> Vec<Field> {
+        Vec::new()
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        vec![Port::one("maps"), Port::many("photo")]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &["boxes"]
+    }
+
+    fn run(&self, _context: &Context<'_>) -> Result<Outputs, StageError> {
+        Ok(Outputs::default())
+    }
+}
+
+fn known() -> InputSource {
+    InputSource::Known(Digest::of(b"bytes"))
+}
+
+fn photo(id: &str) -> UnitInput {
+    UnitInput::item("photo", Item { id: id.to_owned(), key: 1 }, known())
+}
+
+/// A graph whose node `first` has one unit, with the answer to adding another unit behind it.
+fn adding(inputs: impl Fn(UnitRef) -> Vec<UnitInput>) -> Result<UnitRef, GraphError> {
+    let mut graph = Graph::new();
+    let first = graph.begin("first", "crop").unwrap();
+    let made = graph.add(first, Unit::only(Arc::new(Draw), vec![UnitInput::one("maps", known())])).unwrap();
+    let second = graph.begin("second", "crop").unwrap();
+    graph.add(second, Unit::only(Arc::new(Draw), inputs(made)))
+}
+
+#[test]
+fn inputs_that_fit_are_taken_and_named_in_the_request() {
+    let maps = |made: UnitRef| UnitInput::one("maps", made.output("boxes"));
+    assert!(adding(|made| vec![maps(made), photo("1"), photo("2")]).is_ok());
+    assert_eq!(photo("17 a.jpg").name(), "photo/17 a.jpg");
+    assert_eq!(UnitInput::one("maps", known()).name(), "maps");
+}
+
+#[test]
+fn a_misspelt_output_is_refused_before_anything_runs() {
+    let error = adding(|made| vec![UnitInput::one("maps", made.output("boxs"))]).unwrap_err();
+    assert_eq!(error.to_string(), "second reads `boxs` of first, which makes boxes");
+}
+
+#[test]
+fn a_port_that_does_not_exist_or_is_filled_wrongly_is_refused() {
+    let error = adding(|_| vec![UnitInput::one("map", known())]).unwrap_err();
+    assert_eq!(error.to_string(), "second has no input `map`; its inputs are maps, photo");
+    assert!(matches!(adding(|_| vec![photo("1")]), Err(GraphError::WrongCount { port: "maps", found: 0, .. })));
+    let twice = |_| vec![UnitInput::one("maps", known()), UnitInput::one("maps", known())];
+    assert!(matches!(adding(twice), Err(GraphError::WrongCount { found: 2, .. })));
+    let unnamed = |_| vec![UnitInput::one("maps", known()), UnitInput::one("photo", known())];
+    assert!(matches!(adding(unnamed), Err(GraphError::UnknownPort { .. })));
+}
+
+#[test]
+fn a_unit_that_is_not_there_yet_and_an_id_that_is_taken_are_refused() {
+    let later = |made: UnitRef| vec![UnitInput::one("maps", UnitRef { unit: 7, ..made }.output("boxes"))];
+    assert!(matches!(adding(later), Err(GraphError::Later { output: "boxes", .. })));
+    let mut graph = Graph::new();
+    graph.begin("one", "crop").unwrap();
+    assert_eq!(graph.begin("one", "crop"), Err(GraphError::TakenId("one".to_owned())));
+}

@@ -1,0 +1,41 @@
+//! Imported weights: those of a file, or those that the store has by name.
+
+use mlsm_engine::InputSource;
+use mlsm_store::Digest;
+
+use super::{Preparation, Purpose};
+use crate::AssembleError;
+use crate::base_net::BaseNetShape;
+use crate::config::TrainBase;
+use crate::weights;
+
+/// Finds imported weights, or says how to get them.
+pub(super) fn find(section: &TrainBase, with: &Preparation<'_>) -> Result<InputSource, AssembleError> {
+    let Preparation { store, purpose, .. } = *with;
+    if let Some(file) = section.weights_file() {
+        let bytes = weights::read(file, &BaseNetShape::of(section).net)?;
+        return Ok(InputSource::Known(match purpose {
+            Purpose::Plan => Digest::of(&bytes),
+            Purpose::Run => store.put(&bytes)?.digest,
+        }));
+    }
+    let name = &section.weights;
+    if !weights::KNOWN.iter().any(|k| k.name == *name) {
+        let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
+        return Err(AssembleError::Config(format!(
+            "no weights are known as `{name}`\n  why: there are: none, {}, and files that end in .safetensors\n  fix: use \
+             one of them",
+            known.join(", ")
+        )));
+    }
+    match (weights::find(store, name)?, purpose) {
+        (Some(digest), _) => Ok(InputSource::Known(digest)),
+        (None, Purpose::Plan) => {
+            Ok(InputSource::Pending(format!("weights `{name}` are missing: `mlsm weights fetch {name}`")))
+        }
+        (None, Purpose::Run) => Err(AssembleError::Config(format!(
+            "weights `{name}` are missing\n  why: they are not in this store\n  fix: mlsm weights fetch {name} --store {}",
+            store.root().display()
+        ))),
+    }
+}
