@@ -18,3 +18,4 @@ pub mod weights;
 pub use assemble::{AssembleError, Assembly, Execution, Purpose, assemble, assemble_prediction};
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;
+pub use tables::dictionary;
