@@ -9,7 +9,7 @@ use mlsm_store::{Access, GcOptions, GcPlan, Store};
 use crate::clock;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
-use crate::render::{stderr, stdout};
+use crate::render::{stderr, stdout, terminal};
 use crate::settings::Settings;
 
 /// How long the work of a killed run is kept for the next one.
@@ -117,7 +117,7 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     let (runs, kept) = (plan.dropped_runs.len(), plan.kept_runs.len());
     let counts = format!("{} manifests, {} artifacts, {} bytes in all", plan.manifests, plan.blobs, plan.bytes);
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
-    stdout::print(&format!("{}{counts} {what}\n{rest}\n", table.to_text()))
+    stdout::print(&format!("{}{counts} {what}\n{rest}\n", table.fit(terminal::width())))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::cmd::report;
 use crate::error::CliError;
 use crate::render::view::View;
-use crate::render::{stderr, stdout, summary};
+use crate::render::{stderr, stdout, summary, terminal};
 use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::signals;
 use crate::workspace::Workspace;
@@ -181,7 +181,7 @@ fn tell(settings: &Settings, view: &View, report: &RunReport, tables: Option<&Pa
         return json.finish(more);
     }
     if let Some(tables) = tables {
-        stdout::print(&summary::to_text(&report::read(tables)?))?;
+        stdout::print(&summary::to_text(&report::read(tables)?, terminal::width()))?;
         stdout::print(&format!(
             "\ntables:    {}   (`mlsm tables`, `mlsm query \"SELECT …\"`)\nartifacts: {}\n",
             tables.display(),
