@@ -58,6 +58,7 @@ impl TextTable {
     }
 
     /// Lays the table out as text, with a rule under the heading; columns empty throughout are left out.
+    #[cfg(test)]
     pub fn to_text(&self) -> String {
         self.fit(None)
     }

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use mlsm_engine::RunReport;
-use mlsm_store::{Store, StoreError, TableSource};
+use mlsm_store::{Store, TableSource};
 
 use self::dictionary::describe;
 use self::writer::{Constant, Piece, PieceSource, TableFile};
@@ -33,10 +33,11 @@ impl Assembly {
         let provenance = [("run_id", run_id.to_owned()), ("program", format!("mlsm {}", env!("CARGO_PKG_VERSION")))];
         let results = summary(self, store, report)?;
         let json = serde_json::to_vec_pretty(&results).map_err(|e| AssembleError::Data(e.to_string()))?;
+        let provenance = &provenance;
         let writers: Vec<_> = tables
             .iter()
             .map(|(path, table)| {
-                let write = |out: &mut (dyn Write + Send)| table.write(store, &provenance, out);
+                let write = move |out: &mut (dyn Write + Send)| table.write(store, provenance, out);
                 (path.clone(), write)
             })
             .collect();
