@@ -9,8 +9,8 @@ use mlsm_store::Store;
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::render::stdout;
 use crate::render::table::{Align, TextTable};
+use crate::render::{stdout, terminal};
 use crate::settings::Settings;
 
 /// The space below which a run of the larger presets may fill the disk.
@@ -66,7 +66,7 @@ pub fn doctor(settings: &Settings) -> Result<(), CliError> {
 }
 
 fn text(checks: &[Check]) -> String {
-    let columns = ["check", "", "found", "fix"].map(|title| (title, Align::Left));
+    let columns = [("check", Align::Left), ("", Align::Left), ("found", Align::Text), ("fix", Align::Text)];
     let mut table = TextTable::new(&columns);
     for check in checks {
         let word = match check.verdict {
@@ -76,7 +76,7 @@ fn text(checks: &[Check]) -> String {
         };
         table.row(vec![check.check.to_owned(), word.to_owned(), check.found.clone(), check.fix.clone()]);
     }
-    table.to_text()
+    table.fit(Some(terminal::width_of_sentences()))
 }
 
 /// The process could not have started without libtorch, so this says which one it found.

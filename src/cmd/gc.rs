@@ -9,7 +9,7 @@ use mlsm_store::{Access, GcOptions, GcPlan, Store};
 use crate::clock;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
-use crate::render::{stderr, stdout};
+use crate::render::{stderr, stdout, terminal};
 use crate::settings::Settings;
 use crate::signals;
 
@@ -123,7 +123,7 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     let (runs, kept) = (plan.dropped_runs.len(), plan.kept_runs.len());
     let counts = format!("{} manifests, {} artifacts, {} bytes in all", plan.manifests, plan.blobs, plan.bytes);
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
-    stdout::print(&format!("{}{counts} {what}\n{rest}\n{}", table.to_text(), costs(plan)))
+    stdout::print(&format!("{}{counts} {what}\n{rest}\n{}", table.fit(terminal::width()), costs(plan)))
 }
 
 /// Says what the next run of each configuration would have to compute again.
@@ -131,14 +131,15 @@ fn costs(plan: &GcPlan) -> String {
     if plan.configurations.is_empty() {
         return String::new();
     }
-    let columns = ["configuration", "keys", "last used", "would compute again"].map(|title| (title, Align::Left));
+    let mut columns = ["configuration", "keys", "last used", "would compute again"].map(|title| (title, Align::Left));
+    columns[3].1 = Align::Text;
     let mut table = TextTable::new(&columns);
     for cost in &plan.configurations {
         let units: Vec<_> = cost.recompute.iter().map(|(stage, units)| format!("{stage} ({units} units)")).collect();
         let units = if units.is_empty() { "nothing".to_owned() } else { units.join(", ") };
         table.row(vec![cost.config_name.clone(), cost.config_digest.short(), cost.used.clone(), units]);
     }
-    format!("\n{}", table.to_text())
+    format!("\n{}", table.fit(terminal::width()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
 use crate::render::view::View;
-use crate::render::{stderr, stdout};
+use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
 use crate::workspace::Workspace;
 
@@ -111,7 +111,7 @@ fn text(plan: &Plan) -> String {
         ("node", Align::Left),
         ("action", Align::Left),
         ("units", Align::Right),
-        ("why", Align::Left),
+        ("why", Align::Text),
     ]);
     for node in &plan.nodes {
         let Counts { execute, .. } = counts(&node.units);
@@ -120,5 +120,5 @@ fn text(plan: &Plan) -> String {
     }
     let of = |action| plan.nodes.iter().filter(|n| n.action == action).count();
     let (execute, reuse, unknown) = (of(Action::Execute), of(Action::Reuse), of(Action::Unknown));
-    format!("{}\n{execute} to execute, {reuse} to reuse, {unknown} unknown until then\n", table.to_text())
+    format!("{}\n{execute} to execute, {reuse} to reuse, {unknown} unknown until then\n", table.fit(terminal::width()))
 }

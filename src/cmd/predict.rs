@@ -8,7 +8,7 @@ use mlsm_engine::RunOptions;
 use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
 use mlsm_store::Access;
 
-use crate::cmd::query::{Answer, AnswerArgs};
+use crate::cmd::query::answer::{Answer, AnswerArgs};
 use crate::cmd::run;
 use crate::error::CliError;
 use crate::render::view::View;

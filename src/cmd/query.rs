@@ -1,54 +1,32 @@
-//! `mlsm query`: SQL over the published tables. With `mlsm tables`, the one place where polars links.
+//! `mlsm query`: SQL over the published tables. DuckDB answers; a text table is shaped as a frame.
 
+pub mod answer;
 pub mod catalogue;
-mod frame;
+mod engine;
+pub mod frame;
 
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::process::Child;
 
-use clap::{Args, ValueEnum};
-use mlsm_store::publish_file;
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
-use polars::sql::SQLContext;
+use clap::Args;
+use mlsm_store::{StoreError, publish_stream};
 
+use crate::cmd::query::answer::{Answer, AnswerArgs, Format};
+use crate::cmd::query::engine::{AnswerColumn, Engine, Refusal, name, text};
 use crate::cmd::report;
 use crate::error::CliError;
-use crate::render::{stderr, stdout};
-use crate::settings::{Settings, Verbosity};
+use crate::settings::Settings;
 
 /// What to ask, and how to answer.
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The query, such as "SELECT method, k_shot, accuracy FROM results"
+    /// The query in DuckDB's SQL, such as "SELECT method, k_shot, accuracy FROM results"
     sql: String,
     /// The run; the last successful one when left out
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     #[command(flatten)]
     answer: AnswerArgs,
-}
-
-/// How to answer with a table.
-#[derive(Debug, Args)]
-pub struct AnswerArgs {
-    /// How to write the answer [default: by the ending of --out, else table]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
-    /// Writes the answer to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-/// How an answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Aligned columns, cut after 200 rows.
-    Table,
-    /// Comma-separated values; lists become text.
-    Csv,
-    /// One array of objects.
-    Json,
-    /// Apache Parquet.
-    Parquet,
 }
 
 /// Answers the query.
@@ -58,84 +36,154 @@ pub enum Format {
 pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
     let published = report::published(&report::open(settings)?, args.run.as_deref())?;
     let tables = catalogue::tables(&published)?;
-    let mut context = SQLContext::new();
-    for table in &tables {
-        table.check(&published)?;
-        context.register(&table.name, table.scan().map_err(|e| refused(&e, &tables))?);
+    let engine = Engine::new(published.folder(), &tables, settings.threads)?;
+    let refused = |refusal| refused(refusal, &tables);
+    let columns = engine.describe(&args.sql).map_err(refused)?;
+    let format = args.answer.format(settings);
+    if format == Format::Table {
+        return show(&engine, &columns, args, settings, &refused);
     }
-    let answer =
-        context.execute(&args.sql).and_then(|plan| plan.collect()).map_err(|error| refused(&error, &tables))?;
-    Answer(answer).deliver(&args.answer, settings)
-}
-
-/// A table that answers somebody.
-pub struct Answer(DataFrame);
-
-impl Answer {
-    /// Reads a table out of its Parquet file.
-    ///
-    /// # Errors
-    /// [`CliError::BadData`] when it is none.
-    pub fn read(parquet: &[u8]) -> Result<Self, CliError> {
-        let read = ParquetReader::new(std::io::Cursor::new(parquet)).finish();
-        read.map(Self).map_err(|e| CliError::BadData(format!("cannot read a table: {}", first_lines(&e.to_string()))))
-    }
-
-    /// Counts the rows without a value in a column.
-    pub fn missing(&self, column: &str) -> usize {
-        self.0.column(column).map_or(0, |column| column.null_count())
-    }
-
-    /// Prints or writes it.
-    ///
-    /// # Errors
-    /// [`CliError::Usage`] for a type that the format does not know, [`CliError::Store`] when the file cannot be written.
-    pub fn deliver(mut self, args: &AnswerArgs, settings: &Settings) -> Result<(), CliError> {
-        let answer = &mut self.0;
-        let bytes = match args.format(settings) {
-            Format::Table => {
-                let (text, left_out) = frame::to_text(answer);
-                if left_out > 0 && args.out.is_none() && settings.verbosity != Verbosity::Quiet {
-                    stderr::line(&format!("{left_out} more rows: write all with `--format csv`"));
-                }
-                text.into_bytes()
-            }
-            Format::Csv => frame::to_csv(answer).map_err(|e| unwritable(&e))?,
-            Format::Json => frame::to_json(answer).map_err(|e| unwritable(&e))?,
-            Format::Parquet => frame::to_parquet(answer).map_err(|e| unwritable(&e))?,
-        };
-        match &args.out {
-            Some(path) => Ok(publish_file(path, &bytes)?),
-            None => stdout::write(&bytes),
+    let form = match format {
+        Format::Csv => "FORMAT csv, HEADER",
+        Format::Parquet => "FORMAT parquet, COMPRESSION zstd",
+        _ => "FORMAT json",
+    };
+    let copy = format!("COPY ({}) TO '/dev/stdout' ({form})", select(&columns, &args.sql, format));
+    let child = engine.start(&[], &copy).map_err(refused)?;
+    match &args.answer.out {
+        None => deliver(child, format, &mut io::stdout().lock(), &CliError::Stdout, &refused),
+        Some(path) => {
+            let unwritten = |e| CliError::Store(StoreError::io("write", path, e));
+            publish_stream(path, |out| deliver(child, format, out, &unwritten, &refused))
         }
     }
 }
 
-impl AnswerArgs {
-    fn format(&self, settings: &Settings) -> Format {
-        let by_name = |path: &Path| match path.extension()?.to_str()? {
-            "csv" => Some(Format::Csv),
-            "json" => Some(Format::Json),
-            "parquet" => Some(Format::Parquet),
-            _ => None,
-        };
-        let default = if settings.is_json() { Format::Json } else { Format::Table };
-        self.format.or_else(|| by_name(self.out.as_deref()?)).unwrap_or(default)
+/// Prints or writes the first rows as a text table.
+fn show(
+    engine: &Engine,
+    columns: &[AnswerColumn],
+    args: &QueryArgs,
+    settings: &Settings,
+    refused: &dyn Fn(Refusal) -> CliError,
+) -> Result<(), CliError> {
+    let select = select(columns, &args.sql, Format::Table);
+    let statement = format!(
+        "CREATE TEMP TABLE answer AS {select}; COPY (SELECT *, (SELECT count(*) FROM answer) AS \"{}\" FROM answer LIMIT \
+         {}) TO '/dev/stdout' (FORMAT parquet)",
+        answer::ROWS_IN_ALL,
+        frame::ROWS
+    );
+    let mut child = engine.start(&[], &statement).map_err(refused)?;
+    let mut parquet = Vec::new();
+    copy(&mut child, &mut parquet).map_err(|e| refused(Refusal::Engine(e)))?;
+    Engine::finish(child).map_err(refused)?;
+    Answer::read(&parquet)?.deliver(&args.answer, settings)
+}
+
+/// Hands an answer on as it arrives. A reader that went away, such as `head`, is no error.
+fn deliver(
+    mut child: Child,
+    format: Format,
+    out: &mut dyn Write,
+    unwritten: &dyn Fn(io::Error) -> CliError,
+    refused: &dyn Fn(Refusal) -> CliError,
+) -> Result<(), CliError> {
+    let written = match format {
+        Format::Json => copy_as_array(&mut child, out),
+        _ => copy(&mut child, out),
+    };
+    if let Err(error) = written.and_then(|()| out.flush()) {
+        let _ = child.kill(); // it may have ended by itself
+        let _ = child.wait();
+        return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(unwritten(error)) };
+    }
+    Engine::finish(child).map_err(refused)
+}
+
+fn copy(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
+    let mut from = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
+    io::copy(&mut from, out).map(drop)
+}
+
+/// Turns lines of objects into one array on one line, as all JSON of this program is.
+fn copy_as_array(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
+    let from = BufReader::new(child.stdout.take().ok_or(ErrorKind::BrokenPipe)?);
+    let mut out = io::BufWriter::new(out);
+    out.write_all(b"[")?;
+    let mut separator: &[u8] = b"";
+    for line in from.split(b'\n') {
+        let line = line?;
+        if !line.is_empty() {
+            out.write_all(separator)?;
+            out.write_all(&line)?;
+            separator = b",";
+        }
+    }
+    out.write_all(b"]\n")?;
+    out.flush()
+}
+
+/// Returns the query with its columns in types that the format has.
+fn select(columns: &[AnswerColumn], sql: &str, format: Format) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let mut values = Vec::new();
+    for (i, column) in columns.iter().enumerate() {
+        let mut unique = column.column_name.clone();
+        for n in 1.. {
+            if !names.contains(&unique) {
+                break;
+            }
+            unique = format!("{}_{n}", column.column_name);
+        }
+        values.push(format!("{} AS {}", value(&format!("c{i}"), &column.column_type, format), name(&unique)));
+        names.push(unique);
+    }
+    let places: Vec<_> = (0..columns.len()).map(|i| format!("c{i}")).collect();
+    format!("SELECT {} FROM query({}) AS answer({})", values.join(", "), text(sql), places.join(", "))
+}
+
+/// Sums of whole numbers have 128 bits, which files and other readers do not: one that needs them is an error.
+fn value(column: &str, kind: &str, format: Format) -> String {
+    let item = kind.trim_end_matches("[]");
+    let is_known = ["BIGINT", "INTEGER", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "VARCHAR", "BOOLEAN"].contains(&item)
+        || ["DATE", "TIMESTAMP"].contains(&kind);
+    match (kind, format) {
+        ("HUGEINT" | "UHUGEINT" | "UBIGINT", _) => format!("CAST({column} AS BIGINT)"),
+        ("DOUBLE" | "FLOAT", Format::Json | Format::Jsonl) => format!("CASE WHEN isfinite({column}) THEN {column} END"),
+        (_, Format::Table) if kind.starts_with("DECIMAL") && !kind.ends_with(']') => format!("CAST({column} AS DOUBLE)"),
+        (_, Format::Table) if !is_known => format!("CAST({column} AS VARCHAR)"),
+        _ => column.to_owned(),
     }
 }
 
-fn refused(error: &polars::error::PolarsError, tables: &[catalogue::Table]) -> CliError {
-    let names: Vec<_> = tables.iter().map(|t| t.name.as_str()).collect();
-    let fix = format!("`mlsm tables` shows tables and columns; there are: {}", names.join(", "));
-    CliError::usage("cannot answer the query", first_lines(&error.to_string()), fix)
+fn refused(refusal: Refusal, tables: &[catalogue::Table]) -> CliError {
+    match refusal {
+        Refusal::Engine(error) => {
+            let fix = "set MLSM_DUCKDB to a program `duckdb` that runs on this machine";
+            CliError::usage("cannot run the SQL engine", error.to_string(), fix)
+        }
+        Refusal::Sql(why) => {
+            let names: Vec<_> = tables.iter().map(|t| t.name.as_str()).collect();
+            let fix = format!("`mlsm tables NAME` describes a table; there are: {}", names.join(", "));
+            CliError::usage("cannot answer the query", why, fix)
+        }
+    }
 }
 
-fn unwritable(error: &polars::error::PolarsError) -> CliError {
-    let fix = "choose other columns, or another `--format`";
-    CliError::usage("cannot write the answer in this format", first_lines(&error.to_string()), fix)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// polars appends its whole query plan to some errors; the reason stands first.
-fn first_lines(text: &str) -> String {
-    text.lines().take_while(|line| !line.trim().is_empty()).take(3).collect::<Vec<_>>().join(" ")
+    #[test]
+    fn columns_of_one_name_are_told_apart_and_wide_integers_narrowed() {
+        let column = |name: &str, kind: &str| AnswerColumn { column_name: name.into(), column_type: kind.into() };
+        let columns = [column("n", "HUGEINT"), column("n", "DOUBLE"), column("d", "DECIMAL(3,1)")];
+        assert_eq!(
+            select(&columns, "SELECT 'x'", Format::Table),
+            "SELECT CAST(c0 AS BIGINT) AS \"n\", c1 AS \"n_1\", CAST(c2 AS DOUBLE) AS \"d\" \
+             FROM query('SELECT ''x''') AS answer(c0, c1, c2)"
+        );
+        assert!(select(&columns, "", Format::Json).contains("CASE WHEN isfinite(c1) THEN c1 END AS \"n_1\""));
+    }
 }

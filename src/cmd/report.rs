@@ -7,7 +7,7 @@ use mlsm_pipelines::results::Summary;
 use mlsm_store::{Access, Published, Store, publish_file};
 
 use crate::error::CliError;
-use crate::render::{stdout, summary};
+use crate::render::{stdout, summary, terminal};
 use crate::settings::Settings;
 
 /// Which run, and where to.
@@ -30,13 +30,14 @@ pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
     let found = read(&published)?;
     let heading = format!("Results of run {}", published.run_id());
     let Some(path) = &args.out else {
-        return if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&summary::to_text(&found)) };
+        let text = summary::to_text(&found, terminal::width());
+        return if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&text) };
     };
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let text = match extension.as_str() {
         "html" | "htm" => summary::to_html(&found, &heading),
         "md" => summary::to_markdown(&found, &heading),
-        _ => summary::to_text(&found),
+        _ => summary::to_text(&found, None),
     };
     Ok(publish_file(path, text.as_bytes())?)
 }

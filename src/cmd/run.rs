@@ -9,7 +9,7 @@ use crate::clock;
 use crate::cmd::report;
 use crate::error::CliError;
 use crate::render::view::View;
-use crate::render::{json, stderr, stdout, summary};
+use crate::render::{json, stderr, stdout, summary, terminal};
 use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::signals;
 use crate::workspace::Workspace;
@@ -171,7 +171,7 @@ fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) 
         return Ok(());
     }
     if let Some(published) = published {
-        stdout::print(&summary::to_text(&report::read(published)?))?;
+        stdout::print(&summary::to_text(&report::read(published)?, terminal::width()))?;
         stdout::print(&format!(
             "\ntables:    {}   (`mlsm tables`, `mlsm query \"SELECT …\"`)\nartifacts: {}\n",
             tables.display(),

@@ -7,8 +7,8 @@ use mlsm_store::{Access, RunRecord};
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::render::stdout;
 use crate::render::table::{Align, TextTable};
+use crate::render::{stdout, terminal};
 use crate::settings::Settings;
 
 /// How many to list, or what to do with one.
@@ -89,7 +89,7 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
         ]);
         table.row(cells.collect());
     }
-    stdout::print(&table.to_text())
+    stdout::print(&table.fit(terminal::width()))
 }
 
 fn pin(run: &str, is_pinned: bool, settings: &Settings) -> Result<(), CliError> {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::cmd::plan;
 use crate::error::CliError;
-use crate::render::stdout;
 use crate::render::table::{Align, TextTable};
+use crate::render::{stdout, terminal};
 use crate::settings::Settings;
 
 /// Nodes of one stage by what a run would do with them.
@@ -109,6 +109,6 @@ fn text(status: &StatusLine) -> String {
     let StatusLine { config, store, .. } = status;
     format!(
         "{}\nconfig:    {config}\nstore:     {store}\nlast run:  {last}\ntables of: {tables}\n{verdict}\n",
-        table.to_text()
+        table.fit(terminal::width())
     )
 }

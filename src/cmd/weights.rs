@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
-use crate::render::{stderr, stdout};
+use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
 
 /// What to do with weights.
@@ -117,7 +117,7 @@ fn list(settings: &Settings) -> Result<(), CliError> {
         let digest = line.digest.unwrap_or_else(|| format!("no: `mlsm weights fetch {}`", line.name));
         table.row(vec![line.name.to_owned(), line.package.to_owned(), digest]);
     }
-    stdout::print(&table.to_text())
+    stdout::print(&table.fit(terminal::width()))
 }
 
 fn line(store: &Store, known: &KnownWeights) -> Result<WeightsLine, CliError> {

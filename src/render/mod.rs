@@ -8,4 +8,5 @@ pub mod stderr;
 pub mod stdout;
 pub mod summary;
 pub mod table;
+pub mod terminal;
 pub mod view;

@@ -2,7 +2,7 @@
 
 use mlsm_pipelines::results::{AverageRow, CropRow, PairedRow, ResultRow, RowColumn, Summary};
 
-use crate::render::table::{Align, TextTable, escape_html};
+use crate::render::table::{Align, TextTable, escape_html, wrap};
 
 /// One titled table of the summary.
 pub struct Section {
@@ -45,10 +45,14 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
     of_protocol.chain([crops, brought]).filter(|s| !s.table.is_empty()).collect()
 }
 
-/// Writes the tables as plain text.
-pub fn to_text(summary: &Summary) -> String {
-    let texts = sections(summary).into_iter().map(|s| format!("{}\n\n{}({})\n", s.title, s.table.to_text(), s.note));
-    let warnings = summary.warnings.iter().map(|w| format!("warning: {w}\n"));
+/// Writes the tables as plain text, within the width of a terminal.
+pub fn to_text(summary: &Summary, width: Option<usize>) -> String {
+    let within = |text: String| width.map_or(text.clone(), |width| wrap(&text, width).join("\n"));
+    let texts = sections(summary).into_iter().map(|s| {
+        let (title, note) = (within(s.title), within(format!("({})", s.note)));
+        format!("{title}\n\n{}{note}\n", s.table.fit(width))
+    });
+    let warnings = summary.warnings.iter().map(|w| within(format!("warning: {w}")) + "\n");
     texts.chain(warnings).collect::<Vec<_>>().join("\n")
 }
 

@@ -4,6 +4,8 @@
 //! can be lost, after something that refers to it was written.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -129,12 +131,53 @@ fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// [`StoreError`] when the folder cannot be written or is full.
 pub fn publish_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write(path, bytes, folder_for(path)?)
+}
+
+/// Does the same with bytes that a function writes, too many to hold in memory.
+///
+/// # Errors
+/// [`StoreError`] when the folder cannot be written or is full, and what the function returns; then nothing is left.
+pub fn publish_stream<E: From<StoreError>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let temporary = temporary(folder_for(path)?);
+    let written = disk::create(&temporary).map_err(E::from).and_then(|mut file| {
+        let mut stream = Stream { file: &mut file, path: &temporary };
+        write(&mut stream)?;
+        Ok(disk::sync(&file, &temporary)?)
+    });
+    let result = written.and_then(|()| Ok(settle(&temporary, path)?));
+    if result.is_err() {
+        let _ = disk::remove_file(&temporary); // garbage at worst; the first error says more
+    }
+    result
+}
+
+/// Returns the folder of a file that a user named, which is made when it is not there.
+fn folder_for(path: &Path) -> Result<&Path, StoreError> {
     if path.file_name().is_none() || path.is_dir() {
-        let source = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it names a folder, not a file");
+        let source = io::Error::new(io::ErrorKind::IsADirectory, "it names a folder, not a file");
         return Err(StoreError::io("write", path, source));
     }
-    let folder = prepare_folder(path)?;
-    write(path, bytes, folder)
+    prepare_folder(path)
+}
+
+/// A file that is written piece by piece, each of them a step of the disk.
+struct Stream<'a> {
+    file: &'a mut File,
+    path: &'a Path,
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        disk::write_some(self.file, self.path, buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +205,17 @@ mod tests {
         {
             assert!(!is_temporary(OsStr::new(other)), "{other}");
         }
+    }
+
+    #[test]
+    fn a_stream_is_published_whole_or_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        let failed = || StoreError::io("write", &path, io::Error::other("no more"));
+        publish_stream(&path, |out| out.write_all(b"one").map_err(|_| failed())).unwrap();
+        publish_stream(&path, |out| out.write_all(b"two").map_err(|_| failed()).and(Err(failed()))).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl StoreError {
     }
 
     /// Sorts an error of the system into the variant that the caller can act on.
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         if let Some(NoRoom { needed, free }) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
             return Self::NoRoom { path, needed: *needed, free: *free };

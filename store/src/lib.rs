@@ -39,7 +39,7 @@ mod tests;
 
 pub use blob::{Blob, BlobWriter};
 pub use digest::{Digest, Fingerprint, ParseHexError};
-pub use durable::publish_file;
+pub use durable::{publish_file, publish_stream};
 pub use error::StoreError;
 pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan, Inventory, Stored};
@@ -52,7 +52,7 @@ pub use request::{Difference, Field, Input, Request, Value};
 pub use runs::{NodeRecord, RunLog, RunRecord, always_kept};
 pub use stat_cache::StatCache;
 pub use store::Store;
-pub use tables::TableSource;
+pub use tables::{TableSource, WriteTable};
 pub use upstream::{Presence, Upstream};
 pub use uses::LastUse;
 pub use verify::{Finding, VerifyOptions};

@@ -3,18 +3,34 @@
 //! They are copies (or reflinks), read-only: an analyst's write can never reach a blob.
 
 use std::fs::File;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use crate::{Digest, Store, StoreError, contents, disk, durable};
 
 /// Where the bytes of a published file come from.
-#[derive(Clone, Debug)]
-pub enum TableSource {
+#[derive(Clone)]
+pub enum TableSource<'a> {
     /// An artifact.
     Blob(Digest),
     /// Bytes that exist for this publication alone.
     Bytes(Vec<u8>),
+    /// Bytes that a function writes, too many to hold in memory.
+    Written(&'a WriteTable<'a>),
+}
+
+/// Writes the bytes of a published file.
+pub type WriteTable<'a> = dyn Fn(&mut (dyn Write + Send)) -> Result<(), StoreError> + Sync + 'a;
+
+impl fmt::Debug for TableSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(digest) => f.debug_tuple("Blob").field(digest).finish(),
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(&bytes.len()).finish(),
+            Self::Written(_) => f.write_str("Written"),
+        }
+    }
 }
 
 impl Store {
@@ -27,7 +43,7 @@ impl Store {
     pub fn publish_tables(
         &self,
         run_id: &str,
-        files: &[(String, TableSource)],
+        files: &[(String, TableSource<'_>)],
         make_current: bool,
     ) -> Result<PathBuf, StoreError> {
         self.writable()?;
@@ -44,21 +60,17 @@ impl Store {
         Ok(finished)
     }
 
-    fn build(&self, building: &Path, files: &[(String, TableSource)]) -> Result<(), StoreError> {
+    fn build(&self, building: &Path, files: &[(String, TableSource<'_>)]) -> Result<(), StoreError> {
         disk::make_folder(building)?;
+        let mut listed = contents::Contents::new();
         for (relative, source) in files {
             let path = building.join(inner_path(relative)?);
             let folder = path.parent().unwrap_or(building);
             for new in folder.ancestors().take_while(|f| !f.is_dir()).collect::<Vec<_>>().into_iter().rev() {
                 disk::make_folder(new)?; // synced with the whole tree below
             }
-            self.lay(&path, source)?;
+            listed.insert(relative.clone(), self.lay(&path, source)?);
         }
-        let digest = |source: &TableSource| match source {
-            TableSource::Blob(digest) => *digest,
-            TableSource::Bytes(bytes) => Digest::of(bytes),
-        };
-        let listed = files.iter().map(|(path, source)| (path.clone(), digest(source))).collect();
         contents::write(building, &listed)?;
         disk::sync_tree(building)
     }
@@ -74,18 +86,32 @@ impl Store {
         disk::remove_tree(building)
     }
 
-    fn lay(&self, path: &Path, source: &TableSource) -> Result<(), StoreError> {
+    /// Lays one file out and returns the digest of its bytes.
+    fn lay(&self, path: &Path, source: &TableSource<'_>) -> Result<Digest, StoreError> {
         let mut to = disk::create(path)?;
-        match source {
-            TableSource::Bytes(bytes) => disk::write_all(&mut to, path, bytes)?,
+        let digest = match source {
+            TableSource::Bytes(bytes) => {
+                disk::write_all(&mut to, path, bytes)?;
+                Digest::of(bytes)
+            }
+            TableSource::Written(write) => {
+                let mut hashed = Hashed { file: &mut to, path, hasher: blake3::Hasher::new() };
+                let mut buffered = io::BufWriter::with_capacity(1 << 20, &mut hashed);
+                write(&mut buffered)?;
+                buffered.flush().map_err(|e| StoreError::io("write", path, e))?;
+                drop(buffered);
+                Digest::from_bytes(*hashed.hasher.finalize().as_bytes())
+            }
             TableSource::Blob(digest) => {
                 let blob = self.blob_path(digest);
                 let _verified = self.open_blob(digest)?; // people must not be shown damaged bytes either
                 let from = File::open(&blob).map_err(|e| StoreError::io("open", &blob, e))?;
                 disk::copy(&from, &mut to, path)?;
+                *digest
             }
-        }
-        disk::make_read_only(&to, path)
+        };
+        disk::make_read_only(&to, path)?;
+        Ok(digest)
     }
 
     /// Swaps the link `tables/current` by one rename.
@@ -93,6 +119,25 @@ impl Store {
         let link = durable::temporary(&self.staging());
         disk::link(&Path::new("runs").join(run_id), &link)?;
         durable::settle(&link, &self.0.root.join("tables/current"))
+    }
+}
+
+/// A file that is being written, and the digest of what was.
+struct Hashed<'a> {
+    file: &'a mut File,
+    path: &'a Path,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = disk::write_some(self.file, self.path, buffer)?;
+        self.hasher.update(&buffer[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

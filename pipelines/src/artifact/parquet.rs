@@ -92,23 +92,6 @@ pub fn table(columns: Vec<Column>) -> Result<Vec<u8>, StageError> {
     write(&[batch])
 }
 
-/// Puts columns of one text each before those of a table.
-///
-/// # Errors
-/// [`StageError::Failed`] when the table has such a column, or no rows at all.
-pub fn with_texts(batches: &[RecordBatch], texts: &[(&str, &str)]) -> Result<Vec<u8>, StageError> {
-    let joined = batches.iter().map(|batch| {
-        let repeated = |text: &str| Arc::new(StringArray::from(vec![text; batch.num_rows()])) as ArrayRef;
-        let new = texts.iter().map(|(name, text)| (Field::new(*name, DataType::Utf8, true), repeated(text)));
-        let old = batch.schema().fields().iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>();
-        let (fields, arrays): (Vec<_>, Vec<_>) =
-            new.chain(old.into_iter().zip(batch.columns().iter().cloned())).unzip();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-    });
-    let joined = joined.collect::<Result<Vec<_>, _>>();
-    write(&joined.map_err(|e| StageError::Failed(format!("cannot write a table: {e}")))?)
-}
-
 fn write(batches: &[RecordBatch]) -> Result<Vec<u8>, StageError> {
     let failed = |why: String| StageError::Failed(format!("cannot write a table: {why}"));
     let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| failed("it has no rows".to_owned()))?;

@@ -5,12 +5,12 @@ use polars::prelude::*;
 use crate::render::table::{Align, TextTable};
 
 /// How many rows a text table shows.
-const ROWS: usize = 200;
+pub const ROWS: usize = 200;
 /// How many values of a list a cell of a text table shows.
 const VALUES: usize = 6;
 
-/// Lays the first rows out as text; also returns how many were left out.
-pub fn to_text(answer: &DataFrame) -> (String, usize) {
+/// Lays the first rows out as text within the width of a terminal; also returns how many they are.
+pub fn to_text(answer: &DataFrame, width: Option<usize>) -> (String, usize) {
     let columns: Vec<_> = answer.columns().iter().map(|c| (c.name().as_str(), align(c.dtype()))).collect();
     let mut table = TextTable::new(&columns).keep_empty_columns();
     let shown = answer.height().min(ROWS);
@@ -18,7 +18,7 @@ pub fn to_text(answer: &DataFrame) -> (String, usize) {
         let cells = answer.columns().iter().map(|c| c.get(row).map_or(String::new(), |v| cell(&v, VALUES)));
         table.row(cells.collect());
     }
-    (table.to_text(), answer.height() - shown)
+    (table.fit(width), shown)
 }
 
 /// Writes the answer as CSV; lists become text in brackets, because CSV has no lists.
@@ -48,6 +48,16 @@ pub fn to_json(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
     JsonWriter::new(&mut bytes).with_json_format(JsonFormat::Json).finish(answer)?;
     bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes the answer as JSON lines, an object on each.
+///
+/// # Errors
+/// polars' own, for a type that has no JSON.
+pub fn to_json_lines(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JsonWriter::new(&mut bytes).with_json_format(JsonFormat::JsonLines).finish(answer)?;
     Ok(bytes)
 }
 
@@ -92,16 +102,16 @@ mod tests {
 
     #[test]
     fn text_shows_nulls_as_nothing_and_lists_in_brackets() {
-        let (text, left_out) = to_text(&answer());
+        let (text, shown) = to_text(&answer(), None);
         assert_eq!(text, "name  n  ids\n────  ─  ──────\na     1  [1, 2]\nb,c      [3]\n");
-        assert_eq!(left_out, 0);
+        assert_eq!(shown, 2);
     }
 
     #[test]
     fn a_long_answer_is_cut_and_counted() {
         let rows: Vec<i64> = (0..250).collect();
-        let (text, left_out) = to_text(&df!("n" => rows).unwrap());
-        assert_eq!((text.lines().count(), left_out), (202, 50));
+        let (text, shown) = to_text(&df!("n" => rows).unwrap(), None);
+        assert_eq!((text.lines().count(), shown), (202, 200));
     }
 
     #[test]
@@ -110,6 +120,8 @@ mod tests {
         assert_eq!(csv, "name,n,ids\na,1,\"[1, 2]\"\n\"b,c\",,[3]\n");
         let json: serde_json::Value = serde_json::from_slice(&to_json(&mut answer()).unwrap()).unwrap();
         assert_eq!(json[0]["ids"], serde_json::json!([1, 2]));
+        let lines = String::from_utf8(to_json_lines(&mut answer()).unwrap()).unwrap();
+        assert_eq!(lines.lines().count(), 2);
         let parquet = to_parquet(&mut answer()).unwrap();
         assert_eq!(&parquet[..4], b"PAR1");
     }

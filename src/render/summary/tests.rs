@@ -29,7 +29,7 @@ fn summary() -> Summary {
 
 #[test]
 fn methods_are_lines_and_shots_are_columns() {
-    let text = to_text(&summary());
+    let text = to_text(&summary(), None);
     let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert!(lines.contains(&"method levels object backbone seed 1-shot 5-shot".to_owned()), "{text}");
     assert!(lines.contains(&"mlsm I+G raw conv4-np19 0 72.13 ± 0.91 80.00 ± 0.91".to_owned()), "{text}");
@@ -44,7 +44,7 @@ fn the_seeds_of_a_row_are_one_line_with_their_spread_and_each_stands_below() {
     }
     let nodes = results[..2].iter().map(|r| r.node.clone()).collect();
     let averages = vec![AverageRow { nodes, seeds: vec![0, 1], accuracy: 0.51, ci95: 0.007, spread: 0.0141 }];
-    let text = to_text(&Summary { results, averages, ..Summary::default() });
+    let text = to_text(&Summary { results, averages, ..Summary::default() }, None);
     let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let place =
         |wanted: &str| lines.iter().position(|line| line == wanted).unwrap_or_else(|| panic!("{wanted}\n{text}"));
@@ -58,7 +58,7 @@ fn the_seeds_of_a_row_are_one_line_with_their_spread_and_each_stands_below() {
 fn the_papers_figures_stand_beside_and_unlike_weights_are_named() {
     let mut results = vec![row("mlsm", "I", 1, 0.5), row("pixels", "", 1, 0.25)];
     (results[0].spec.paper_accuracy, results[0].spec.weights) = (Some(0.645), "lite0".to_owned());
-    let text = to_text(&Summary { results, ..Summary::default() });
+    let text = to_text(&Summary { results, ..Summary::default() }, None);
     let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert!(lines.contains(&"mlsm I raw conv4-np19 lite0 0 50.00 ± 0.91 64.50".to_owned()), "{text}");
     assert!(text.contains("rows with outside weights have seen other photos"), "{text}");
@@ -66,7 +66,7 @@ fn the_papers_figures_stand_beside_and_unlike_weights_are_named() {
 
 #[test]
 fn differences_carry_their_sign_and_tables_without_rows_are_left_out() {
-    let text = to_text(&summary());
+    let text = to_text(&summary(), None);
     assert!(text.contains("+3.40 ± 1.00"), "{text}");
     assert!(!text.contains("IoU"), "{text}");
     assert!(text.ends_with("warning: boxes < none\n"), "{text}");

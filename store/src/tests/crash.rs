@@ -29,7 +29,7 @@ fn long_work() -> Fingerprint {
     request("long work").fingerprint()
 }
 
-fn tables(version: &str) -> Vec<(String, TableSource)> {
+fn tables(version: &str) -> Vec<(String, TableSource<'static>)> {
     vec![
         ("features/split=base/1.parquet".to_owned(), TableSource::Blob(Digest::of(b"first"))),
         ("summary.json".to_owned(), TableSource::Bytes(version.into())),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-fn summary(text: &str) -> Vec<(String, TableSource)> {
+fn summary(text: &str) -> Vec<(String, TableSource<'static>)> {
     vec![("summary.json".to_owned(), TableSource::Bytes(text.into()))]
 }
 
@@ -52,6 +52,22 @@ fn a_publication_that_fails_leaves_what_was_there() {
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
     assert_eq!(fs::read_to_string(store.root().join("tables/current/summary.json")).unwrap(), "one");
     assert_eq!(fs::read_dir(store.root().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_is_written_bit_by_bit_is_listed_with_its_digest() {
+    let folder = folder();
+    let store = open(&folder);
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
+    let write = |out: &mut (dyn std::io::Write + Send)| {
+        bytes.chunks(7777).try_for_each(|some| out.write_all(some)).map_err(|e| StoreError::io("write", folder.path(), e))
+    };
+    let published = store.publish_tables("r1", &[("a/b.bin".to_owned(), TableSource::Written(&write))], true).unwrap();
+    assert_eq!(fs::read(published.join("a/b.bin")).unwrap(), bytes);
+    assert!(store.verify(&VerifyOptions::default()).unwrap().is_empty());
+    fs::set_permissions(published.join("a/b.bin"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(published.join("a/b.bin"), &bytes[1..]).unwrap();
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap().len(), 1);
 }
 
 #[test]

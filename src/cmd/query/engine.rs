@@ -1,0 +1,185 @@
+//! The SQL engine: DuckDB's command line, a program of its own that pip fetches once, so that no build waits for it.
+//!
+//! It sees the published tables and nothing else: no other file, no network, no extension. The SQL is handed over as text
+//! of which DuckDB accepts a single SELECT.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::cmd::query::catalogue::Table;
+use crate::error::CliError;
+
+/// The pip requirement. Its answers are what `mlsm query` promises, so another version is a change for users.
+const PACKAGE: &str = "duckdb-cli==1.5.6";
+/// Memory that a query may take before it spills to the temporary folder.
+const MEMORY: &str = "768MiB";
+
+/// A column of an answer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AnswerColumn {
+    /// Its name.
+    pub column_name: String,
+    /// Its type in DuckDB.
+    pub column_type: String,
+}
+
+/// The engine over some tables.
+pub struct Engine {
+    program: PathBuf,
+    prelude: String,
+    /// Holds what does not fit in memory.
+    spilled: tempfile::TempDir,
+}
+
+impl Engine {
+    /// Prepares the engine. `folder`: the tables, with no link in its path.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] when the engine is not there and cannot be fetched, or there is no temporary folder.
+    pub fn new(folder: &Path, tables: &[Table], threads: usize) -> Result<Self, CliError> {
+        let program = program()?;
+        let spilled = tempfile::tempdir().map_err(|e| {
+            CliError::usage("cannot make a temporary folder", e.to_string(), "set TMPDIR to a folder you can write to")
+        })?;
+        let views = tables.iter().map(|table| format!("CREATE VIEW {} AS {};", name(&table.name), table.select()));
+        let prelude = format!(
+            "SET enable_progress_bar=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
+             SET temp_directory={}; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; \
+             SET allowed_directories=[{}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
+             SET lock_configuration=true;",
+            text(&spilled.path().display().to_string()),
+            text(&folder.display().to_string()),
+            views.collect::<String>(),
+        );
+        Ok(Self { program, prelude, spilled })
+    }
+
+    /// Returns the columns of the answer to a query, or why it is refused.
+    ///
+    /// # Errors
+    /// [`Refusal::Sql`] with DuckDB's reason.
+    pub fn describe(&self, sql: &str) -> Result<Vec<AnswerColumn>, Refusal> {
+        let child = self.start(&["-json"], &format!("DESCRIBE SELECT * FROM query({})", text(sql)))?;
+        let output = child.wait_with_output().map_err(Refusal::Engine)?;
+        if !output.status.success() {
+            return Err(Refusal::Sql(reason(&String::from_utf8_lossy(&output.stderr))));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|e| Refusal::Sql(format!("no description of the answer: {e}")))
+    }
+
+    /// Starts a statement; what it copies to `/dev/stdout` is the child's stdout.
+    pub fn start(&self, flags: &[&str], statement: &str) -> Result<Child, Refusal> {
+        let mut command = Command::new(&self.program);
+        command.args(["-init", "/dev/null", "-batch"]).args(flags).arg("-c").arg(format!("{} {statement}", self.prelude));
+        command.current_dir(self.spilled.path()).env_remove("DUCKDB_RC_PATH");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().map_err(Refusal::Engine)
+    }
+
+    /// Waits for the end of a statement that was started.
+    ///
+    /// # Errors
+    /// [`Refusal::Sql`] with DuckDB's reason.
+    pub fn finish(mut child: Child) -> Result<(), Refusal> {
+        let mut said = String::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            stderr.read_to_string(&mut said).map_err(Refusal::Engine)?;
+        }
+        let status = child.wait().map_err(Refusal::Engine)?;
+        if status.success() { Ok(()) } else { Err(Refusal::Sql(reason(&said))) }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The engine does not run.
+    Engine(std::io::Error),
+    /// The query is refused, or fails.
+    Sql(String),
+}
+
+/// Quotes text.
+pub fn text(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+/// Quotes a name.
+pub fn name(value: &str) -> String {
+    format!("\"{}\"", value.replace('"', "\"\""))
+}
+
+/// DuckDB adds hints and the place in the query after an empty line; the reason comes first.
+fn reason(said: &str) -> String {
+    let said = said.trim();
+    let first = said.lines().take_while(|line| !line.trim().is_empty()).take(3).collect::<Vec<_>>().join(" ");
+    if first.is_empty() { "the SQL engine ended without a word; is there enough memory?".to_owned() } else { first }
+}
+
+/// Returns the engine's program, which is fetched when it is not there: `MLSM_DUCKDB`, or the folder of caches.
+fn program() -> Result<PathBuf, CliError> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(program) = variable("MLSM_DUCKDB") {
+        return Ok(program);
+    }
+    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let caches = caches.ok_or_else(|| {
+        let fix = "set HOME, or MLSM_DUCKDB to the program `duckdb`";
+        CliError::usage("no folder for the SQL engine", "neither XDG_CACHE_HOME nor HOME is set", fix)
+    })?;
+    let home = caches.join("mlsm").join(PACKAGE.replace("==", "-"));
+    let program = home.join("duckdb_cli/duckdb");
+    if !program.exists() {
+        fetch(&home).map_err(|why| {
+            let fix = "check the network and `python3 -m pip --version`, or set MLSM_DUCKDB to the program `duckdb`";
+            CliError::usage(format!("cannot fetch the SQL engine {PACKAGE}"), why, fix)
+        })?;
+    }
+    Ok(program)
+}
+
+/// Unpacks the package beside its place and moves it there whole; of several processes one does so.
+fn fetch(home: &Path) -> Result<(), String> {
+    let above = home.parent().unwrap_or(home);
+    fs::create_dir_all(above).map_err(|e| format!("{}: {e}", above.display()))?;
+    let lock = File::create(home.with_extension("lock")).map_err(|e| e.to_string())?;
+    lock.lock().map_err(|e| e.to_string())?;
+    if home.exists() {
+        return Ok(()); // another process was faster
+    }
+    let unpacked = tempfile::tempdir_in(above).map_err(|e| e.to_string())?;
+    let output = Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"])
+        .args(["--only-binary", ":all:", "--target"])
+        .arg(unpacked.path())
+        .arg(PACKAGE)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("python3: {e}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("pip failed").to_owned());
+    }
+    fs::rename(unpacked.keep(), home).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_end_where_they_should() {
+        assert_eq!(text("it's"), "'it''s'");
+        assert_eq!(name("a\"b"), "\"a\"\"b\"");
+    }
+
+    #[test]
+    fn the_reason_is_what_stands_before_the_place() {
+        let said = "Catalog Error: Table with name x does not exist!\nDid you mean \"y\"?\n\nLINE 1: SELECT\n";
+        assert_eq!(reason(said), "Catalog Error: Table with name x does not exist! Did you mean \"y\"?");
+    }
+}
