@@ -43,7 +43,7 @@ impl Stage for TrainBase {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn recipe(&self) -> Vec<Field> {
