@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlsm_data::{EpisodeSpec, TrainPart};
+use mlsm_data::{ClassId, EpisodeSpec, Part, TrainPart};
 use mlsm_engine::{InputSource, Unit, UnitInput, UnitRef};
 use mlsm_nets::Levels;
 use mlsm_store::{Digest, Store};
@@ -161,6 +161,16 @@ impl Builder<'_> {
         }
     }
 
+    /// Tells whether the paper's figures may stand beside a row: 200 classes of CUB-200-2011 in parts of the paper's sizes,
+    /// its ways, its episodes.
+    fn is_papers_setting(&self, protocol: &str, n_way: usize) -> bool {
+        let count = |part: Part| self.parts.values().filter(|p| **p == part).count();
+        let first = self.source.dataset.class(ClassId(1)).map_or("", |class| class.name.as_str());
+        let is_cub = first.ends_with("Black_footed_Albatross");
+        let sizes = [Part::Base, Part::Val, Part::Novel].map(count);
+        is_cub && sizes == [100, 50, 50] && protocol == "paper" && n_way == 5
+    }
+
     /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all. Of photos of one's own there is
     /// nothing to measure, and one node that predicts.
     fn evaluate(
@@ -186,8 +196,8 @@ impl Builder<'_> {
             }
             let mut labels = labels.clone();
             labels.protocol = evaluate.protocol_name(protocol).to_owned();
-            // Beside drawn photos the paper's figures would say nothing.
-            labels.paper_accuracy = paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some());
+            let is_papers = self.is_papers_setting(&labels.protocol, spec.n_way);
+            labels.paper_accuracy = paper::accuracy(&scoring, k_shot).filter(|_| is_papers);
             let stage = Arc::new(Evaluate {
                 scoring: scoring.clone(),
                 spec,
@@ -305,8 +315,12 @@ fn learnt_row(
         labels.levels = levels.to_string();
     }
     labels.mode = section.mode().name().to_owned();
-    if section.mode() == BackboneMode::EndToEnd {
-        labels.augmentation = "none".to_owned(); // the base CNN's training plays no part
+    let in_episodes = format!("{:?}", section.augmentation).to_lowercase();
+    match section.mode() {
+        BackboneMode::Frozen => {}
+        BackboneMode::EndToEnd => labels.augmentation = in_episodes, // the base CNN's training plays no part
+        BackboneMode::BaseInit if in_episodes != "none" => labels.augmentation = in_episodes,
+        BackboneMode::BaseInit => {}
     }
     let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
     for bn_eval in section.bn_evals() {
