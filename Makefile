@@ -30,7 +30,7 @@ methods-smoke: libtorch
 
 # The pipeline killed at every tenth disk call, at random instants, and on a disk that is too small: about an hour.
 torture: libtorch
-	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture --test-threads 1 torture
+	cargo test --release -p mlsm --features trial --test end_to_end -- --ignored --nocapture --test-threads 1 torture
 
 # The same rows in another library, on the same features and episodes.
 compare-peers: build

@@ -1,8 +1,10 @@
 //! The grammar of the command line: common flags and verbs. What a verb takes stands beside what it does, in `cmd/`.
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd;
+use crate::{cmd, signals};
 
 /// Few-shot image recognition: learns new classes from one or five photos, as an incremental pipeline.
 #[derive(Debug, Parser)]
@@ -42,6 +44,9 @@ pub struct Common {
     /// How to answer [env: MLSM_OUTPUT] [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common flags")]
     pub output: Option<Output>,
+    /// Reads every photo again, instead of believing that one is unchanged whose size and times are
+    #[arg(long, global = true, help_heading = "Common flags")]
+    pub rehash: bool,
     /// Shows errors and the result alone
     #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Common flags")]
     pub quiet: bool,
@@ -99,4 +104,30 @@ pub enum Verb {
     Doctor,
     /// Prints completions for a shell
     Completions(cmd::completions::CompletionsArgs),
+}
+
+impl Verb {
+    /// How long the verb has to stop by itself after a signal.
+    pub fn grace(&self) -> Duration {
+        match self {
+            Self::Run(_)
+            | Self::Predict(_)
+            | Self::Push(_)
+            | Self::Pull(_)
+            | Self::Gc(_)
+            | Self::Verify(_)
+            | Self::Data(_)
+            | Self::Weights(_) => signals::TO_KEEP_WORK,
+            Self::Plan(_)
+            | Self::Status
+            | Self::Explain(_)
+            | Self::Query(_)
+            | Self::Tables(_)
+            | Self::Report(_)
+            | Self::Runs(_)
+            | Self::Diff(_)
+            | Self::Doctor
+            | Self::Completions(_) => signals::TO_LOOK,
+        }
+    }
 }

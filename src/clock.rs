@@ -1,5 +1,6 @@
 //! The wall clock, read here alone: times of runs and their ids. No time ever reaches an artifact.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Returns the present time as RFC 3339 in UTC, with milliseconds so that runs sort by it.
@@ -12,10 +13,14 @@ pub fn ago(age: Duration) -> String {
     rfc3339(since_epoch().saturating_sub(age))
 }
 
-/// Returns a new run id: it sorts by time, and no two processes share one.
+/// Returns the id of this process's run: it sorts by time, and no two processes share one.
 pub fn run_id() -> String {
-    let time: String = now().chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{time}-{}", std::process::id())
+    static ID: OnceLock<String> = OnceLock::new();
+    let new = || {
+        let time: String = now().chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("{time}-{}", std::process::id())
+    };
+    ID.get_or_init(new).clone()
 }
 
 fn since_epoch() -> Duration {

@@ -116,6 +116,25 @@ impl CliError {
         }
     }
 
+    /// Returns the same as data: of several failures the first one.
+    pub fn to_json(&self) -> serde_json::Value {
+        let text = self.render();
+        let mut what = String::new();
+        let (mut why, mut fix) = (Vec::new(), Vec::new());
+        for line in text.lines() {
+            match (line.strip_prefix("  why: "), line.strip_prefix("  fix: ")) {
+                (Some(line), _) => why.push(line),
+                (_, Some(line)) => fix.push(line),
+                _ if what.is_empty() => what = line.trim_start_matches("error: ").to_owned(),
+                _ => why.push(line.trim()),
+            }
+        }
+        if what.is_empty() {
+            what = self.to_string();
+        }
+        serde_json::json!({ "what": what, "why": why.join("\n"), "fix": fix.join("\n") })
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Store(error) | Self::Assemble(AssembleError::Store(error)) => store_hint(error),
@@ -132,7 +151,12 @@ impl CliError {
 const REPORT: &str = "run again with `--force STAGE` for the stage before it; finished artifacts are kept";
 
 fn of_store(error: &StoreError) -> u8 {
-    if error.is_full() { STAGE_FAILED } else { STORE_UNUSABLE }
+    match error {
+        StoreError::Stopped => CANCELLED,
+        StoreError::Busy { .. } => STORE_BUSY,
+        error if error.is_full() => STAGE_FAILED,
+        _ => STORE_UNUSABLE,
+    }
 }
 
 fn of_engine(error: &EngineError) -> u8 {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use mlsm_pipelines::{Config, DeviceChoice};
 use mlsm_remote::{Bucket, Peer};
-use mlsm_store::{Access, Store};
+use mlsm_store::{Access, Patience, Store};
 
 use crate::cli::{Common, Output};
 use crate::error::CliError;
-use crate::presets;
+use crate::render::stderr;
+use crate::{presets, signals};
 
 /// How much is said besides the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub output: Output,
     /// How much is said besides the result.
     pub verbosity: Verbosity,
+    /// Whether no remembered digest of a photo is believed.
+    rehash: bool,
     config: Option<String>,
     set: Vec<String>,
     environment: Vec<(String, String)>,
@@ -110,6 +113,7 @@ impl Settings {
                 (false, 0) => Verbosity::Normal,
                 (false, _) => Verbosity::Verbose,
             },
+            rehash: common.rehash,
             config: common.config.or_else(|| variable("MLSM_CONFIG")),
             set: common.set,
             environment,
@@ -131,20 +135,66 @@ impl Settings {
     /// # Errors
     /// [`CliError::Store`] when it cannot be used.
     pub fn open_bucket(&self) -> Result<Option<Bucket>, CliError> {
-        Ok(self.shared.as_ref().map(|url| Bucket::open(url, credentials())).transpose()?)
+        self.open_bucket_for(Access::ReadOnly)
+    }
+
+    fn open_bucket_for(&self, access: Access) -> Result<Option<Bucket>, CliError> {
+        let open = |url: &String| Bucket::open(url, credentials(), access, signals::asked());
+        Ok(self.shared.as_ref().map(open).transpose()?)
+    }
+
+    /// Returns how a store waits: it obeys signals, and says for whom it waits.
+    pub fn patience(&self, no_wait: bool) -> Patience {
+        let patience = Patience::new(signals::asked());
+        let patience = if no_wait { patience.without_waiting() } else { patience };
+        match self.is_json() || self.verbosity == Verbosity::Quiet {
+            true => patience,
+            false => patience.telling(stderr::line),
+        }
+    }
+
+    /// Opens the store, and waits for a collection that has it to itself.
+    ///
+    /// # Errors
+    /// As [`Settings::open_store_with`].
+    pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
+        self.open_store_with(access, false)
     }
 
     /// Opens the store. That of a place that machines share is its cache, which is always written; who opens it for
     /// writing also takes a place among those who write there.
     ///
     /// # Errors
-    /// [`CliError::Store`] when it cannot be used.
-    pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
-        let Some(bucket) = self.open_bucket()? else { return Ok(Store::open(&self.store, access)?) };
-        let store = Store::open(&self.store, Access::ReadWrite)?;
-        let place = (access == Access::ReadWrite).then(|| bucket.join()).transpose()?;
+    /// [`CliError::Store`] when it cannot be used, or is busy and `no_wait` was given.
+    pub fn open_store_with(&self, access: Access, no_wait: bool) -> Result<Store, CliError> {
+        let patience = self.patience(no_wait);
+        let store = match self.open_bucket_for(access)? {
+            None => Store::open_with(&self.store, access, &patience)?,
+            Some(bucket) => self.open_cache(bucket, access, &patience)?,
+        };
+        if self.rehash {
+            store.rehash();
+        }
+        Ok(store)
+    }
+
+    /// Opens the store to look at it; a place where none is yet counts as an empty one.
+    ///
+    /// # Errors
+    /// [`CliError::Store`] when something else is there.
+    pub fn look_at_store(&self) -> Result<Store, CliError> {
+        match !self.is_shared() && Store::is_absent(&self.store)? {
+            true => Ok(Store::absent(&self.store)),
+            false => self.open_store(Access::ReadOnly),
+        }
+    }
+
+    fn open_cache(&self, bucket: Bucket, access: Access, patience: &Patience) -> Result<Store, CliError> {
+        let store = Store::open_with(&self.store, Access::ReadWrite, patience)?;
+        let place = access.is_writing().then(|| bucket.join()).transpose()?;
         let here: BTreeSet<String> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
         for run_id in bucket.runs()?.difference(&here) {
+            patience.check()?;
             bucket.run(run_id)?.map(|record| store.runs().append(&record)).transpose()?;
         }
         let pins = bucket.pins()?;
@@ -152,6 +202,9 @@ impl Settings {
             store.pin(run_id, pins.contains(run_id))?;
         }
         store.connect(Box::new(bucket), place);
+        if access.is_writing() {
+            store.offer_pending()?;
+        }
         Ok(store)
     }
 

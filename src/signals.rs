@@ -1,26 +1,86 @@
-//! SIGINT and SIGTERM: the first asks the run to stop at its next checkpoint, the second ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the work to stop at its next step, and the process ends soon after in any
+//! case; the second ends it at once.
+//!
+//! Work that asks often enough stops by itself and keeps a checkpoint. What cannot ask, a long call into a library or into
+//! the system, is not waited for: ending harms nothing, since artifacts become visible only when they are whole.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use mlsm_engine::Cancel;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::error::CANCELLED;
+use crate::render::json;
 
-/// Turns signals into a request to stop.
-///
-/// The shutdown is registered before the flag: handlers run in that order, so the first signal finds the flag still
-/// down and only raises it. Ending at once harms nothing, because artifacts become visible only when whole.
+/// How long work that can keep a checkpoint has for it.
+pub const TO_KEEP_WORK: Duration = Duration::from_millis(1500);
+/// How long work that leaves nothing behind has.
+pub const TO_LOOK: Duration = Duration::from_millis(100);
+/// How long the last line may take when nobody reads it.
+const LAST_LINE: Duration = Duration::from_millis(200);
+
+static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static GRACE_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Listens to signals from now on; those that the caller has told this process to ignore stay ignored.
 ///
 /// # Errors
 /// The system's error when a handler cannot be installed.
-pub fn install() -> std::io::Result<Cancel> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, i32::from(CANCELLED), Arc::clone(&asked))?;
-        flag::register(signal, Arc::clone(&asked))?;
-    }
-    Ok(Cancel::from_flag(asked))
+pub fn install() -> std::io::Result<()> {
+    let heard: Vec<_> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
+    let mut signals = Signals::new(&heard)?;
+    heard.iter().try_for_each(|signal| flag::register(*signal, asked()).map(drop))?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if signals.forever().next().is_none() {
+            return;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(GRACE_MS.load(Ordering::SeqCst)) {
+            std::thread::sleep(Duration::from_millis(10));
+            if signals.pending().next().is_some() {
+                break;
+            }
+        }
+        end();
+    })?;
+    Ok(())
+}
+
+/// Gives the work of a verb so much time to end after the first signal.
+pub fn allow(grace: Duration) {
+    GRACE_MS.store(u64::try_from(grace.as_millis()).unwrap_or(0), Ordering::SeqCst);
+}
+
+/// Returns the flag that the first signal raises.
+pub fn asked() -> Arc<AtomicBool> {
+    Arc::clone(ASKED.get_or_init(Arc::default))
+}
+
+/// Returns the same as a request to stop.
+pub fn cancel() -> Cancel {
+    Cancel::from_flag(asked())
+}
+
+/// Ends the process in the middle of its work, after the last line of JSON where one was promised.
+fn end() -> ! {
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = json::stream().finish(Some(&crate::error::CliError::Cancelled));
+        let _ = said.send(());
+    });
+    let _ = heard.recv_timeout(LAST_LINE); // whoever should read it may not
+    mlsm_nets::leave(CANCELLED)
+}
+
+/// Tells whether this process was started with a signal ignored, as `nohup` does.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }

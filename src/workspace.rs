@@ -2,7 +2,7 @@
 
 use mlsm_engine::Subscriber;
 use mlsm_pipelines::{Assembly, Execution, Purpose, assemble};
-use mlsm_store::{Access, Store, StoreError};
+use mlsm_store::{Access, Store};
 
 use crate::error::CliError;
 use crate::settings::{NamedConfig, Settings};
@@ -15,8 +15,6 @@ pub struct Workspace {
     pub store: Store,
     /// The graph, and what to warn of.
     pub assembly: Assembly,
-    /// Holds the empty store that a plan without a store looks at.
-    _empty: Option<tempfile::TempDir>,
 }
 
 impl Workspace {
@@ -24,40 +22,23 @@ impl Workspace {
     ///
     /// # Errors
     /// [`CliError`] of the configuration, the store, or the data set.
-    pub fn to_run(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
+    pub fn to_run(settings: &Settings, no_wait: bool, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
-        let store = settings.open_store(Access::ReadWrite)?;
+        let store = settings.open_store_with(Access::ReadWrite, no_wait)?;
         let execution = Execution { device: settings.device };
         let assembly = assemble(&config.config, &store, &execution, Purpose::Run, subscriber)?;
-        Ok(Self { config, store, assembly, _empty: None })
+        Ok(Self { config, store, assembly })
     }
 
-    /// Opens everything to look at it: a store that does not exist counts as empty and is not made.
+    /// Opens everything to look at it: a store that does not exist counts as empty and is not made, and none is written.
     ///
     /// # Errors
     /// [`CliError`] of the configuration, the store, or the data set.
     pub fn to_plan(settings: &Settings, subscriber: &dyn Subscriber) -> Result<Self, CliError> {
         let config = settings.load_config()?;
-        let (store, empty) = existing_or_empty(settings)?;
+        let store = settings.look_at_store()?;
         let execution = Execution { device: settings.device };
         let assembly = assemble(&config.config, &store, &execution, Purpose::Plan, subscriber)?;
-        Ok(Self { config, store, assembly, _empty: empty })
+        Ok(Self { config, store, assembly })
     }
-}
-
-fn existing_or_empty(settings: &Settings) -> Result<(Store, Option<tempfile::TempDir>), CliError> {
-    if settings.is_shared() {
-        return Ok((settings.open_store(Access::ReadOnly)?, None));
-    }
-    if settings.store.exists() {
-        let store = match settings.open_store(Access::ReadWrite) {
-            Err(CliError::Store(StoreError::Unwritable { .. })) => settings.open_store(Access::ReadOnly)?,
-            other => other?,
-        };
-        return Ok((store, None));
-    }
-    let folder = tempfile::tempdir().map_err(|source| {
-        CliError::usage("cannot make a temporary folder", source.to_string(), "set TMPDIR to a folder you can write to")
-    })?;
-    Ok((Store::open(folder.path(), Access::ReadWrite)?, Some(folder)))
 }

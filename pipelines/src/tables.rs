@@ -46,10 +46,14 @@ impl Assembly {
         Ok(store.publish_tables(run_id, &files, true)?)
     }
 
-    /// Tells whether the current tables are those of this very report.
+    /// Tells whether the current tables are those of this very report, with a whole summary.
     pub fn is_published(&self, store: &Store, report: &RunReport) -> bool {
-        let current = store.root().join("tables/current/summary.json");
-        let published = std::fs::read(current).ok().and_then(|b| serde_json::from_slice::<Summary>(&b).ok());
+        let read = || {
+            let published = store.published(None).ok()??;
+            let bytes = published.read("summary.json").ok()?;
+            published.files().all(|file| published.folder().join(file).exists()).then_some(bytes)
+        };
+        let published = read().and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
         published.is_some_and(|summary| summary.fingerprints == fingerprints(report))
     }
 

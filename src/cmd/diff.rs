@@ -64,7 +64,7 @@ pub fn diff(args: &DiffArgs, settings: &Settings) -> Result<(), CliError> {
         let Some(earlier) = before.get(id).filter(|n| n.units != node.units) else { continue };
         found.nodes.insert(id.clone(), units(&store, earlier, node)?);
     }
-    found.results = results(settings, args);
+    found.results = results(&store, args)?;
     if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&text(&found)) }
 }
 
@@ -104,12 +104,12 @@ fn units(store: &Store, old: &NodeRecord, new: &NodeRecord) -> Result<Vec<String
 }
 
 /// Compares accuracies, as far as both runs' tables are still there.
-fn results(settings: &Settings, args: &DiffArgs) -> Vec<ResultDiff> {
-    let read = |id: &str| report::published(&settings.store, Some(id)).and_then(|folder| report::read(&folder)).ok();
+fn results(store: &Store, args: &DiffArgs) -> Result<Vec<ResultDiff>, CliError> {
+    let read = |id: &str| store.published(Some(id))?.map(|published| report::read(&published)).transpose();
     let accuracies = |summary: Option<Summary>| -> BTreeMap<String, f64> {
         summary.into_iter().flat_map(|s| s.results).map(|r| (r.node, r.accuracy)).collect()
     };
-    let (old, new) = (accuracies(read(&args.old)), accuracies(read(&args.new)));
+    let (old, new) = (accuracies(read(&args.old)?), accuracies(read(&args.new)?));
     let mut nodes: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
     nodes.sort();
     nodes.dedup();
@@ -117,7 +117,7 @@ fn results(settings: &Settings, args: &DiffArgs) -> Vec<ResultDiff> {
         let (old, new) = (old.get(&node).copied(), new.get(&node).copied());
         ResultDiff { node, old, new }
     });
-    rows.filter(|r| r.old != r.new).collect()
+    Ok(rows.filter(|r| r.old != r.new).collect())
 }
 
 fn text(found: &RunDiff) -> String {

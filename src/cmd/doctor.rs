@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mlsm_nets::DeviceChoice;
-use mlsm_store::{Access, Store};
+use mlsm_store::Store;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -124,13 +124,17 @@ fn threads(settings: &Settings) -> Check {
     Check::new("threads", Verdict::Ok, settings.threads.to_string(), "")
 }
 
+/// Looks at the store; touches nothing there.
 fn store(path: &Path) -> Check {
-    if !path.exists() {
-        return Check::new("store", Verdict::Ok, format!("{}: not there yet, a run makes it", path.display()), "");
-    }
-    match Store::open(path, Access::ReadWrite) {
-        Ok(_) => Check::new("store", Verdict::Ok, path.display().to_string(), ""),
-        Err(error) => Check::new("store", Verdict::Bad, error.to_string(), "name another with `--store DIR`"),
+    let fix = "name another with `--store DIR`";
+    let bad = |found: String| Check::new("store", Verdict::Bad, found, fix);
+    match Store::is_absent(path) {
+        Err(error) => bad(error.to_string()),
+        Ok(true) => Check::new("store", Verdict::Ok, format!("{}: not there yet, a run makes it", path.display()), ""),
+        Ok(false) => match rustix::fs::access(path.join("staging"), rustix::fs::Access::WRITE_OK) {
+            Ok(()) => Check::new("store", Verdict::Ok, path.display().to_string(), ""),
+            Err(error) => bad(format!("{} cannot be written: {error}", path.display())),
+        },
     }
 }
 

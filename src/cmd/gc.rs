@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
 use crate::render::{stderr, stdout};
 use crate::settings::Settings;
+use crate::signals;
 
 /// How long the work of a killed run is kept for the next one.
 const UNRECORDED: Duration = Duration::from_secs(7 * 86_400);
@@ -21,14 +22,17 @@ pub struct GcArgs {
     /// Removes what the plan names
     #[arg(long)]
     apply: bool,
-    /// Keeps the last runs of each configuration
+    /// Keeps the last complete runs of each configuration (its name and its keys), and as many of the others
     #[arg(long, value_name = "N", default_value_t = 3)]
     keep: usize,
+    /// Drops configurations that no run used for longer, such as `90d`; the last run of each name stays
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    unused_for: Option<Duration>,
     /// Drops only runs that finished longer ago, such as `30d` or `12h`
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<Duration>,
-    /// Drops further runs, the oldest first, until artifacts take less, such as `20GB`; the last of each
-    /// configuration stays
+    /// Drops further runs, those first that were used longest ago, until artifacts take less, such as `20GB`; the last
+    /// complete run of each name of a configuration stays
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
     /// Fails instead of waiting for runs that are going on
@@ -72,16 +76,17 @@ pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
         runs_before: args.older_than.map(clock::ago),
         unrecorded_before: SystemTime::now() - UNRECORDED,
         max_bytes: args.max_size,
+        unused_before: args.unused_for.map(clock::ago),
     };
     let bucket = settings.open_bucket()?;
-    let store = || Store::open(&settings.store, Access::ReadOnly);
+    let store = || Store::open_with(&settings.store, Access::ReadOnly, &settings.patience(args.no_wait));
     if !args.apply {
         let plan = bucket.map_or_else(|| store()?.plan_gc(&options), |bucket| bucket.plan_gc(&options))?;
         return tell(&plan, settings, "would be removed; `mlsm gc --apply` removes it");
     }
-    let mut told = false;
+    let (mut told, cancel) = (false, signals::cancel());
     let mut wait = || {
-        if args.no_wait {
+        if args.no_wait || cancel.is_cancelled() {
             return ControlFlow::Break(());
         }
         if !told {
@@ -96,6 +101,7 @@ pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
     };
     match removed {
         Some(plan) => tell(&plan, settings, "was removed"),
+        None if cancel.is_cancelled() => Err(CliError::Cancelled),
         None => Err(CliError::Busy),
     }
 }
@@ -117,7 +123,22 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     let (runs, kept) = (plan.dropped_runs.len(), plan.kept_runs.len());
     let counts = format!("{} manifests, {} artifacts, {} bytes in all", plan.manifests, plan.blobs, plan.bytes);
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
-    stdout::print(&format!("{}{counts} {what}\n{rest}\n", table.to_text()))
+    stdout::print(&format!("{}{counts} {what}\n{rest}\n{}", table.to_text(), costs(plan)))
+}
+
+/// Says what the next run of each configuration would have to compute again.
+fn costs(plan: &GcPlan) -> String {
+    if plan.configurations.is_empty() {
+        return String::new();
+    }
+    let columns = ["configuration", "keys", "last used", "would compute again"].map(|title| (title, Align::Left));
+    let mut table = TextTable::new(&columns);
+    for cost in &plan.configurations {
+        let units: Vec<_> = cost.recompute.iter().map(|(stage, units)| format!("{stage} ({units} units)")).collect();
+        let units = if units.is_empty() { "nothing".to_owned() } else { units.join(", ") };
+        table.row(vec![cost.config_name.clone(), cost.config_digest.short(), cost.used.clone(), units]);
+    }
+    format!("\n{}", table.to_text())
 }
 
 #[cfg(test)]

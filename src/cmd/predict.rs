@@ -11,8 +11,8 @@ use mlsm_store::Access;
 use crate::cmd::query::{Answer, AnswerArgs};
 use crate::cmd::run;
 use crate::error::CliError;
-use crate::render::stderr;
 use crate::render::view::View;
+use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity};
 
 /// The preset that predicts when no configuration is named.
@@ -63,7 +63,9 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     if unread > 0 && settings.verbosity != Verbosity::Quiet {
         stderr::line(&format!("{unread} photos could not be read: nothing is predicted of them"));
     }
-    answer.deliver(&args.answer, settings)
+    answer.deliver(&args.answer, settings)?;
+    json::stream().release(); // the answer is the last line
+    Ok(())
 }
 
 /// Chooses the node that predicts.

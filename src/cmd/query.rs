@@ -56,10 +56,11 @@ pub enum Format {
 /// # Errors
 /// [`CliError::Usage`] when nothing is published or the SQL is refused.
 pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
-    let folder = report::published(&settings.store, args.run.as_deref())?;
-    let tables = catalogue::tables(&folder)?;
+    let published = report::published(&report::open(settings)?, args.run.as_deref())?;
+    let tables = catalogue::tables(&published)?;
     let mut context = SQLContext::new();
     for table in &tables {
+        table.check(&published)?;
         context.register(&table.name, table.scan().map_err(|e| refused(&e, &tables))?);
     }
     let answer =

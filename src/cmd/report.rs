@@ -1,11 +1,10 @@
 //! `mlsm report`: the results of a published run again, as text, Markdown or HTML.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mlsm_pipelines::results::Summary;
-use mlsm_store::publish_file;
+use mlsm_store::{Access, Published, Store, publish_file};
 
 use crate::error::CliError;
 use crate::render::{stdout, summary};
@@ -25,11 +24,11 @@ pub struct ReportArgs {
 /// Prints or writes the results.
 ///
 /// # Errors
-/// [`CliError::Usage`] when nothing is published, [`CliError::Store`] when the file cannot be written.
+/// [`CliError::Usage`] when nothing is published, [`CliError::Store`] when it is damaged or the file cannot be written.
 pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
-    let folder = published(&settings.store, args.run.as_deref())?;
-    let found = read(&folder)?;
-    let heading = format!("Results of run {}", run_of(&folder));
+    let published = published(&open(settings)?, args.run.as_deref())?;
+    let found = read(&published)?;
+    let heading = format!("Results of run {}", published.run_id());
     let Some(path) = &args.out else {
         return if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&summary::to_text(&found)) };
     };
@@ -47,59 +46,53 @@ pub fn current(store: &Path) -> PathBuf {
     store.join("tables").join("current")
 }
 
-/// Returns the folder of published tables, checked to exist.
+/// Opens the local store, in which published tables lie, to look at them.
 ///
 /// # Errors
-/// [`CliError::Usage`] when there is none, with the runs that are there.
-pub fn published(store: &Path, run: Option<&str>) -> Result<PathBuf, CliError> {
-    let Some(run) = run else {
-        let folder = current(store);
-        return if folder.is_dir() { Ok(folder) } else { Err(nothing(store)) };
-    };
-    let runs = store.join("tables").join("runs");
-    let is_name = Path::new(run).file_name().is_some_and(|name| name == run);
-    match runs.join(run) {
-        folder if is_name && folder.is_dir() => Ok(folder),
-        _ => {
-            let mut known = names(&runs);
-            known.reverse();
-            known.truncate(5);
-            let fix = format!("the latest with tables are: {}; `mlsm runs` lists all", known.join(", "));
-            Err(CliError::usage(
-                format!("no tables of run `{run}`"),
-                format!("nothing lies in {}", runs.display()),
-                fix,
-            ))
-        }
+/// [`CliError::Store`] when it is not one.
+pub fn open(settings: &Settings) -> Result<Store, CliError> {
+    let folder = &settings.store;
+    match Store::is_absent(folder)? {
+        true => Ok(Store::absent(folder)),
+        false => Ok(Store::open_with(folder, Access::ReadOnly, &settings.patience(false))?),
+    }
+}
+
+/// Returns the published tables of a run; of the last complete one when none is named.
+///
+/// # Errors
+/// [`CliError::Usage`] when there are none, with the runs that have some; [`CliError::Store`] when they are damaged.
+pub fn published(store: &Store, run: Option<&str>) -> Result<Published, CliError> {
+    if let Some(published) = run.map_or(Ok(()), check_name).and_then(|()| Ok(store.published(run)?))? {
+        return Ok(published);
+    }
+    let Some(run) = run else { return Err(nothing(store.root())) };
+    let latest: Vec<_> = store.published_runs().into_iter().rev().take(5).collect();
+    let fix = format!("the latest with tables are: {}; `mlsm runs` lists all", latest.join(", "));
+    let why = format!("nothing lies in {}", store.root().join("tables/runs").display());
+    Err(CliError::usage(format!("no tables of run `{run}`"), why, fix))
+}
+
+fn check_name(run: &str) -> Result<(), CliError> {
+    match Path::new(run).file_name().is_some_and(|name| name == run) {
+        true => Ok(()),
+        false => Err(CliError::usage(format!("no run `{run}`"), "it is no name of a run", "`mlsm runs` lists them")),
     }
 }
 
 /// Reads the results that were published with the tables.
 ///
 /// # Errors
-/// [`CliError::Usage`] when the file is absent or cannot be read.
-pub fn read(tables: &Path) -> Result<Summary, CliError> {
-    let path = tables.join("summary.json");
-    let what = || format!("cannot read the results in {}", path.display());
-    let fix = "`mlsm run` publishes them again";
-    let bytes = fs::read(&path).map_err(|e| CliError::usage(what(), e.to_string(), fix))?;
-    serde_json::from_slice(&bytes).map_err(|e| CliError::usage(what(), e.to_string(), fix))
+/// [`CliError::Store`] when they are damaged, [`CliError::Usage`] when another program wrote them.
+pub fn read(published: &Published) -> Result<Summary, CliError> {
+    let bytes = published.read("summary.json")?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let what = format!("cannot read the results in {}", published.folder().display());
+        CliError::usage(what, e.to_string(), "`mlsm run` publishes them again")
+    })
 }
 
 fn nothing(store: &Path) -> CliError {
     let why = format!("no run of store {} ended well yet", store.display());
     CliError::usage("no tables are published", why, "`mlsm run --config demo` first, or name its store with `--store`")
-}
-
-/// Returns the id of the run whose tables lie in a folder: its own name, behind the link when it is `current`.
-pub fn run_of(folder: &Path) -> String {
-    let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }

@@ -1,17 +1,15 @@
 //! `mlsm run`: computes what is missing, publishes the tables, prints the results.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 use mlsm_engine::{Action, Cancel, Node, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_nets::{Device, DeviceChoice};
-use serde_json::{Map, Value};
+use mlsm_store::Published;
 
 use crate::clock;
 use crate::cmd::report;
 use crate::error::CliError;
 use crate::render::view::View;
-use crate::render::{stderr, stdout, summary};
+use crate::render::{json, stderr, stdout, summary};
 use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::signals;
 use crate::workspace::Workspace;
@@ -46,6 +44,7 @@ impl RunArgs {
     fn options(&self, settings: &Settings, device: Option<Device>) -> RunOptions {
         RunOptions {
             targets: self.targets.iter().chain(&self.until).cloned().collect(),
+            is_partial: !self.targets.is_empty() || !self.until.is_empty(),
             force: self.force.clone(),
             keep_going: self.keep_going,
             no_wait: self.no_wait,
@@ -63,7 +62,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
-    let workspace = Workspace::to_run(settings, &view)?;
+    let workspace = Workspace::to_run(settings, args.no_wait, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);
@@ -72,13 +71,13 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     }
     let Workspace { store, assembly, .. } = &workspace;
     let report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
-    let finished = if report.outcome == "ok" && options.targets.is_empty() {
+    let published = if report.outcome == "ok" && options.targets.is_empty() {
         publish(&workspace, &report).map(Some)
     } else {
         Ok(None)
     };
-    tell(settings, &view, &report, finished.as_ref().ok().and_then(Option::as_deref))?;
-    finished?;
+    tell(settings, &report, published.as_ref().ok().and_then(Option::as_ref))?;
+    published?;
     ended_well(report).map(drop)
 }
 
@@ -88,8 +87,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
 /// [`CliError::Usage`] where signals cannot be listened to.
 pub fn cancellable() -> Result<Cancel, CliError> {
     mlsm_nets::keep_heap();
-    signals::install()
-        .map_err(|e| CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox"))
+    Ok(signals::cancel())
 }
 
 /// Lets a report pass whose nodes are all there.
@@ -153,35 +151,27 @@ pub fn identity(settings: &Settings, config: &NamedConfig) -> RunIdentity {
     }
 }
 
-/// Lays the tables out unless they lie there already; returns their folder.
-fn publish(workspace: &Workspace, report: &RunReport) -> Result<PathBuf, CliError> {
-    let Workspace { store, assembly, config, .. } = workspace;
-    let mut run_id = report.record.run_id.clone();
-    if report.is_all_cached() {
-        if assembly.is_published(store, report) {
-            return Ok(report::current(store.root()));
-        }
-        // The tables are those of the run that made all this; where none tells of it, this one does.
-        match store.runs().last(&config.name)?.filter(|last| last.reached() == report.record.reached()) {
-            Some(last) => run_id = last.run_id,
-            None => store.runs().append(&report.record)?,
-        }
+/// Lays the tables out unless they lie there already, whole; returns them.
+fn publish(workspace: &Workspace, report: &RunReport) -> Result<Published, CliError> {
+    let Workspace { store, assembly, .. } = workspace;
+    if !(report.is_all_cached() && assembly.is_published(store, report)) {
+        // The tables are those of the run that made all this.
+        assembly.publish(store, &report.recorded_as, report)?;
     }
-    assembly.publish(store, &run_id, report)?;
-    Ok(report::current(store.root()))
+    report::published(store, None)
 }
 
-/// Prints what came out: the last JSON line, or the results for people.
-fn tell(settings: &Settings, view: &View, report: &RunReport, tables: Option<&Path>) -> Result<(), CliError> {
-    if let View::Json(json) = view {
-        let mut more = Map::new();
-        if let Some(tables) = tables {
-            more.insert("tables".to_owned(), Value::from(tables.to_string_lossy()));
+/// Prints what came out: where the tables lie, or the results for people.
+fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) -> Result<(), CliError> {
+    let tables = report::current(&settings.store);
+    if settings.is_json() {
+        if published.is_some() {
+            json::stream().add("tables", tables.to_string_lossy());
         }
-        return json.finish(more);
+        return Ok(());
     }
-    if let Some(tables) = tables {
-        stdout::print(&summary::to_text(&report::read(tables)?))?;
+    if let Some(published) = published {
+        stdout::print(&summary::to_text(&report::read(published)?))?;
         stdout::print(&format!(
             "\ntables:    {}   (`mlsm tables`, `mlsm query \"SELECT …\"`)\nartifacts: {}\n",
             tables.display(),

@@ -93,7 +93,7 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
 }
 
 fn pin(run: &str, is_pinned: bool, settings: &Settings) -> Result<(), CliError> {
-    let store = settings.open_store(Access::ReadWrite)?;
+    let store = settings.open_store(Access::Existing)?;
     if is_pinned && !store.runs().list()?.iter().any(|r| r.run_id == run) {
         let why = "the store's log does not have it";
         return Err(CliError::usage(format!("no run `{run}`"), why, "`mlsm runs` lists them"));

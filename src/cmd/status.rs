@@ -6,7 +6,7 @@ use mlsm_engine::{Action, Plan};
 use mlsm_store::RunRecord;
 use serde::Serialize;
 
-use crate::cmd::{plan, report};
+use crate::cmd::plan;
 use crate::error::CliError;
 use crate::render::stdout;
 use crate::render::table::{Align, TextTable};
@@ -49,14 +49,14 @@ struct StatusLine {
 pub fn status(settings: &Settings) -> Result<(), CliError> {
     let (workspace, plan) = plan::planned(settings, &[])?;
     let last = workspace.store.runs().last(&workspace.config.name)?;
-    let tables = report::published(&settings.store, None).ok();
+    let tables = workspace.store.published(None)?;
     let line = StatusLine {
         config: workspace.config.name.clone(),
         store: settings.store.display().to_string(),
         is_current: plan.is_current(),
         stages: stages(&plan),
         last_run: last.map(run_line),
-        tables: tables.map(|folder| report::run_of(&folder)),
+        tables: tables.map(|published| published.run_id().to_owned()),
     };
     if settings.is_json() { stdout::print_json(&line) } else { stdout::print(&text(&line)) }
 }

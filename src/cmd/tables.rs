@@ -40,8 +40,10 @@ struct ColumnLine {
 /// # Errors
 /// [`CliError::Usage`] when nothing is published or a table cannot be read.
 pub fn tables(args: &TablesArgs, settings: &Settings) -> Result<(), CliError> {
-    let folder = report::published(&settings.store, args.run.as_deref())?;
-    let lines = catalogue::tables(&folder)?.iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    let published = report::published(&report::open(settings)?, args.run.as_deref())?;
+    let tables = catalogue::tables(&published)?;
+    tables.iter().try_for_each(|table| table.check(&published))?;
+    let lines = tables.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
@@ -50,7 +52,7 @@ pub fn tables(args: &TablesArgs, settings: &Settings) -> Result<(), CliError> {
         let columns: Vec<_> = line.columns.iter().map(|c| c.column.as_str()).collect();
         table.row(vec![line.table.clone(), line.rows.to_string(), columns.join(", ")]);
     }
-    stdout::print(&format!("{}\n{}/TABLE/**/*.parquet\n", table.to_text(), folder.display()))
+    stdout::print(&format!("{}\n{}/TABLE/**/*.parquet\n", table.to_text(), published.folder().display()))
 }
 
 fn line(table: &catalogue::Table) -> Result<TableLine, CliError> {

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::render::{bytes, stdout};
 use crate::settings::{Place, Settings, credentials};
+use crate::signals;
 
 /// Between which stores, and what.
 #[derive(Debug, Args)]
@@ -30,10 +31,12 @@ impl TransferArgs {
         }
     }
 
-    fn peer(&self, access: Access) -> Result<Box<dyn Peer>, CliError> {
+    fn peer(&self, access: Access, settings: &Settings) -> Result<Box<dyn Peer>, CliError> {
         Ok(match Place::of(&self.other) {
-            Place::Shared(url) => Box::new(Bucket::open(&url, credentials())?),
-            Place::Folder(path) => Box::new(LocalPeer(Store::open(Path::new(&path), access)?)),
+            Place::Shared(url) => Box::new(Bucket::open(&url, credentials(), access, signals::asked())?),
+            Place::Folder(path) => {
+                Box::new(LocalPeer(Store::open_with(Path::new(&path), access, &settings.patience(false))?))
+            }
         })
     }
 
@@ -52,7 +55,7 @@ pub fn push(args: &TransferArgs, settings: &Settings) -> Result<(), CliError> {
     let store = settings.open_store(Access::ReadOnly)?;
     let known: Vec<_> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
     args.check(&known)?;
-    let peer = args.peer(Access::ReadWrite)?;
+    let peer = args.peer(Access::ReadWrite, settings)?;
     let moved = shown(settings, "sent", |progress| {
         mlsm_remote::push(&store, peer.as_ref(), &args.selection(), progress).map_err(CliError::from)
     })?;
@@ -64,7 +67,7 @@ pub fn push(args: &TransferArgs, settings: &Settings) -> Result<(), CliError> {
 /// # Errors
 /// As [`push`].
 pub fn pull(args: &TransferArgs, settings: &Settings) -> Result<(), CliError> {
-    let peer = args.peer(Access::ReadOnly)?;
+    let peer = args.peer(Access::ReadOnly, settings)?;
     args.check(&peer.runs()?.into_iter().collect::<Vec<_>>())?;
     let store = settings.open_store(Access::ReadWrite)?;
     let moved = shown(settings, "brought", |progress| {

@@ -30,7 +30,7 @@ struct VerifyLine {
 /// # Errors
 /// [`CliError::CheckFailed`] when anything was found, repaired or not.
 pub fn verify(args: &VerifyArgs, settings: &Settings) -> Result<(), CliError> {
-    let store = settings.open_store(if args.repair { Access::ReadWrite } else { Access::ReadOnly })?;
+    let store = settings.open_store(if args.repair { Access::Existing } else { Access::ReadOnly })?;
     let bar = bytes::Bar::new(settings, "checked");
     let of_store = store.verify(&VerifyOptions { progress: Some(&|hashed| bar.set(hashed)) })?;
     let bucket = settings.open_bucket()?;

@@ -107,8 +107,8 @@ fn only_file(folder: &Path) -> Option<PathBuf> {
 }
 
 fn list(settings: &Settings) -> Result<(), CliError> {
-    let store = if settings.store.exists() { Some(settings.open_store(Access::ReadOnly)?) } else { None };
-    let lines = KNOWN.iter().map(|known| line(store.as_ref(), known)).collect::<Result<Vec<_>, _>>()?;
+    let store = settings.look_at_store()?;
+    let lines = KNOWN.iter().map(|known| line(&store, known)).collect::<Result<Vec<_>, _>>()?;
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
@@ -120,10 +120,7 @@ fn list(settings: &Settings) -> Result<(), CliError> {
     stdout::print(&table.to_text())
 }
 
-fn line(store: Option<&Store>, known: &KnownWeights) -> Result<WeightsLine, CliError> {
-    let digest = match store {
-        Some(store) => weights::find(store, known.name)?.map(|d| d.to_string()),
-        None => None,
-    };
+fn line(store: &Store, known: &KnownWeights) -> Result<WeightsLine, CliError> {
+    let digest = weights::find(store, known.name)?.map(|digest| digest.to_string());
     Ok(WeightsLine { name: known.name, package: known.package, digest })
 }

@@ -1,42 +1,108 @@
-//! A run as JSON lines on stdout: one document for each event, `run-finished` last.
+//! A run as JSON lines on stdout: one document for each event, and exactly one `run-finished` as the last, whatever
+//! happens. `events.schema.json` beside this file says what each document holds.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use mlsm_engine::{Event, Subscriber};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::clock;
 use crate::error::CliError;
 use crate::render::stdout;
 
-/// Prints events as they come, but holds `run-finished` back until tables are published, so that it stays the last.
+/// The version of the documents: raised when a reader of the earlier ones would misread them.
+const SCHEMA: u32 = 1;
+
+/// What this process has written of its run.
 #[derive(Default)]
-pub struct JsonEvents {
-    last: Mutex<Option<Value>>,
+pub struct JsonEvents(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Whether a run has begun of which the last line is owed.
+    is_owed: bool,
+    is_finished: bool,
+    nodes: Vec<Value>,
+    more: Map<String, Value>,
+}
+
+/// Returns the one stream of this process: there is one stdout.
+pub fn stream() -> &'static JsonEvents {
+    static STREAM: OnceLock<JsonEvents> = OnceLock::new();
+    STREAM.get_or_init(JsonEvents::default)
 }
 
 impl JsonEvents {
-    /// Prints the `run-finished` event with what was learnt after it, such as where the tables lie.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Promises that the last line will be `run-finished`.
+    pub fn begin(&self) {
+        self.state().is_owed = true;
+    }
+
+    /// Takes the promise back, for a verb whose answer is the last line when it ends well.
+    pub fn release(&self) {
+        self.state().is_owed = false;
+    }
+
+    /// Adds to what the last line says, such as where the tables lie.
+    pub fn add(&self, key: &str, value: impl Into<Value>) {
+        self.state().more.insert(key.to_owned(), value.into());
+    }
+
+    /// Writes the last line, where one is owed; nothing is written after it.
     ///
     /// # Errors
     /// [`CliError::Stdout`] when the output cannot be written.
-    pub fn finish(&self, more: Map<String, Value>) -> Result<(), CliError> {
-        let held = self.last.lock().expect("no holder of this lock panics").take();
-        let Some(mut event) = held else { return Ok(()) };
-        if let Some(fields) = event.as_object_mut() {
-            fields.extend(more);
+    pub fn finish(&self, error: Option<&CliError>) -> Result<(), CliError> {
+        let mut state = self.state();
+        if !state.is_owed || std::mem::replace(&mut state.is_finished, true) {
+            return Ok(());
         }
-        stdout::print_json(&event)
+        let code = error.map_or(0, CliError::exit_code);
+        let outcome = match code {
+            0 => "ok",
+            crate::error::CANCELLED => "cancelled",
+            _ => "failed",
+        };
+        let mut document = headed(json!({
+            "event": "run-finished",
+            "outcome": outcome,
+            "exit_code": code,
+            "error": error.map(CliError::to_json),
+            "nodes": std::mem::take(&mut state.nodes),
+        }));
+        if let Some(fields) = document.as_object_mut() {
+            fields.extend(std::mem::take(&mut state.more));
+        }
+        stdout::print_json(&document)
     }
+}
+
+/// Puts in front of a document what all have.
+fn headed(document: Value) -> Value {
+    let mut headed = json!({ "schema": SCHEMA, "time": clock::now(), "run_id": clock::run_id() });
+    if let (Some(head), Value::Object(fields)) = (headed.as_object_mut(), document) {
+        head.extend(fields);
+    }
+    headed
 }
 
 impl Subscriber for JsonEvents {
     fn on(&self, event: &Event) {
         let Ok(document) = serde_json::to_value(event) else { return };
-        if matches!(event, Event::RunFinished { .. }) {
-            *self.last.lock().expect("no holder of this lock panics") = Some(document);
-        } else {
-            // A reader that went away must not end the work; the last line reports a full disk.
-            let _ = stdout::print_json(&document);
+        let mut state = self.state();
+        if state.is_finished || matches!(event, Event::RunFinished { .. }) {
+            return; // `finish` says so, once it is known how all of it ended
         }
+        if matches!(event, Event::NodeFinished(_)) {
+            let mut node = document.clone();
+            let _ = node.as_object_mut().map(|fields| fields.remove("event"));
+            state.nodes.push(node);
+        }
+        // A reader that went away must not end the work; the last line reports a full disk.
+        let _ = stdout::print_json(&headed(document));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mlsm_engine::{Event, Subscriber};
 
-use crate::render::json::JsonEvents;
+use crate::render::json::{self, JsonEvents};
 use crate::render::lines::Lines;
 use crate::render::progress::Bars;
 use crate::settings::{Settings, Verbosity};
@@ -20,7 +20,7 @@ pub enum View {
     /// Plain lines.
     Lines(Lines),
     /// One JSON document for each event.
-    Json(JsonEvents),
+    Json(&'static JsonEvents),
     /// Nothing.
     Quiet,
 }
@@ -29,7 +29,7 @@ impl View {
     /// Chooses by the flags and by what stderr is.
     pub fn new(settings: &Settings) -> Self {
         match (settings.is_json(), settings.verbosity) {
-            (true, _) => Self::Json(JsonEvents::default()),
+            (true, _) => Self::Json(json::stream()),
             (false, Verbosity::Quiet) => Self::Quiet,
             (false, Verbosity::Verbose) => Self::Lines(Lines::new(EVERY, true)),
             (false, Verbosity::Normal) if stderr().is_terminal() => Self::Bars(Bars::default()),

@@ -37,6 +37,11 @@ impl Scene {
         self.folder.path().join("photos")
     }
 
+    /// Returns the folder in which the store and the photos lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -12,6 +12,7 @@ use crate::scene::{Scene, config, undisturbed};
 
 /// Runs the tiny pipeline over a scene's photos while `trial` lasts.
 fn tried(store: &Path, data: &Path, trial: &str) -> Answer {
+    assert!(cfg!(feature = "trial"), "`make torture` builds the program that listens to MLSM_TRIAL");
     let mut command = command(store);
     command.env("MLSM_TRIAL", trial).arg("run").args(config(data));
     Answer::of(command.output().expect("the program starts"))
@@ -164,4 +165,41 @@ impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
     }
+}
+
+/// The program is asked to stop at two hundred random instants, by each signal in turn.
+#[test]
+#[ignore = "takes long: make torture"]
+fn torture_signals_at_two_hundred_random_instants() {
+    let report = crate::signals::strike(200);
+    println!("signals: {report}");
+}
+
+/// A byte of every file of a finished store is flipped.
+#[test]
+#[ignore = "takes long: make torture"]
+fn torture_a_byte_flipped_in_every_file() {
+    let (files, told) = crate::flips::strike(1);
+    println!("flips: {files} files, {told} answers refused, 0 wrong figures printed");
+}
+
+/// The last line of JSON on a disk that is full after so many bytes.
+#[test]
+#[ignore = "takes long: make torture"]
+fn torture_the_last_line_on_a_full_disk() {
+    let scene = Scene::photos();
+    let mut full = 0;
+    for step in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(&folder.path().join("store"));
+        command.env("MLSM_TRIAL", format!("quota={}", step * 40_000)).args(["run", "--output", "json"]);
+        let answer = Answer::of(command.args(config(&scene.data())).output().unwrap());
+        crate::contract::check(&answer);
+        match answer.code {
+            0 => break,
+            3 => full += 1,
+            code => panic!("at step {step} it ended with {code}: {}", answer.stderr),
+        }
+    }
+    println!("last line: {full} full disks, each ended with one run-finished");
 }

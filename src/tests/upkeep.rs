@@ -130,10 +130,10 @@ fn a_run_that_finds_everything_is_the_one_that_made_it_and_is_recorded_where_non
     scene.run(&["--set", "evaluate.episodes=60"]);
     assert_eq!(runs(), 2);
     let published = || fs::read_dir(scene.store().join("tables/runs")).unwrap().count();
-    scene.run(&[]); // of the first run, whose tables are not current any more
-    assert_eq!((runs(), published()), (3, 3), "the last run of this configuration reached something else");
+    scene.run(&[]); // a use of the first run, whose tables become current again
+    assert_eq!((runs(), published()), (2, 2), "an earlier run of this very configuration tells of it");
     scene.run(&[]);
-    assert_eq!((runs(), published()), (3, 3));
+    assert_eq!((runs(), published()), (2, 2));
     let other = scene.path("other.toml");
     fs::write(&other, fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/tiny.toml")).unwrap())
         .unwrap();
@@ -146,10 +146,10 @@ fn a_run_that_finds_everything_is_the_one_that_made_it_and_is_recorded_where_non
         .ok()
     };
     other();
-    assert_eq!((runs(), published()), (4, 4), "nothing told of this configuration");
+    assert_eq!((runs(), published()), (3, 3), "no run of this configuration is on record");
     scene.run(&[]);
     other();
-    assert_eq!((runs(), published()), (4, 4), "their tables take turns");
+    assert_eq!((runs(), published()), (3, 3), "their tables take turns");
     mlsm(&scene.store(), ["verify"]).ok();
 }
 
@@ -176,15 +176,36 @@ fn gc_plans_then_removes_what_only_older_runs_reach_and_pins_keep() {
     let runs = mlsm(&scene.store(), ["runs", "--output", "json"]).ok().json();
     let first = runs[0]["run_id"].as_str().unwrap().to_owned();
     mlsm(&scene.store(), ["runs", "pin", &first]).ok();
-    let kept = mlsm(&scene.store(), ["gc", "--keep", "1", "--output", "json"]).ok().json();
+    let sized = ["gc", "--max-size", "0", "--output", "json"];
+    let kept = mlsm(&scene.store(), sized).ok().json();
     assert_eq!(kept["manifests"], 0, "{kept}");
     mlsm(&scene.store(), ["runs", "unpin", &first]).ok();
-    let planned = mlsm(&scene.store(), ["gc", "--keep", "1", "--output", "json"]).ok().json();
+    let kept = mlsm(&scene.store(), ["gc", "--keep", "1", "--output", "json"]).ok().json();
+    assert_eq!(kept["manifests"], 0, "two configurations of one name: {kept}");
+    let planned = mlsm(&scene.store(), sized).ok().json();
     assert!(planned["manifests"].as_u64().unwrap() >= 8 && planned["by_stage"]["evaluate"].as_u64().unwrap() > 0);
+    let costs = planned["configurations"].as_array().unwrap();
+    let cost = costs.iter().find(|cost| cost["run_id"] == first.as_str()).unwrap();
+    assert_eq!(cost["recompute"].as_object().unwrap().keys().collect::<Vec<_>>(), ["evaluate"], "{cost}");
+    let told = mlsm(&scene.store(), ["gc", "--max-size", "0"]).ok().stdout;
+    assert!(told.contains("would compute again") && told.contains("evaluate ("), "{told}");
     assert_eq!(scene.run(&["--set", "evaluate.episodes=60"]).executed_stages(), Vec::<&str>::new());
-    mlsm(&scene.store(), ["gc", "--keep", "1", "--apply"]).ok();
+    mlsm(&scene.store(), ["gc", "--max-size", "0", "--apply"]).ok();
     mlsm(&scene.store(), ["verify"]).ok();
     assert_eq!(scene.run(&["--set", "evaluate.episodes=60"]).executed_stages(), Vec::<&str>::new());
     assert_eq!(scene.run(&[]).executed_stages(), ["evaluate"]);
     assert_eq!(mlsm(&scene.store(), ["runs", "pin", "nonesuch"]).code, 2);
+}
+
+#[test]
+fn interrupted_and_partial_runs_cost_a_finished_one_nothing() {
+    let scene = Scene::finished();
+    scene.run(&["--set", "evaluate.episodes=60"]);
+    for _ in 0..4 {
+        scene.mlsm(&["run", "--until", "ingest", "--force", "ingest"]).ok();
+    }
+    mlsm(&scene.store(), ["gc", "--apply"]).ok();
+    mlsm(&scene.store(), ["verify"]).ok();
+    assert_eq!(scene.run(&[]).executed_stages(), Vec::<&str>::new());
+    assert_eq!(scene.run(&["--set", "evaluate.episodes=60"]).executed_stages(), Vec::<&str>::new());
 }

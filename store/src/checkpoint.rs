@@ -21,6 +21,7 @@ impl Store {
         self.writable()?;
         let mut all = Digest::of(bytes).as_bytes().to_vec();
         all.extend_from_slice(bytes);
+        let _alone = self.replacing()?;
         durable::write(&self.checkpoint_path(fingerprint), &all, &self.staging())
     }
 

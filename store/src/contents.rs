@@ -14,6 +14,11 @@ const NAME: &str = ".contents";
 /// Digests by path within the folder.
 pub(crate) type Contents = BTreeMap<String, Digest>;
 
+/// Returns where the list of a folder lies.
+pub(crate) fn list_of(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
 /// Lists what lies in a folder that is being built; of none there is no list.
 pub(crate) fn write(folder: &Path, contents: &Contents) -> Result<(), StoreError> {
     if contents.is_empty() {
@@ -27,7 +32,7 @@ pub(crate) fn write(folder: &Path, contents: &Contents) -> Result<(), StoreError
 
 /// Reads the list of a folder; `None` unless it is there and whole.
 pub(crate) fn read(folder: &Path) -> Option<Contents> {
-    seal::read(&fs::read(folder.join(NAME)).ok()?).filter(|contents: &Contents| !contents.is_empty())
+    seal::read_sealed(&fs::read(folder.join(NAME)).ok()?).filter(|contents: &Contents| !contents.is_empty())
 }
 
 /// Returns the first file of a folder that is not what was listed, the list included. `digest`: that of a file, if it can

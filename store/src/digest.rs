@@ -105,9 +105,20 @@ impl Digest {
     /// # Errors
     /// When the file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<(Self, u64)> {
+        Self::of_file_while(path, &|| true)
+    }
+
+    /// Digests a file for as long as `goes_on` says so, which is asked before each part of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read; [`io::ErrorKind::Interrupted`] when it was to go on no longer.
+    pub fn of_file_while(path: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<(Self, u64)> {
         let (mut file, mut hasher) = (File::open(path)?, blake3::Hasher::new());
         let (mut buffer, mut bytes) = (vec![0; 1 << 17], 0);
         loop {
+            if !goes_on() {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "stopping was asked for"));
+            }
             match file.read(&mut buffer)? {
                 0 => return Ok((Self(*hasher.finalize().as_bytes()), bytes)),
                 n => {

@@ -27,6 +27,13 @@ pub(crate) fn create(path: &Path) -> Result<File, StoreError> {
     File::create_new(path).map_err(|e| StoreError::io("create", path, e))
 }
 
+/// Makes an empty file; one that another process has just made is no error.
+pub(crate) fn touch(path: &Path) -> Result<(), StoreError> {
+    step("create", path, Step::Create(path))?;
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    opened.map(drop).map_err(|e| StoreError::io("create", path, e))
+}
+
 /// Opens the file of a lock, and makes it when it is not there.
 pub(crate) fn open_lock(path: &Path) -> Result<File, StoreError> {
     let failed = |e| StoreError::io("lock", path, e);
@@ -164,9 +171,12 @@ fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Takes the right to write away from everybody: nobody changes an artifact by mistake.
+/// Takes the right to write away from everybody: nobody changes an artifact by mistake. Who may read it stays as the
+/// process's umask had it when the file was made.
 pub(crate) fn make_read_only(file: &File, path: &Path) -> Result<(), StoreError> {
-    file.set_permissions(Permissions::from_mode(0o444)).map_err(|e| StoreError::io("protect", path, e))
+    let failed = |e| StoreError::io("protect", path, e);
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    file.set_permissions(Permissions::from_mode(mode & 0o444)).map_err(failed)
 }
 
 /// Copies the bytes of a file, sharing its blocks where the file system can.

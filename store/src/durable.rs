@@ -3,6 +3,7 @@
 //! Without the first sync a crash can leave an empty file under the final name; without the second the name itself
 //! can be lost, after something that refers to it was written.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,28 +25,49 @@ pub(crate) fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{}-{time:x}-{count}.tmp", std::process::id()))
 }
 
+/// Tells whether a name is one that [`temporary`] makes.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let is_made_of = |part: &str, is_digit: fn(&u8) -> bool| !part.is_empty() && part.bytes().all(|b| is_digit(&b));
+    let parts: Vec<&str> = name.to_str().and_then(|n| n.strip_suffix(".tmp")).unwrap_or_default().split('-').collect();
+    let [process, time, count] = parts[..] else { return false };
+    is_made_of(process, u8::is_ascii_digit)
+        && is_made_of(time, u8::is_ascii_hexdigit)
+        && is_made_of(count, u8::is_ascii_digit)
+}
+
 /// Writes `bytes` so that `path` holds them wholly or is as before.
 pub(crate) fn write(path: &Path, bytes: &[u8], staging: &Path) -> Result<(), StoreError> {
     stage(bytes, staging, Mode::Ordinary, |temporary| settle(temporary, path))
 }
 
-/// Like [`write`], for artifacts: the file is read-only.
-pub(crate) fn write_read_only(path: &Path, bytes: &[u8], staging: &Path) -> Result<(), StoreError> {
-    stage(bytes, staging, Mode::ReadOnly, |temporary| settle(temporary, path))
+/// Writes a read-only temporary file and leaves it to `finish` to give it a name.
+pub(crate) fn stage_read_only(
+    bytes: &[u8],
+    staging: &Path,
+    finish: impl FnOnce(&Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    stage(bytes, staging, Mode::ReadOnly, finish)
 }
 
 /// Like [`write`], but leaves a file that is there alone; tells whether this one was written.
 pub(crate) fn write_first(path: &Path, bytes: &[u8], staging: &Path) -> Result<bool, StoreError> {
     stage(bytes, staging, Mode::Ordinary, |temporary| {
-        let folder = prepare_folder(path)?;
-        let is_first = disk::rename_new(temporary, path)?;
-        if is_first {
-            disk::sync_folder(folder)?;
-        } else {
+        let is_first = settle_first(temporary, path)?;
+        if !is_first {
             disk::remove_file(temporary)?;
         }
         Ok(is_first)
     })
+}
+
+/// Gives a synced temporary file its final name unless that is taken; tells whether it did.
+pub(crate) fn settle_first(temporary: &Path, path: &Path) -> Result<bool, StoreError> {
+    let folder = prepare_folder(path)?;
+    let is_first = disk::rename_new(temporary, path)?;
+    if is_first {
+        disk::sync_folder(folder)?;
+    }
+    Ok(is_first)
 }
 
 fn stage<T>(
@@ -129,6 +151,17 @@ mod tests {
         publish_file(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_temporary_name_is_known_again_and_no_other_is() {
+        let made = temporary(Path::new("staging"));
+        assert!(is_temporary(made.file_name().unwrap()), "{}", made.display());
+        for other in
+            ["thesis.txt", "a.tmp", "1-2.tmp", "1-2-3", "x-2-3.tmp", "1-2-3-4.tmp", "1--3.tmp", ".tmp", "1-2-3.tmp~"]
+        {
+            assert!(!is_temporary(OsStr::new(other)), "{other}");
+        }
     }
 
     #[test]

@@ -30,6 +30,23 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
+    /// The place holds files and is no store: nothing is made there.
+    #[error("{} is no store\n  why: it has no file `format`, and it holds other files\n  fix: name a store, or an empty folder to make one in", path.display())]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
+    /// Others use the store, and waiting was not wanted.
+    #[error("the store is busy\n  why: {what} ({holder})\n  fix: try again later, or wait for it")]
+    Busy {
+        /// What they do.
+        what: String,
+        /// Who.
+        holder: String,
+    },
+    /// Stopping was asked for.
+    #[error("stopped\n  why: a signal asked to stop\n  fix: the same command goes on where this one stopped")]
+    Stopped,
     /// A newer program wrote the store.
     #[error("the store at {} has format {found}, this program reads up to {expected}\n  why: a newer mlsm wrote it\n  fix: use that version, or another store", path.display())]
     NewerFormat {
@@ -54,6 +71,12 @@ pub enum StoreError {
         /// The first file that differs.
         file: PathBuf,
         /// Where the data set is now.
+        path: PathBuf,
+    },
+    /// A published table is not what was published, and is not shown.
+    #[error("published table {} is damaged\n  why: its bytes do not have the digest that they were published with\n  fix: run the pipeline again, which publishes its tables anew", path.display())]
+    DamagedTable {
+        /// Its file, or that of the list of its run's tables.
         path: PathBuf,
     },
     /// An artifact is not there.

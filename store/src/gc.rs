@@ -1,7 +1,9 @@
 //! Garbage collection: what no kept run reaches is planned for removal, and removed when nobody writes.
 //!
-//! Roots are run records: the last ones of each configuration, pinned ones, and the run whose tables are current. A
-//! manifest that no record names is the work of a run that was killed, which the next run takes up: it is kept while it
+//! Roots are run records: of each configuration, which is a name *and* the digest of its keys, the last complete runs and
+//! the last of those that were stopped, failed or partial; pinned ones; and the run whose tables are current. Runs of one
+//! kind never displace those of the other, so that no interrupted run costs a finished one its results. A manifest that no
+//! record names is the work of a run that was killed, which the next run takes up: it is kept while it
 //! is young, and so are checkpoints and what was set aside. Photos that the store keeps stay while a kept answer was made
 //! of one of them. Removal goes from what refers to what is referred to, so a crash leaves garbage, never a broken
 //! reference.
@@ -13,13 +15,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use crate::contents::{self, entries, files_in};
 use crate::index::{self, files_below};
+use crate::lock::{self, Mode};
+use crate::runs::last_complete;
+use crate::sweep;
 use crate::tables::plain_name;
-use crate::{Digest, Fingerprint, Manifest, RunRecord, Store, StoreError, disk, durable, lock};
+use crate::{Digest, Fingerprint, Holder, Manifest, RunRecord, Store, StoreError, disk, durable, stat_cache};
 
 /// Stages whose artifacts came from outside and cannot be remade.
 const IMPORTED: &[&str] = &["weights"];
@@ -27,14 +31,32 @@ const IMPORTED: &[&str] = &["weights"];
 /// What is kept.
 #[derive(Clone, Debug)]
 pub struct GcOptions {
-    /// How many of the last runs of each configuration.
+    /// How many of the last complete runs of each configuration, and of the others.
     pub keep_runs: usize,
     /// Runs that finished at or after this time (RFC 3339) are kept.
     pub runs_before: Option<String>,
     /// Manifests that no run names are kept when they are younger.
     pub unrecorded_before: SystemTime,
-    /// Further runs are dropped, the oldest first, until so many bytes are left; the last of each configuration stays.
+    /// Further runs are dropped, those first that were used longest ago, until so many bytes are left; the last complete
+    /// one of each name of a configuration stays.
     pub max_bytes: Option<u64>,
+    /// Configurations that no run used since this time (RFC 3339) are dropped but for the last of each name.
+    pub unused_before: Option<String>,
+}
+
+/// What a collection would cost one configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigurationCost {
+    /// The name of the configuration.
+    pub config_name: String,
+    /// The digest of its keys.
+    pub config_digest: Digest,
+    /// Its last complete run.
+    pub run_id: String,
+    /// When it was last used, RFC 3339.
+    pub used: String,
+    /// How many units its next run would have to compute again, by stage.
+    pub recompute: BTreeMap<String, usize>,
 }
 
 /// What a collection would remove.
@@ -58,6 +80,8 @@ pub struct GcPlan {
     pub by_folder: BTreeMap<String, u64>,
     /// Bytes that stay in artifacts.
     pub kept_bytes: u64,
+    /// What each configuration would have to compute again.
+    pub configurations: Vec<ConfigurationCost>,
     /// Which manifests.
     #[serde(skip)]
     pub doomed_manifests: Vec<Fingerprint>,
@@ -67,12 +91,18 @@ pub struct GcPlan {
     /// Which other files and folders.
     #[serde(skip)]
     pub doomed_paths: Vec<PathBuf>,
+    /// Which remembered digests of files outside.
+    #[serde(skip)]
+    doomed_digests: BTreeSet<String>,
 }
 
 impl GcPlan {
     /// Tells whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.doomed_manifests.is_empty() && self.doomed_blobs.is_empty() && self.doomed_paths.is_empty()
+        self.doomed_manifests.is_empty()
+            && self.doomed_blobs.is_empty()
+            && self.doomed_paths.is_empty()
+            && self.doomed_digests.is_empty()
     }
 }
 
@@ -92,14 +122,26 @@ pub struct Inventory {
     pinned: BTreeSet<String>,
     manifests: Vec<(Manifest, Stored)>,
     blobs: BTreeMap<Digest, Stored>,
+    /// Answers that a shared place was not offered yet.
+    pending: BTreeSet<Fingerprint>,
+    /// When a recorded run was last used by one that found all of it.
+    uses: BTreeMap<String, String>,
     /// Whatever else may be removed.
     others: Vec<(PathBuf, Other)>,
+    /// Files outside that are remembered and are no longer what they were.
+    outdated: BTreeSet<String>,
 }
 
 /// A file or folder that is removed as a whole.
 enum Other {
     /// The tables of a run, with the bytes of each.
     Tables { run_id: String, bytes: BTreeMap<String, u64> },
+    /// The record of a run.
+    Run { run_id: String, bytes: u64 },
+    /// The note of the last use of a run.
+    Use { run_id: String, bytes: u64 },
+    /// The file of a lock that nobody holds.
+    Lock(Stored),
     /// Photos, by their digests.
     Dataset { photos: BTreeSet<Digest>, stored: Stored },
     /// What is kept for a while alone; work that is done has left it behind.
@@ -137,7 +179,7 @@ impl Store {
         Ok(self.inventory()?.plan(options))
     }
 
-    /// Collects once nobody writes; while somebody does, `wait` is called about ten times a second.
+    /// Collects once nobody writes; while somebody does, `wait` is called about fifty times a second.
     ///
     /// The store must be opened for reading: a writer of this process would be waited for in vain. Returns what was
     /// removed, or nothing when `wait` breaks off.
@@ -149,18 +191,11 @@ impl Store {
         options: &GcOptions,
         wait: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<GcPlan>, StoreError> {
-        let path = self.root().join("locks/writers");
-        let file = lock::open_file(&path)?;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK {
-                return Err(StoreError::io("lock", &path, error.into()));
-            }
-            if wait().is_break() {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let _alone = lock::LockGuard::from_file(file);
+        let mut wait = |_: &Holder| wait();
+        // The gate first: runs that begin from now on wait, so that those of now are the last ones to wait for.
+        let root = self.root();
+        let Some(_gate) = lock::take(&sweep::gate(root), Mode::Alone, &mut wait)? else { return Ok(None) };
+        let Some(_alone) = lock::take(&sweep::writers_lock(root), Mode::Alone, &mut wait)? else { return Ok(None) };
         let inventory = self.inventory()?; // again: only now does nothing change any more
         let plan = inventory.plan(options);
         if !plan.doomed_manifests.is_empty() {
@@ -168,9 +203,20 @@ impl Store {
             let kept = inventory.manifests.iter().map(|(manifest, _)| manifest);
             index::write(self, kept.filter(|manifest| !doomed.contains(&manifest.fingerprint)))?;
         }
-        plan.doomed_manifests.iter().try_for_each(|fingerprint| disk::remove_file(&self.manifest_path(fingerprint)))?;
-        plan.doomed_blobs.iter().try_for_each(|digest| disk::remove_file(&self.blob_path(digest)))?;
+        let stop = || self.patience().check();
+        for fingerprint in &plan.doomed_manifests {
+            stop()?;
+            disk::remove_file(&self.manifest_path(fingerprint))?;
+        }
+        for digest in &plan.doomed_blobs {
+            stop()?;
+            disk::remove_file(&self.blob_path(digest))?;
+        }
+        if !plan.doomed_digests.is_empty() {
+            stat_cache::drop_entries(self, &plan.doomed_digests)?;
+        }
         for path in &plan.doomed_paths {
+            stop()?;
             let removed = durable::temporary(&self.staging()); // a crash within would leave half a folder in its place
             disk::rename(path, &removed)?;
             if removed.is_dir() { disk::remove_tree(&removed)? } else { disk::remove_file(&removed)? }
@@ -187,6 +233,9 @@ impl Store {
         let others = self.others(&manifests);
         Ok(Inventory {
             runs: self.runs().list()?,
+            uses: self.uses(),
+            pending: self.pending().iter().filter_map(|name| name.parse().ok()).collect(),
+            outdated: stat_cache::outdated(self),
             pinned: self.pinned().into_iter().chain(current).collect(),
             manifests,
             blobs: files_below(&self.root().join("blobs")).into_iter().filter_map(blob).collect(),
@@ -212,7 +261,19 @@ impl Store {
         let datasets = below("datasets").filter_map(|path| Some((dataset(&path)?, path)));
         let leftovers =
             below("checkpoints").chain(below("quarantine")).filter_map(|path| Some((leftover(&path)?, path)));
-        tables.chain(datasets).chain(leftovers).map(|(other, path)| (path, other)).collect()
+        // Tables before the record that they name; a lock that nobody has open can be made anew by anybody.
+        let run_id = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let runs = below("runs")
+            .filter_map(|path| Some((Other::Run { run_id: run_id(&path), bytes: stored(&path)?.bytes }, path)));
+        let is_unit = |path: &Path| name(path).parse::<Fingerprint>().is_ok() || name(path).starts_with("dataset-");
+        let locks = below("locks").filter(|path| is_unit(path));
+        let locks = locks.filter_map(|path| Some((Other::Lock(stored(&path)?), path)));
+        let uses = below("uses").filter_map(|path| {
+            let last = crate::uses::read(&path)?;
+            Some((Other::Use { run_id: last.run_id, bytes: stored(&path)?.bytes }, path))
+        });
+        let all = tables.chain(datasets).chain(leftovers).chain(uses).chain(runs).chain(locks);
+        all.map(|(other, path)| (path, other)).collect()
     }
 }
 
@@ -224,7 +285,8 @@ impl Inventory {
         manifests: Vec<(Manifest, Stored)>,
         blobs: BTreeMap<Digest, Stored>,
     ) -> Self {
-        Self { runs, pinned, manifests, blobs, others: Vec::new() }
+        let (pending, uses) = (BTreeSet::new(), BTreeMap::new());
+        Self { runs, pinned, manifests, blobs, pending, uses, others: Vec::new(), outdated: BTreeSet::new() }
     }
 
     /// Plans a collection.
@@ -235,7 +297,7 @@ impl Inventory {
             let is_large = options.max_bytes.is_some_and(|most| plan.kept_bytes > most);
             match self.oldest_droppable(&kept).filter(|_| is_large) {
                 Some(run_id) => drop(kept.remove(&run_id)),
-                None => return plan,
+                None => return GcPlan { configurations: self.costs(&plan), ..plan },
             }
         }
     }
@@ -251,6 +313,7 @@ impl Inventory {
         for (manifest, stored) in &self.manifests {
             let (fingerprint, stage) = (manifest.fingerprint, manifest.request.stage.as_str());
             let is_kept = reached.contains(&fingerprint)
+                || self.pending.contains(&fingerprint)
                 || IMPORTED.contains(&stage)
                 || (!named.contains(&fingerprint) && is_young(stored));
             let outputs = manifest.outputs.values().map(|o| o.digest);
@@ -273,18 +336,29 @@ impl Inventory {
             plan.bytes += stored.bytes;
             plan.doomed_blobs.push(*digest);
         }
+        let known: BTreeSet<&str> = self.runs.iter().map(|run| run.run_id.as_str()).collect();
         for (path, other) in &self.others {
             let bytes = match other {
-                Other::Tables { run_id, .. } if kept.contains(run_id) => continue,
+                Other::Tables { run_id, .. } | Other::Run { run_id, .. } | Other::Use { run_id, .. }
+                    if kept.contains(run_id) =>
+                {
+                    continue;
+                }
+                Other::Run { run_id, .. } if !known.contains(run_id.as_str()) => continue, // damaged: `verify` says so
                 Other::Dataset { photos, stored } if is_young(stored) || !photos.is_disjoint(&read) => continue,
                 Other::Leftover { stored, is_done } if is_young(stored) && !is_done => continue,
+                Other::Lock(stored) if is_young(stored) => continue,
                 Other::Tables { bytes, .. } => {
                     bytes.iter().for_each(|(table, n)| *plan.by_table.entry(table.clone()).or_default() += n);
                     bytes.values().sum()
                 }
-                Other::Dataset { stored, .. } | Other::Leftover { stored, .. } => {
-                    *plan.by_folder.entry(path.parent().map(name).unwrap_or_default()).or_default() += stored.bytes;
-                    stored.bytes
+                Other::Dataset { stored: Stored { bytes, .. }, .. }
+                | Other::Leftover { stored: Stored { bytes, .. }, .. }
+                | Other::Lock(Stored { bytes, .. })
+                | Other::Run { bytes, .. }
+                | Other::Use { bytes, .. } => {
+                    *plan.by_folder.entry(path.parent().map(name).unwrap_or_default()).or_default() += bytes;
+                    *bytes
                 }
             };
             plan.bytes += bytes;
@@ -295,16 +369,48 @@ impl Inventory {
         plan.kept_runs = kept.iter().cloned().collect();
         let ids = self.runs.iter().map(|r| r.run_id.clone());
         plan.dropped_runs = ids.filter(|id| !kept.contains(id)).collect();
+        plan.doomed_digests = self.outdated.clone();
         plan
+    }
+
+    /// Says of each configuration that ended well once what its next run would have to compute again.
+    fn costs(&self, plan: &GcPlan) -> Vec<ConfigurationCost> {
+        let doomed: BTreeSet<&Fingerprint> = plan.doomed_manifests.iter().collect();
+        let mut last = BTreeMap::<(&str, Digest), &RunRecord>::new();
+        for run in self.runs.iter().filter(|run| run.is_complete()) {
+            last.insert((&run.config_name, run.config_digest), run);
+        }
+        let cost = |run: &RunRecord| {
+            let mut recompute = BTreeMap::<String, usize>::new();
+            for node in &run.nodes {
+                let units = node.units.values().filter(|fingerprint| doomed.contains(fingerprint)).count();
+                if units > 0 {
+                    *recompute.entry(node.stage.clone()).or_default() += units;
+                }
+            }
+            let RunRecord { config_name, config_digest, run_id, .. } = run.clone();
+            ConfigurationCost { config_name, config_digest, run_id, used: self.used(run).to_owned(), recompute }
+        };
+        last.into_values().map(cost).collect()
+    }
+
+    /// Returns when a run was last used: it ended then, or a later one found all that it reached.
+    fn used<'a>(&'a self, run: &'a RunRecord) -> &'a str {
+        self.uses.get(&run.run_id).map_or(run.finished.as_str(), |used| used.max(&run.finished).as_str())
     }
 
     fn kept_runs(&self, options: &GcOptions) -> BTreeSet<String> {
         let mut kept = self.pinned.clone();
-        let mut of_config: BTreeMap<&str, usize> = BTreeMap::new();
-        for run in self.runs.iter().rev() {
-            let count = of_config.entry(&run.config_name).or_default();
+        let mut counts: BTreeMap<(&str, Digest, bool), usize> = BTreeMap::new();
+        let mut latest_first: Vec<&RunRecord> = self.runs.iter().collect();
+        latest_first.sort_by(|a, b| (self.used(b), &b.run_id).cmp(&(self.used(a), &a.run_id)));
+        let last = last_complete(&self.runs);
+        for run in latest_first {
+            let count = counts.entry((&run.config_name, run.config_digest, run.is_complete())).or_default();
             let is_recent = options.runs_before.as_ref().is_some_and(|before| run.finished >= *before);
-            if *count < options.keep_runs.max(1) || is_recent {
+            let is_unused = options.unused_before.as_ref().is_some_and(|before| self.used(run) < before.as_str());
+            let is_last = last.contains(run.run_id.as_str());
+            if (*count < options.keep_runs.max(1) && !is_unused) || is_recent || is_last {
                 kept.insert(run.run_id.clone());
             }
             *count += 1;
@@ -312,16 +418,15 @@ impl Inventory {
         kept
     }
 
-    /// The oldest kept run that is neither pinned, nor current, nor the last of its configuration.
+    /// The kept run that was used longest ago and is neither pinned, nor current, nor the last complete one of a name.
     fn oldest_droppable(&self, kept: &BTreeSet<String>) -> Option<String> {
-        let last: BTreeMap<&str, &str> =
-            self.runs.iter().map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
-        let last: BTreeSet<&str> = last.into_values().collect();
+        let last = last_complete(&self.runs);
         let is_droppable = |run: &&RunRecord| {
             let id = &run.run_id;
             kept.contains(id) && !self.pinned.contains(id) && !last.contains(id.as_str())
         };
-        self.runs.iter().find(is_droppable).map(|run| run.run_id.clone())
+        let oldest = self.runs.iter().filter(is_droppable).min_by_key(|run| (self.used(run), &run.run_id));
+        oldest.map(|run| run.run_id.clone())
     }
 }
 

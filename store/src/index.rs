@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Access, Fingerprint, Manifest, Store, StoreError, disk, durable};
+use crate::{Fingerprint, Manifest, Store, StoreError, disk, durable};
 
 /// A manifest as it lies in the index, parsed when it is asked for.
 enum Entry {
@@ -45,9 +45,9 @@ impl Index {
         }
         // The index does not know it, or knows an older one.
         let Some(manifest) = store.read_manifest(fingerprint)?.map(Arc::new) else { return Ok(None) };
-        match store.0.access {
-            Access::ReadWrite => self.append(store, &manifest)?,
-            Access::ReadOnly => drop(self.entries.insert(*fingerprint, Entry::Parsed(manifest.clone()))),
+        match store.0.access.is_writing() {
+            true => self.append(store, &manifest)?,
+            false => drop(self.entries.insert(*fingerprint, Entry::Parsed(manifest.clone()))),
         }
         Ok(Some(manifest))
     }
@@ -74,7 +74,7 @@ impl Index {
     fn refresh(&mut self, store: &Store) -> Result<(), StoreError> {
         let stat = match fs::metadata(&self.path) {
             Ok(stat) => stat,
-            Err(e) if e.kind() == ErrorKind::NotFound && store.0.access == Access::ReadWrite => {
+            Err(e) if e.kind() == ErrorKind::NotFound && store.0.access.is_writing() => {
                 return self.rebuild(store);
             }
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()), // each manifest is read when asked for

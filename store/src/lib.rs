@@ -4,6 +4,7 @@
 //! [`Digest`] of their bytes. A [`Manifest`] ties a fingerprint to its blobs and is written last. The formats, and the
 //! reason for every sync, stand in `README.md`. Deliberately absent: tensors, SQL, printing, the environment.
 
+mod aside;
 mod blob;
 mod checkpoint;
 mod contents;
@@ -18,6 +19,10 @@ mod gc;
 mod index;
 mod lock;
 mod manifest;
+mod open;
+mod patience;
+mod pending;
+mod published;
 mod request;
 mod runs;
 mod seal;
@@ -26,6 +31,7 @@ mod store;
 mod sweep;
 mod tables;
 mod upstream;
+mod uses;
 mod verify;
 
 #[cfg(test)]
@@ -39,10 +45,14 @@ pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan, Inventory, Stored};
 pub use lock::{Holder, LockGuard};
 pub use manifest::{Manifest, Output};
+pub use open::{Access, FORMAT};
+pub use patience::Patience;
+pub use published::Published;
 pub use request::{Difference, Field, Input, Request, Value};
 pub use runs::{NodeRecord, RunLog, RunRecord, always_kept};
 pub use stat_cache::StatCache;
-pub use store::{Access, FORMAT, Store};
+pub use store::Store;
 pub use tables::TableSource;
 pub use upstream::{Presence, Upstream};
+pub use uses::LastUse;
 pub use verify::{Finding, VerifyOptions};

@@ -1,5 +1,9 @@
-//! Locks per fingerprint between processes and threads. The kernel releases them when their holder dies.
+//! Locks between processes and threads. The kernel releases them when their holder dies.
+//!
+//! There is one way to wait, [`take`]: it asks again and again, says who holds the lock, and can be broken off. Nothing
+//! here ever blocks in the kernel, since a signal could not end that.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -10,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{Fingerprint, Store, StoreError, disk};
 
-/// Who holds a lock, as far as its file tells.
+/// Who holds a lock, as far as its file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// The machine.
@@ -21,29 +25,58 @@ pub struct Holder {
     pub since: String,
 }
 
+/// With whom a lock is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// With all who take it so.
+    Shared,
+    /// With nobody.
+    Alone,
+}
+
 /// A held lock; dropping it releases it.
 pub struct LockGuard {
     file: File,
     _lease: Option<Box<dyn Send + Sync>>,
 }
 
-/// Waits for a lock of the store itself, which nobody holds for longer than a moment.
-pub(crate) fn wait_for(path: &Path) -> Result<LockGuard, StoreError> {
-    let failed = |e| StoreError::io("lock", path, e);
-    let file = open_file(path)?;
-    flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
-    Ok(LockGuard::from_file(file))
+/// Takes the lock of a file, which is made when it is not there. While others hold it, `wait` is called again and again:
+/// quickly at first, later fifty times a second; `None` when it breaks off.
+pub(crate) fn take(
+    path: &Path,
+    mode: Mode,
+    wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
+) -> Result<Option<LockGuard>, StoreError> {
+    let mut file = disk::open_lock(path)?;
+    let mut pause = Duration::from_millis(1);
+    while !try_lock(&file, path, mode)? {
+        if wait(&read_holder(&mut file)).is_break() {
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(20));
+    }
+    if mode == Mode::Alone {
+        // The text is for people who wait; the lock itself is the kernel's.
+        let _ = disk::overwrite(&mut file, path, Holder::own().to_text().as_bytes());
+    }
+    Ok(Some(LockGuard { file, _lease: None }))
 }
 
-/// Opens the file of a lock. It is made when it is not there, and never removed: two holders could have one each.
-pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
-    disk::open_lock(path)
+/// Takes a lock that nobody holds.
+pub(crate) fn try_take(path: &Path, mode: Mode) -> Result<Option<LockGuard>, StoreError> {
+    take(path, mode, &mut |_| ControlFlow::Break(()))
 }
 
-impl LockGuard {
-    /// Guards a file that is locked already.
-    pub(crate) fn from_file(file: File) -> Self {
-        Self { file, _lease: None }
+fn try_lock(file: &File, path: &Path, mode: Mode) -> Result<bool, StoreError> {
+    let operation = match mode {
+        Mode::Shared => FlockOperation::NonBlockingLockShared,
+        Mode::Alone => FlockOperation::NonBlockingLockExclusive,
+    };
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(e) => Err(StoreError::io("lock", path, e.into())),
     }
 }
 
@@ -56,7 +89,7 @@ impl Drop for LockGuard {
 
 impl Store {
     /// Takes the lock of a fingerprint. While another holds it, `wait` is called again and again: quickly at first, later
-    /// about ten times a second.
+    /// fifty times a second.
     ///
     /// Returns `None` when `wait` breaks off.
     ///
@@ -68,27 +101,9 @@ impl Store {
         wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<LockGuard>, StoreError> {
         self.writable()?;
-        // One file per first two digits would do for exclusion but make strangers wait; files are small and kept.
+        // One file per first two digits would do for exclusion but make strangers wait; a collection removes the files.
         let path = self.0.root.join("locks").join(fingerprint.to_string());
-        let failed = |e| StoreError::io("lock", &path, e);
-        let mut file = open_file(&path)?;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    if wait(&read_holder(&mut file)).is_break() {
-                        return Ok(None);
-                    }
-                    std::thread::sleep(pause);
-                    pause = (2 * pause).min(Duration::from_millis(100));
-                }
-                Err(e) => return Err(failed(e.into())),
-            }
-        }
-        // The text is for people who wait; the lock itself is the kernel's.
-        let _ = disk::overwrite(&mut file, &path, Holder::own().to_text().as_bytes());
-        let mut guard = LockGuard::from_file(file);
+        let Some(mut guard) = take(&path, Mode::Alone, wait)? else { return Ok(None) };
         if let Some(upstream) = self.upstream() {
             let Some(lease) = upstream.lease(fingerprint, wait)? else { return Ok(None) };
             guard._lease = Some(lease);
@@ -116,6 +131,12 @@ impl Holder {
         let mut lines = text.lines().map(str::to_owned);
         let mut next = || lines.next().unwrap_or_else(|| "unknown".to_owned());
         Self { host: next(), pid: next(), since: next() }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {} since second {} of 1970", self.pid, self.host, self.since)
     }
 }
 

@@ -48,8 +48,16 @@ pub struct RunRecord {
     pub version: String,
     /// The device asked for.
     pub device: String,
+    /// Whether it was to bring everything up to date, not some stages alone. Records of before this was written count as
+    /// whole.
+    #[serde(default = "whole")]
+    pub is_whole: bool,
     /// Its nodes.
     pub nodes: Vec<NodeRecord>,
+}
+
+fn whole() -> bool {
+    true
 }
 
 impl RunRecord {
@@ -63,19 +71,30 @@ impl RunRecord {
         self.nodes.iter().flat_map(|node| node.units.values().copied()).collect()
     }
 
+    /// Tells whether a later run of the same configuration needs nothing beyond what this one reached.
+    pub fn is_complete(&self) -> bool {
+        self.is_whole && self.outcome == "ok"
+    }
+
     /// Reads a record; `None` unless it is whole.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         seal::read(bytes)
     }
 }
 
-/// Returns what no collection may have dropped: what the last run of each configuration and the pinned ones reached, and
-/// which run that was. `runs`: oldest first.
+/// Returns what no collection may have dropped: what the last complete run of each name of a configuration and the pinned
+/// ones reached, and which run that was. `runs`: oldest first.
 pub fn always_kept(runs: &[RunRecord], pinned: &BTreeSet<String>) -> BTreeMap<Fingerprint, String> {
-    let last: BTreeMap<&str, &str> = runs.iter().map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
-    let last: BTreeSet<&str> = last.into_values().collect();
+    let last = last_complete(runs);
     let kept = runs.iter().filter(|r| last.contains(r.run_id.as_str()) || pinned.contains(&r.run_id));
     kept.flat_map(|run| run.reached().into_iter().map(|f| (f, run.run_id.clone()))).collect()
+}
+
+/// Returns the last complete run of each name of a configuration.
+pub(crate) fn last_complete(runs: &[RunRecord]) -> BTreeSet<&str> {
+    let complete = runs.iter().filter(|run| run.is_complete());
+    let last: BTreeMap<&str, &str> = complete.map(|r| (r.config_name.as_str(), r.run_id.as_str())).collect();
+    last.into_values().collect()
 }
 
 /// The runs of a store.
@@ -94,7 +113,7 @@ impl<'a> RunLog<'a> {
         self.0.writable()?;
         let path = self.0.root().join("runs").join(plain_name(&format!("{}.json", record.run_id))?);
         durable::write(&path, &record.write(), &self.0.staging())?;
-        self.0.upstream().map_or(Ok(()), |upstream| upstream.record(record))
+        self.0.upstream().map_or(Ok(()), |upstream| self.0.share_run(upstream, record))
     }
 
     /// Lists the runs, oldest first; files that are no records are left out.

@@ -23,9 +23,14 @@ pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
     json
 }
 
-/// Reads what [`write`] wrote; `None` when it is damaged.
+/// Reads what [`write`] wrote, or what was written before there were seals; `None` when it is damaged.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let Some((sealed, seal)) = split(bytes) else { return serde_json::from_slice(bytes).ok() };
+    if split(bytes).is_some() { read_sealed(bytes) } else { serde_json::from_slice(bytes).ok() }
+}
+
+/// Reads what [`write`] wrote; `None` when it is damaged or has no seal.
+pub(crate) fn read_sealed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (sealed, seal) = split(bytes)?;
     let is_whole = seal.parse() == Ok(Digest::of(sealed));
     let object = is_whole.then(|| [sealed, b"}"].concat())?;
     serde_json::from_slice(&object).ok()

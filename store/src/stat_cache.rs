@@ -1,9 +1,11 @@
-//! Digests of files outside the store, remembered by path, size, time of change and inode.
+//! Digests of files outside the store, remembered by path, size, both times of change, device and inode.
 //!
-//! A file that was changed within two seconds before its entry was written may change again without its time showing
-//! it, so such entries are not believed.
+//! A file's own time can be set to anything, so that a copy or an archive leaves another photo with the time of the first;
+//! the time of its last change of any kind (ctime) is the system's and cannot. An entry is not believed when its file
+//! changed within two seconds before it was written, since it may have changed once more within the same tick of its clock;
+//! nor when a time lies in the future, which is what a clock that was set back leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,70 +19,167 @@ use crate::{Digest, Store, StoreError, durable, seal};
 /// How close to its own writing an entry's file may have changed and still be doubted, in nanoseconds.
 const DOUBT_NS: i128 = 2_000_000_000;
 
+/// What tells a file from what it was before, without reading it.
+#[derive(Clone, Debug, PartialEq)]
+struct Stat {
+    size: u64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+    device: u64,
+    inode: u64,
+}
+
+/// A file as it was when it was read. What entries of an older program lack matches no file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     size: u64,
     mtime_ns: i128,
+    #[serde(default)]
+    ctime_ns: i128,
+    #[serde(default)]
+    device: u64,
     inode: u64,
     written_ns: i128,
     digest: Digest,
 }
 
+type Entries = BTreeMap<String, Entry>;
+
+impl Stat {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let stat = fs::metadata(path)?;
+        let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Ok(Self {
+            size: stat.len(),
+            mtime_ns: ns(stat.mtime(), stat.mtime_nsec()),
+            ctime_ns: ns(stat.ctime(), stat.ctime_nsec()),
+            device: stat.dev(),
+            inode: stat.ino(),
+        })
+    }
+}
+
+impl Entry {
+    fn new(stat: Stat, written_ns: i128, digest: Digest) -> Self {
+        let Stat { size, mtime_ns, ctime_ns, device, inode } = stat;
+        Self { size, mtime_ns, ctime_ns, device, inode, written_ns, digest }
+    }
+
+    fn is_of(&self, stat: &Stat) -> bool {
+        let Self { size, mtime_ns, ctime_ns, device, inode, .. } = *self;
+        *stat == Stat { size, mtime_ns, ctime_ns, device, inode }
+    }
+
+    /// Tells whether a file with this stat still has the digest, by a clock that says `now_ns`.
+    fn vouches_for(&self, stat: &Stat, now_ns: i128) -> bool {
+        let changed_ns = stat.mtime_ns.max(stat.ctime_ns);
+        self.is_of(stat) && self.written_ns - changed_ns > DOUBT_NS && self.written_ns <= now_ns
+    }
+}
+
 /// Tells whether a cache's file can be read.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    seal::read::<BTreeMap<String, Entry>>(bytes).is_some()
+    seal::read::<Entries>(bytes).is_some()
 }
 
 /// The cache; it may be asked from several threads.
 pub struct StatCache {
     store: Store,
-    path: PathBuf,
-    old: BTreeMap<String, Entry>,
-    new: Mutex<BTreeMap<String, Entry>>,
+    old: Entries,
+    new: Mutex<Entries>,
+    /// When the cache was opened: no later than any file was looked at.
+    now_ns: i128,
 }
 
 impl StatCache {
     pub(crate) fn open(store: &Store) -> Self {
-        let path = store.root().join("stat-cache.json");
-        let old = fs::read(&path).ok().and_then(|b| seal::read(&b)).unwrap_or_default();
-        Self { store: store.clone(), path, old, new: Mutex::default() }
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
+        Self::open_at(store, now_ns)
+    }
+
+    pub(crate) fn open_at(store: &Store, now_ns: i128) -> Self {
+        let old = if store.0.rehash.get().is_some() { Entries::new() } else { read(store) };
+        Self { store: store.clone(), old, new: Mutex::default(), now_ns }
     }
 
     /// Returns a file's digest and size; reads it only when the cache cannot vouch for it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the file cannot be read.
+    /// [`StoreError::Io`] when the file cannot be read; [`StoreError::Stopped`].
     pub fn digest(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let failed = |e| StoreError::io("read", path, e);
-        let stat = fs::metadata(path).map_err(failed)?;
-        let mtime_ns = i128::from(stat.mtime()) * 1_000_000_000 + i128::from(stat.mtime_nsec());
-        let (size, inode) = (stat.len(), stat.ino());
+        self.store.patience().check()?;
+        let stat = Stat::of(path).map_err(|e| StoreError::io("read", path, e))?;
         let key = path.to_string_lossy();
-        if let Some(entry) = self.old.get(key.as_ref()) {
-            let same = (entry.size, entry.mtime_ns, entry.inode) == (size, mtime_ns, inode);
-            if same && entry.written_ns - mtime_ns > DOUBT_NS {
-                return Ok((entry.digest, size));
-            }
+        if let Some(entry) = self.old.get(key.as_ref()).filter(|entry| entry.vouches_for(&stat, self.now_ns)) {
+            return Ok((entry.digest, stat.size));
         }
-        let written_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
-        let (digest, read) = Digest::of_file(path).map_err(failed)?;
-        let entry = Entry { size: read, mtime_ns, inode, written_ns, digest };
-        self.new.lock().unwrap_or_else(|p| p.into_inner()).insert(key.into_owned(), entry);
+        let (digest, read) = self.store.digest_file(path)?;
+        if read == stat.size {
+            let entry = Entry::new(stat, self.now_ns, digest);
+            self.new.lock().unwrap_or_else(|p| p.into_inner()).insert(key.into_owned(), entry);
+        }
         Ok((digest, read))
     }
 
-    /// Writes the cache when something was added.
+    /// Adds what is new to the cache's file, beside what other processes have added meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
     pub fn save(&self) -> Result<(), StoreError> {
-        let new = self.new.lock().unwrap_or_else(|p| p.into_inner());
-        if new.is_empty() {
-            return Ok(());
+        let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(|p| p.into_inner()));
+        match new.is_empty() {
+            true => Ok(()),
+            false => change(&self.store, |entries| entries.extend(new)),
         }
-        self.store.writable()?;
-        let mut all = self.old.clone();
-        all.extend(new.clone());
-        durable::write(&self.path, &seal::write(&all), &self.store.staging())
     }
+}
+
+impl Store {
+    /// Drops what is remembered of a file whose bytes turned out to be others.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unwritable`].
+    pub fn forget_digest(&self, path: &Path) -> Result<(), StoreError> {
+        let key = path.to_string_lossy();
+        change(self, |entries| drop(entries.remove(key.as_ref())))
+    }
+
+    /// Believes no remembered digest of a file from now on: each file is read again.
+    pub fn rehash(&self) {
+        let _ = self.0.rehash.set(());
+    }
+}
+
+fn path_of(store: &Store) -> PathBuf {
+    store.root().join("stat-cache.json")
+}
+
+fn read(store: &Store) -> Entries {
+    fs::read(path_of(store)).ok().and_then(|bytes| seal::read(&bytes)).unwrap_or_default()
+}
+
+/// Changes the file of the cache, one process after another.
+fn change(store: &Store, change: impl FnOnce(&mut Entries)) -> Result<(), StoreError> {
+    store.writable()?;
+    let _alone = store.replacing()?;
+    let before = read(store);
+    let mut entries = before.clone();
+    change(&mut entries);
+    if entries == before {
+        return Ok(());
+    }
+    durable::write(&path_of(store), &seal::write(&entries), &store.staging())
+}
+
+/// Returns the files that are remembered and are no longer what they were.
+pub(crate) fn outdated(store: &Store) -> BTreeSet<String> {
+    let is_outdated = |(path, entry): &(String, Entry)| !Stat::of(Path::new(path)).is_ok_and(|stat| entry.is_of(&stat));
+    read(store).into_iter().filter(is_outdated).map(|(path, _)| path).collect()
+}
+
+/// Drops what is remembered of these files. The caller has the store to itself.
+pub(crate) fn drop_entries(store: &Store, outdated: &BTreeSet<String>) -> Result<(), StoreError> {
+    let mut entries = read(store);
+    entries.retain(|path, _| !outdated.contains(path));
+    durable::write(&path_of(store), &seal::write(&entries), &store.staging())
 }

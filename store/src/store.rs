@@ -16,25 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::blob::Verified;
 use crate::index::Index;
+use crate::lock::Mode;
+use crate::open::unwritable;
+use crate::patience::Hold;
 use crate::sweep::Writers;
 use crate::{
-    Digest, Fingerprint, Manifest, Output, Presence, Request, RunLog, StatCache, StoreError, Upstream, disk, durable,
-    lock,
+    Access, FORMAT, Fingerprint, LockGuard, Manifest, Output, Patience, Presence, Request, RunLog, StatCache,
+    StoreError, Upstream, durable,
 };
-
-/// The format that this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
-
-const FOLDERS: [&str; 7] = ["blobs", "manifests", "checkpoints", "locks", "runs", "tables", "staging"];
-
-/// What a store is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reading and writing; the store is made when it is not there.
-    ReadWrite,
-    /// Reading only.
-    ReadOnly,
-}
 
 /// A store in a local folder. Clones share one index.
 #[derive(Clone)]
@@ -43,56 +32,18 @@ pub struct Store(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) root: PathBuf,
     pub(crate) access: Access,
+    pub(crate) patience: Patience,
     pub(crate) index: Mutex<Index>,
     pub(crate) verified: Mutex<Verified>,
     /// What this store is the cache of, and its place among those who write there.
     pub(crate) upstream: OnceLock<(Box<dyn Upstream>, Option<Presence>)>,
+    /// Set when no remembered digest of a file outside is to be believed.
+    pub(crate) rehash: OnceLock<()>,
     /// Held as long as this store may write: what lies in `staging/` is then no garbage.
-    _writers: Option<Writers>,
+    pub(crate) _writers: Option<Writers>,
 }
 
 impl Store {
-    /// Opens or makes the store at `root`.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] when it is not there and only reading is asked for; [`StoreError::NewerFormat`];
-    /// [`StoreError::Unwritable`].
-    pub fn open(root: &Path, access: Access) -> Result<Self, StoreError> {
-        let format = root.join("format");
-        let mut is_new = false;
-        match fs::read_to_string(&format) {
-            Ok(text) => check_format(root, text.trim())?,
-            Err(e) if e.kind() == ErrorKind::NotFound && root.join("index.jsonl").exists() => {
-                return Err(StoreError::LostFormat { path: root.to_owned() });
-            }
-            Err(e) if e.kind() == ErrorKind::NotFound && access == Access::ReadWrite => {
-                begin(root)?;
-                is_new = true;
-            }
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Err(match access {
-                    Access::ReadOnly => StoreError::NotFound { path: root.to_owned() },
-                    Access::ReadWrite => unwritable(root, "it is not a folder"),
-                });
-            }
-            Err(e) => return Err(StoreError::io("read", &format, e)),
-        }
-        let mut writers = None;
-        if access == Access::ReadWrite {
-            prepare(root)?;
-            writers = Some(Writers::join(root)?);
-        }
-        if is_new {
-            // Last: a folder without this file is no store yet.
-            let text = format!("{FORMAT}\n");
-            durable::write(&format, text.as_bytes(), &root.join("staging")).map_err(|e| cannot_make(root, e))?;
-        }
-        let root = root.canonicalize().map_err(|e| StoreError::io("open", root, e))?;
-        let index = Mutex::new(Index::new(&root));
-        let (verified, upstream) = (Mutex::default(), OnceLock::new());
-        Ok(Self(Arc::new(Inner { root, access, index, verified, upstream, _writers: writers })))
-    }
-
     /// Returns the folder of the store.
     pub fn root(&self) -> &Path {
         &self.0.root
@@ -106,26 +57,14 @@ impl Store {
     /// Refuses when the store was opened for reading.
     pub(crate) fn writable(&self) -> Result<(), StoreError> {
         match self.0.access {
-            Access::ReadWrite => Ok(()),
+            Access::ReadWrite | Access::Existing => Ok(()),
             Access::ReadOnly => Err(unwritable(&self.0.root, "it was opened for reading only")),
         }
     }
 
-    /// Moves a file or folder to `quarantine/`, so that nothing finds it any more; returns where it is now. One that is
-    /// gone already is no error.
-    pub(crate) fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
-        self.writable()?;
-        let folder = self.0.root.join("quarantine");
-        durable::make_folder(&folder)?;
-        let inner = path.strip_prefix(&self.0.root).unwrap_or(path);
-        let name = inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("-");
-        let numbered = (1..).map(|n| folder.join(format!("{name}-{n}")));
-        let mut free = [folder.join(&name)].into_iter().chain(numbered);
-        let to = free.find(|to| fs::symlink_metadata(to).is_err()).unwrap_or(folder);
-        match disk::rename(path, &to) {
-            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(to),
-            result => result.map(|()| to),
-        }
+    /// Returns the terms on which this store waits, and whether stopping was asked for.
+    pub fn patience(&self) -> &Patience {
+        &self.0.patience
     }
 
     pub(crate) fn manifest_path(&self, fingerprint: &Fingerprint) -> PathBuf {
@@ -193,8 +132,8 @@ impl Store {
     /// The first realisation wins: when a whole manifest of this fingerprint is there, it is returned instead.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when a blob is not there; [`StoreError::Full`], [`StoreError::Unwritable`]; those of
-    /// [`Upstream::offer`] where the store is a cache.
+    /// [`StoreError::Missing`] when a blob is not there; [`StoreError::Full`], [`StoreError::Unwritable`]. Where the store is a
+    /// cache, an answer that its shared place cannot be offered now is kept here and offered later.
     pub fn commit(
         &self,
         request: Request,
@@ -208,8 +147,10 @@ impl Store {
         }
         let manifest = Manifest { format: FORMAT, fingerprint, request, outputs, provenance };
         self.check_artifacts(&manifest)?;
-        let faster = self.upstream().map(|upstream| upstream.offer(self, &manifest)).transpose()?.flatten();
-        self.adopt(faster.unwrap_or(manifest))
+        match self.upstream() {
+            Some(upstream) => self.share(upstream, manifest),
+            None => self.adopt(manifest),
+        }
     }
 
     /// Records an answer as it is, with its provenance, unless there is one already. Its blobs must be in the store.
@@ -233,6 +174,17 @@ impl Store {
         Ok(manifest)
     }
 
+    /// Puts an answer in place of the one that is here: the first realisation is another machine's.
+    pub(crate) fn supersede(&self, manifest: Manifest) -> Result<Arc<Manifest>, StoreError> {
+        self.check_artifacts(&manifest)?;
+        let _alone = self.replacing()?;
+        self.index().forget(self, &manifest.fingerprint)?;
+        durable::write(&self.manifest_path(&manifest.fingerprint), &manifest.write(), &self.staging())?;
+        let manifest = Arc::new(manifest);
+        self.index().append(self, &manifest)?;
+        Ok(manifest)
+    }
+
     fn check_artifacts(&self, manifest: &Manifest) -> Result<(), StoreError> {
         match manifest.outputs.values().find(|o| !self.has(o)) {
             Some(absent) => Err(StoreError::Missing { digest: absent.digest }),
@@ -243,12 +195,19 @@ impl Store {
     /// Replaces a manifest that is no longer whole, or returns the one that has replaced it meanwhile. One writer at a
     /// time, or a second would overrule what the first has told its caller.
     fn overrule(&self, manifest: &Manifest) -> Result<Option<Arc<Manifest>>, StoreError> {
-        let _alone = lock::wait_for(&self.0.root.join("locks/replace"))?;
+        let _alone = self.replacing()?;
         if let Some(first) = self.index().find(self, &manifest.fingerprint)? {
             return Ok(Some(first));
         }
         durable::write(&self.manifest_path(&manifest.fingerprint), &manifest.write(), &self.staging())?;
         Ok(None)
+    }
+
+    /// Holds whatever is replaced or set aside: no two do so at once, and nobody takes a whole file for the damaged one that
+    /// was there before.
+    pub(crate) fn replacing(&self) -> Result<LockGuard, StoreError> {
+        let path = self.0.root.join("locks/replace");
+        self.patience().take(&path, Mode::Alone, Hold::Brief, "another process replaces a file")
     }
 
     /// Returns the run log.
@@ -263,56 +222,4 @@ impl Store {
     pub fn stat_cache(&self) -> Result<StatCache, StoreError> {
         Ok(StatCache::open(self))
     }
-
-    /// Stores an artifact.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Unwritable`].
-    pub fn put(&self, bytes: &[u8]) -> Result<Output, StoreError> {
-        self.writable()?;
-        let output = Output { digest: Digest::of(bytes), bytes: bytes.len() as u64 };
-        if !self.has(&output) {
-            durable::write_read_only(&self.blob_path(&output.digest), bytes, &self.staging())?;
-        }
-        Ok(output)
-    }
-}
-
-fn check_format(root: &Path, found: &str) -> Result<(), StoreError> {
-    match found.parse::<u32>() {
-        Ok(n) if (1..=FORMAT).contains(&n) => Ok(()),
-        _ => Err(StoreError::NewerFormat { path: root.to_owned(), found: found.to_owned(), expected: FORMAT }),
-    }
-}
-
-/// Says what the system said, under the name of the store; a full disk stays a full disk.
-fn cannot_make(root: &Path, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Io { source, .. } => unwritable(root, source),
-        StoreError::Unwritable { reason, .. } => unwritable(root, reason),
-        other => other,
-    }
-}
-
-fn unwritable(root: &Path, reason: impl ToString) -> StoreError {
-    StoreError::Unwritable { path: root.to_owned(), reason: reason.to_string() }
-}
-
-/// Makes the folder of a new store, unless it serves something else.
-fn begin(root: &Path) -> Result<(), StoreError> {
-    let strange = fs::read_dir(root).is_ok_and(|mut entries| {
-        // Another process may be making the same store at this moment.
-        entries.any(|e| e.is_ok_and(|e| e.file_name() != "format" && !FOLDERS.iter().any(|f| e.file_name() == *f)))
-    });
-    if strange {
-        return Err(unwritable(root, "the folder holds other files and is no store"));
-    }
-    durable::make_folder(root).map_err(|e| cannot_make(root, e))
-}
-
-fn prepare(root: &Path) -> Result<(), StoreError> {
-    for folder in FOLDERS {
-        durable::make_folder(&root.join(folder)).map_err(|e| cannot_make(root, e))?;
-    }
-    rustix::fs::access(root.join("staging"), rustix::fs::Access::WRITE_OK).map_err(|e| unwritable(root, e))
 }

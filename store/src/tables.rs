@@ -65,6 +65,7 @@ impl Store {
 
     /// An earlier publication of the same run is swapped out, so that its readers always find one.
     fn replace(&self, building: &Path, finished: &Path) -> Result<(), StoreError> {
+        let _alone = self.replacing()?;
         if !finished.is_dir() {
             return durable::settle(building, finished);
         }

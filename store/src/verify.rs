@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::checkpoint::is_whole;
 use crate::contents::{self, entries};
 use crate::index::{self, files_below};
-use crate::{Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, runs, seal, stat_cache};
+use crate::{Digest, Fingerprint, Manifest, Output, RunRecord, Store, StoreError, runs, seal, stat_cache, uses};
 
 /// The digits of a fingerprint.
 const DIGITS: usize = 64;
@@ -59,6 +59,11 @@ pub enum Finding {
     },
     /// A record of a run that cannot be read.
     DamagedRun {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A note of when a configuration was last used that cannot be read.
+    DamagedUse {
         /// Its file.
         path: PathBuf,
     },
@@ -111,6 +116,7 @@ impl Finding {
             | Self::DamagedManifest { path }
             | Self::DamagedIndex { path }
             | Self::DamagedCheckpoint { path }
+            | Self::DamagedUse { path }
             | Self::DamagedRun { path } => Some(path),
         }
     }
@@ -149,6 +155,7 @@ impl fmt::Display for Finding {
                 ("index {} does not agree with the manifests", "`mlsm verify --repair`, which writes it anew")
             }
             Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "`mlsm verify --repair`"),
+            Self::DamagedUse { .. } => ("note {} of a configuration's last use is damaged", "`mlsm verify --repair`"),
             Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "`mlsm verify --repair`"),
         };
         let path = self.path().map(|p| p.display().to_string()).unwrap_or_default();
@@ -157,10 +164,10 @@ impl fmt::Display for Finding {
 }
 
 impl Store {
-    /// Checks every file of the store.
+    /// Checks every file of the store; changes nothing, and waits for nobody.
     ///
     /// # Errors
-    /// None at present: what cannot be read is a finding.
+    /// [`StoreError::Stopped`]; what cannot be read is a finding.
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<Vec<Finding>, StoreError> {
         let mut findings = self.check_blobs(options);
         findings.extend(self.check_manifests(&findings));
@@ -170,6 +177,8 @@ impl Store {
         findings.extend(self.check_each("checkpoints", whole_checkpoint, |path| Finding::DamagedCheckpoint { path }));
         let whole_run = |path: &Path| fs::read(path).is_ok_and(|b| seal::read::<RunRecord>(&b).is_some());
         findings.extend(self.check_each("runs", whole_run, |path| Finding::DamagedRun { path }));
+        let whole_use = |path: &Path| uses::read(path).is_some();
+        findings.extend(self.check_each("uses", whole_use, |path| Finding::DamagedUse { path }));
         findings.extend(self.check_runs());
         // A cache has what was asked for, not all that the runs of the shared place reached.
         let is_gone = |f: &Fingerprint| self.upstream().is_none() && !self.manifest_path(f).exists();
@@ -180,13 +189,14 @@ impl Store {
             findings.push(Finding::DamagedStatCache { path: cache });
         }
         findings.extend(self.check_folders());
+        self.patience().check()?; // what was not read to its end was taken for damaged
         Ok(findings)
     }
 
     fn check_blobs(&self, options: &VerifyOptions<'_>) -> Vec<Finding> {
         let hashed = AtomicU64::new(0);
         let is_damaged = |path: &PathBuf| {
-            let Ok((digest, bytes)) = Digest::of_file(path) else { return path.exists() }; // not when it has just been removed
+            let Ok((digest, bytes)) = self.digest_file(path) else { return path.exists() }; // not when it has just been removed
             if let Some(progress) = options.progress {
                 progress(hashed.fetch_add(bytes, Ordering::Relaxed) + bytes);
             }
@@ -230,14 +240,13 @@ impl Store {
 
     /// Checks what lies in folders that list their contents.
     fn check_folders(&self) -> Vec<Finding> {
-        let digest = |path: &Path| Digest::of_file(path).ok().map(|(digest, _)| digest);
         let mut findings = Vec::new();
         for path in entries(&self.root().join("datasets")) {
-            let damaged = contents::first_damaged(&path, digest).or_else(|| contents::first_unlisted(&path));
+            let damaged = self.damaged_file(&path).or_else(|| contents::first_unlisted(&path));
             findings.extend(damaged.map(|file| Finding::DamagedDataset { path, file }));
         }
         for path in entries(&self.root().join("tables/runs")) {
-            let damaged = contents::first_damaged(&path, digest);
+            let damaged = self.damaged_file(&path);
             findings.extend(damaged.map(|file| Finding::DamagedTables { path, file }));
         }
         findings
@@ -297,30 +306,5 @@ impl Store {
     ) -> Vec<Finding> {
         let is_damaged = |path: &PathBuf| !is_whole(path) && path.exists();
         entries(&self.root().join(folder)).into_iter().filter(is_damaged).map(finding).collect()
-    }
-
-    /// Sets aside what [`Store::verify`] found damaged, so that the next run remakes exactly that; the index is written anew.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Unwritable`].
-    pub fn repair(&self, findings: &[Finding]) -> Result<(), StoreError> {
-        self.writable()?;
-        for finding in findings {
-            for path in finding.path().map(Path::to_owned).into_iter().chain(self.left_by(finding)) {
-                self.set_aside(&path)?; // or somebody else did
-            }
-        }
-        match findings.iter().any(|finding| matches!(finding, Finding::DamagedIndex { .. })) {
-            true => self.index().rebuild(self),
-            false => Ok(()),
-        }
-    }
-
-    /// Returns what would name a run whose record is set aside.
-    fn left_by(&self, finding: &Finding) -> Vec<PathBuf> {
-        let Finding::DamagedRun { path } = finding else { return Vec::new() };
-        let run_id = path.file_stem().unwrap_or_default();
-        let named = ["tables/runs", "pins"].map(|folder| self.root().join(folder).join(run_id));
-        named.into_iter().filter(|path| path.exists()).collect()
     }
 }

@@ -36,8 +36,10 @@ pub struct RunReport {
     pub errors: Vec<(String, StageError)>,
     /// Manifests by node id and unit key, as far as they exist.
     pub manifests: ByName,
-    /// What the run log tells of it, unless it only found what was there.
+    /// What the run log says of it, unless it only found what was there.
     pub record: RunRecord,
+    /// The recorded run that reached the same: this one, or an earlier one when this one only found what was there.
+    pub recorded_as: String,
 }
 
 impl RunReport {
@@ -59,6 +61,7 @@ pub(crate) fn record(
     identity: &RunIdentity,
     started: String,
     finished: String,
+    is_whole: bool,
     walk: &Walk,
     manifests: &ByName,
 ) -> RunRecord {
@@ -81,6 +84,7 @@ pub(crate) fn record(
         config_digest: identity.config_digest,
         version: identity.version.clone(),
         device: identity.device.clone(),
+        is_whole,
         nodes: nodes.collect(),
     }
 }

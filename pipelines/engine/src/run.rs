@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub targets: Vec<String>,
     /// Node ids or stage names that are computed even when they are there.
     pub force: Vec<String>,
+    /// The targets are a part of what the configuration asks for: a collection does not count such a run as a complete one.
+    pub is_partial: bool,
     /// Goes on with nodes that do not depend on a failed one.
     pub keep_going: bool,
     /// Fails instead of waiting for another run.
@@ -76,15 +78,39 @@ pub fn run(
     subscriber.on(&Event::RunStarted { run_id: identity.run_id.clone(), nodes });
     let walk = runner.all(&needed)?;
     let manifests = runner.by_name();
-    let record = record(identity, started, now(), &walk, &manifests);
+    let record = record(identity, started, now(), !options.is_partial, &walk, &manifests);
     let Walk { outcome, nodes, errors } = walk;
-    let report = RunReport { outcome, nodes, errors, manifests, record };
-    if !report.is_all_cached() {
-        store.runs().append(&report.record)?;
+    let recorded_as = identity.run_id.clone();
+    let mut report = RunReport { outcome, nodes, errors, manifests, record, recorded_as };
+    report.recorded_as = keep_record(store, &report)?;
+    let pending = store.pending().len();
+    if pending > 0 {
+        let message = format!("{pending} results are kept here and could not be shared yet: the next run shares them");
+        subscriber.on(&Event::Warning { node: String::new(), message });
     }
     let (run_id, outcome) = (identity.run_id.clone(), report.outcome.to_owned());
     subscriber.on(&Event::RunFinished { run_id, outcome, nodes: report.nodes.clone() });
     Ok(report)
+}
+
+/// Records a run; one that only found what an earlier run of its configuration made is a use of that one. Returns the run
+/// that is on record.
+fn keep_record(store: &Store, report: &RunReport) -> Result<String, StoreError> {
+    let record = &report.record;
+    let is_found = report.is_all_cached();
+    if is_found
+        && record.is_complete()
+        && let Some(earlier) = store.note_use(record, false)?
+    {
+        return Ok(earlier);
+    }
+    if !is_found || record.is_complete() {
+        store.runs().append(record)?;
+    }
+    if record.is_complete() {
+        store.note_use(record, true)?;
+    }
+    Ok(record.run_id.clone())
 }
 
 struct Runner<'a> {

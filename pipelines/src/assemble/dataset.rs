@@ -149,6 +149,9 @@ fn synthetic(
 fn kept(request: &Request, store: &Store) -> Result<(Option<PathBuf>, Vec<String>), AssembleError> {
     match store.dataset(&request.fingerprint()) {
         Ok(found) => Ok((found, Vec::new())),
+        Err(StoreError::DamagedDataset { file, path }) if file.starts_with(&path) => {
+            Ok((None, vec![format!("{} is damaged: a run makes its data set anew", file.display())]))
+        }
         Err(StoreError::DamagedDataset { file, path }) => {
             let (file, path) = (file.display(), path.display());
             Ok((None, vec![format!("{file} was damaged: its data set was moved to {path} and is made anew")]))

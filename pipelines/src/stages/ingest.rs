@@ -40,6 +40,7 @@ fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError>
         ))
     })?;
     if Digest::of(&bytes) != context.digest(&photo.input_name())? {
+        context.store().forget_digest(&photo.file)?; // what was remembered of it is wrong: the next run reads it
         return Err(StageError::BadData(format!(
             "photo {file} changed while the run was going on\n  why: its digest differs from the planned one\n  \
              fix: run again; finished artifacts are kept"

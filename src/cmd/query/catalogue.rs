@@ -4,10 +4,11 @@
 //! another length, another set of path keys) are read apart and laid under each other.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use mlsm_store::Published;
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use crate::error::CliError;
 
@@ -20,45 +21,37 @@ pub struct Table {
     files: Vec<PathBuf>,
 }
 
-/// Lists the tables in a folder of published tables, by name; a folder without Parquet files is none.
+/// Lists the published tables, by name; a folder without Parquet files is none.
 ///
 /// # Errors
-/// [`CliError::Usage`] when the folder cannot be read.
-pub fn tables(folder: &Path) -> Result<Vec<Table>, CliError> {
-    let unreadable = |error: std::io::Error| {
-        CliError::usage(format!("cannot read {}", folder.display()), error.to_string(), "`mlsm run` publishes it again")
+/// None at present.
+pub fn tables(published: &Published) -> Result<Vec<Table>, CliError> {
+    let mut tables = BTreeMap::<&str, Vec<PathBuf>>::new();
+    for file in published.files().filter(|file| file.ends_with(".parquet")) {
+        if let Some((table, _)) = file.split_once('/') {
+            tables.entry(table).or_default().push(published.folder().join(file));
+        }
+    }
+    let table = |(name, files): (&str, Vec<PathBuf>)| Table {
+        name: name.to_owned(),
+        path: published.folder().join(name),
+        files,
     };
-    // Behind the link: a run that ends meanwhile swaps `current`, and a query must see one run alone.
-    let folder = fs::canonicalize(folder).map_err(unreadable)?;
-    let mut tables = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let mut files = Vec::new();
-        if path.is_dir() {
-            collect(&path, &mut files).map_err(unreadable)?;
-        }
-        if let (Some(name), false) = (path.file_name(), files.is_empty()) {
-            files.sort();
-            tables.push(Table { name: name.to_string_lossy().into_owned(), path, files });
-        }
-    }
-    tables.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(tables)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "parquet") {
-            files.push(path);
-        }
-    }
-    Ok(())
+    Ok(tables.into_iter().map(table).collect())
 }
 
 impl Table {
+    /// Lets a table pass whose files are what was published.
+    ///
+    /// # Errors
+    /// [`CliError::Store`] when one of them is damaged.
+    pub fn check(&self, published: &Published) -> Result<(), CliError> {
+        self.files.par_iter().try_for_each(|file| {
+            let inner = file.strip_prefix(published.folder()).unwrap_or(file).to_string_lossy();
+            Ok(published.path(&inner).map(drop)?)
+        })
+    }
+
     /// Returns the table as one lazy frame.
     ///
     /// # Errors

@@ -18,21 +18,23 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::address::Address;
+use crate::lease::Term;
+use crate::{Peer, lease};
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mlsm_store::{
-    Digest, FORMAT, Fingerprint, Holder, Manifest, Output, Presence, RunRecord, Store, StoreError, Upstream,
+    Access, Digest, FORMAT, Fingerprint, Holder, Manifest, Output, Presence, RunRecord, Store, StoreError, Upstream,
 };
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use tokio::runtime::{Builder, Runtime};
-use url::Url;
-
-use crate::{Peer, lease};
 
 /// From how many bytes on an artifact is sent in parts.
 const PART: usize = 16 << 20;
@@ -51,19 +53,35 @@ pub(crate) struct Inner {
     /// The answers that were there when they were last listed, and those that came from here.
     known: Mutex<Option<BTreeSet<Fingerprint>>>,
     pub(crate) lease: Duration,
+    access: Access,
+    /// Raised when all waiting and moving is to end.
+    stop: Arc<AtomicBool>,
+    /// This machine's place among those who write, once it has one.
+    pub(crate) presence: Mutex<Option<Term>>,
 }
 
 impl Bucket {
-    /// Opens `s3://bucket/prefix`, `gs://…` or `az://…`. `options`: credentials and settings by their usual names in the
-    /// environment, in lower case; others are ignored.
+    /// Opens `s3://bucket/prefix`, `gs://…` or `az://…`; whatever stands after the bucket is the prefix, to the letter.
+    /// `options`: credentials and settings by their usual names in the environment, in lower case; others are ignored. Who
+    /// only reads puts nothing there: a place without a store counts as an empty one. `stop` ends every wait.
     ///
     /// # Errors
-    /// [`StoreError::Remote`] when the address or the credentials do not do; [`StoreError::NewerFormat`].
-    pub fn open(url: &str, options: impl IntoIterator<Item = (String, String)>) -> Result<Self, StoreError> {
+    /// [`StoreError::Remote`] when the address or the credentials do not do, or the service ignores conditions, so that
+    /// machines would overwrite each other's answers; [`StoreError::NewerFormat`].
+    pub fn open(
+        url: &str,
+        options: impl IntoIterator<Item = (String, String)>,
+        access: Access,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         let failed = |reason: String| StoreError::Remote { action: "open", url: url.to_owned(), reason };
-        let parsed = Url::parse(url).map_err(|e| failed(e.to_string()))?;
-        let (objects, prefix) = object_store::parse_url_opts(&parsed, options).map_err(|e| failed(reason(&e)))?;
-        Self::over(url, objects, prefix, LEASE)
+        let address = Address::of(url).map_err(failed)?;
+        let (objects, within) =
+            object_store::parse_url_opts(&address.service, options).map_err(|e| failed(reason(&e)))?;
+        let prefix = address.prefix.unwrap_or(within);
+        let bucket = Self::closed(url, objects, prefix, LEASE, access, stop)?;
+        bucket.check_format()?;
+        Ok(bucket)
     }
 
     /// An empty one in the memory of this process.
@@ -79,33 +97,65 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::open`].
     pub fn over(url: &str, objects: Box<dyn ObjectStore>, prefix: Path, lease: Duration) -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let failed =
-            |e: std::io::Error| StoreError::Remote { action: "open", url: url.to_owned(), reason: e.to_string() };
-        let runtime = runtime.map_err(failed)?;
-        let known = Mutex::new(None);
-        let bucket = Self(Arc::new(Inner { url: url.to_owned(), objects, prefix, runtime, known, lease }));
+        let bucket = Self::closed(url, objects, prefix, lease, Access::ReadWrite, Arc::default())?;
         bucket.check_format()?;
         Ok(bucket)
     }
 
+    fn closed(
+        url: &str,
+        objects: Box<dyn ObjectStore>,
+        prefix: Path,
+        lease: Duration,
+        access: Access,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let failed =
+            |e: std::io::Error| StoreError::Remote { action: "open", url: url.to_owned(), reason: e.to_string() };
+        let runtime = runtime.map_err(failed)?;
+        let (url, known, presence) = (url.to_owned(), Mutex::new(None), Mutex::new(None));
+        Ok(Self(Arc::new(Inner { url, objects, prefix, runtime, known, lease, access, stop, presence })))
+    }
+
     fn check_format(&self) -> Result<(), StoreError> {
         let place = self.place("format");
+        let text = || format!("{FORMAT}\n").into_bytes();
         let found = match self.get(&place)? {
             Some((bytes, _)) => String::from_utf8_lossy(&bytes).trim().to_owned(),
+            None if !self.0.access.is_writing() => return Ok(()),
             None => {
-                self.create(&place, format!("{FORMAT}\n").into_bytes())?;
-                return Ok(());
+                self.create(&place, text())?;
+                FORMAT.to_string()
             }
         };
         match found.parse::<u32>() {
-            Ok(n) if (1..=FORMAT).contains(&n) => Ok(()),
-            _ => Err(StoreError::NewerFormat { path: PathBuf::from(&self.0.url), found, expected: FORMAT }),
+            Ok(n) if (1..=FORMAT).contains(&n) => {}
+            _ => return Err(StoreError::NewerFormat { path: PathBuf::from(&self.0.url), found, expected: FORMAT }),
         }
+        // It is there now, so that a service that keeps its conditions refuses this.
+        if self.0.access.is_writing() && self.create(&place, text())? {
+            return Err(StoreError::Remote {
+                action: "share answers at",
+                url: self.0.url.clone(),
+                reason: "the service does not keep conditional puts (If-None-Match), so that machines would overwrite \
+                         each other's answers"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
+    /// Lets work go on until stopping was asked for.
+    pub(crate) fn go_on(&self) -> Result<(), StoreError> {
+        if self.0.stop.load(Ordering::Relaxed) { Err(StoreError::Stopped) } else { Ok(()) }
+    }
+
+    /// Names an object below the prefix, which is taken to the letter.
     pub(crate) fn place(&self, inner: &str) -> Path {
-        Path::from(format!("{}/{inner}", self.0.prefix))
+        let parts = self.0.prefix.as_ref().split('/').chain(inner.split('/')).filter(|part| !part.is_empty());
+        let name = parts.collect::<Vec<_>>().join("/");
+        Path::parse(&name).unwrap_or_else(|_| Path::from(name))
     }
 
     pub(crate) fn manifest_place(&self, fingerprint: &Fingerprint) -> Path {
@@ -122,16 +172,36 @@ impl Bucket {
         self.0.runtime.block_on(work)
     }
 
+    /// Waits for a request, and gives it up when stopping is asked for.
+    pub(crate) fn ask<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+        let stopped = async {
+            while !self.0.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        self.wait(async {
+            let (work, stopped) = (std::pin::pin!(work), std::pin::pin!(stopped));
+            match select(work, stopped).await {
+                Either::Left((done, _)) => done,
+                Either::Right(_) => Err(Error::Generic { store: "mlsm", source: "stopping was asked for".into() }),
+            }
+        })
+    }
+
     pub(crate) fn failed(&self, action: &'static str, place: &Path, error: &Error) -> StoreError {
+        if self.go_on().is_err() {
+            return StoreError::Stopped;
+        }
         let url = format!("{} ({place})", self.0.url);
         StoreError::Remote { action, url, reason: reason(error) }
     }
 
     /// Reads a small object and its version.
-    pub(crate) fn get(&self, place: &Path) -> Result<Option<(Bytes, Option<String>)>, StoreError> {
-        let read = self.wait(async {
+    pub(crate) fn get(&self, place: &Path) -> Result<Option<(Bytes, UpdateVersion)>, StoreError> {
+        let read = self.ask(async {
             let found = self.0.objects.get(place).await?;
-            let version = found.meta.e_tag.clone();
+            // Both: which of the two a service compares is its own affair.
+            let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
             Ok((found.bytes().await?, version))
         });
         match read {
@@ -144,7 +214,7 @@ impl Bucket {
     /// Puts an object unless there is one; returns whether this one was put.
     fn create(&self, place: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let put = self.0.objects.put_opts(place, PutPayload::from(bytes), PutMode::Create.into());
-        match self.wait(put) {
+        match self.ask(put) {
             Ok(_) => Ok(true),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
             Err(error) => Err(self.failed("write", place, &error)),
@@ -152,13 +222,13 @@ impl Bucket {
     }
 
     fn put(&self, place: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let put = self.wait(self.0.objects.put(place, PutPayload::from(bytes)));
+        let put = self.ask(self.0.objects.put(place, PutPayload::from(bytes)));
         put.map(drop).map_err(|error| self.failed("write", place, &error))
     }
 
     fn has(&self, output: &Output) -> Result<bool, StoreError> {
         let place = self.blob_place(&output.digest);
-        match self.wait(self.0.objects.head(&place)) {
+        match self.ask(self.0.objects.head(&place)) {
             Ok(meta) => Ok(meta.size == output.bytes),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("look up", &place, &error)),
@@ -180,21 +250,38 @@ impl Bucket {
         if blob.len() <= PART {
             return self.put(&place, blob.to_vec());
         }
-        let sent = self.wait(async {
-            let mut upload = WriteMultipart::new_with_chunk_size(self.0.objects.put_multipart(&place).await?, PART);
-            for part in blob.chunks(PART) {
-                upload.wait_for_capacity(2).await?;
-                upload.write(part);
+        let sent = self.wait(self.upload(&place, &blob));
+        sent.map_err(|error| self.failed("write", &place, &error))
+    }
+
+    /// Sends an artifact in parts. What was sent of one that does not come to its end is given up at the service, which
+    /// would keep and charge for it.
+    async fn upload(&self, place: &Path, bytes: &[u8]) -> object_store::Result<()> {
+        let mut upload = self.0.objects.put_multipart(place).await?;
+        for part in bytes.chunks(PART) {
+            let sent = match self.go_on() {
+                Ok(()) => upload.put_part(PutPayload::from(part.to_vec())).await,
+                Err(_) => Err(Error::Generic { store: "mlsm", source: "stopping was asked for".into() }),
+            };
+            if let Err(error) = sent {
+                let _ = upload.abort().await; // the first error says more
+                return Err(error);
             }
-            upload.finish().await
-        });
-        sent.map(drop).map_err(|error| self.failed("write", &place, &error))
+        }
+        match upload.complete().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
     }
 
     /// Sends those artifacts that are not there; returns how many bytes went.
     fn send_missing<'a>(&self, store: &Store, outputs: impl Iterator<Item = &'a Output>) -> Result<u64, StoreError> {
         let mut sent = 0;
         for output in outputs {
+            self.go_on()?;
             if !self.has(output)? {
                 self.send_blob(store, output)?;
                 sent += output.bytes;
@@ -207,15 +294,15 @@ impl Bucket {
     fn receive_blob(&self, store: &Store, output: &Output) -> Result<bool, StoreError> {
         let place = self.blob_place(&output.digest);
         let failed = |error: Error| self.failed("read", &place, &error);
-        let found = match self.wait(self.0.objects.get(&place)) {
+        let found = match self.ask(self.0.objects.get(&place)) {
             Ok(found) => found,
             Err(Error::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(failed(error)),
         };
         let mut writer = store.blob_writer()?;
         let mut parts = found.into_stream();
-        while let Some(part) = self.wait(parts.next()) {
-            writer.write_all(&part.map_err(failed)?).map_err(|e| {
+        while let Some(part) = self.ask(async { parts.next().await.transpose() }).map_err(failed)? {
+            writer.write_all(&part).map_err(|e| {
                 let path = store.blob_path(&output.digest);
                 if e.kind() == std::io::ErrorKind::StorageFull { StoreError::Full { path } } else { unwritten(path, e) }
             })?;
@@ -231,7 +318,7 @@ impl Bucket {
 
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let place = self.place(folder);
-        let listed = self.wait(self.0.objects.list(Some(&place)).try_collect());
+        let listed = self.ask(self.0.objects.list(Some(&place)).try_collect());
         listed.map_err(|error| self.failed("list", &place, &error))
     }
 
@@ -245,6 +332,16 @@ impl Bucket {
             }
         }
         Ok(())
+    }
+
+    /// Refuses when others may have taken this machine for dead: a collection may be removing what an answer counts on.
+    fn check_presence(&self) -> Result<(), StoreError> {
+        let presence = self.0.presence.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if presence.as_ref().is_none_or(Term::is_running) {
+            return Ok(());
+        }
+        let reason = "the service could not be reached for longer than a machine that writes may be silent".to_owned();
+        Err(StoreError::Remote { action: "share answers at", url: self.0.url.clone(), reason })
     }
 
     fn known(&self) -> MutexGuard<'_, Option<BTreeSet<Fingerprint>>> {
@@ -344,11 +441,14 @@ impl Upstream for Bucket {
             }
         }
         let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
-        self.send_missing(cache, manifest.outputs.values().filter(|output| cache.has(output)))?; // lost there, not here
+        if self.0.access.is_writing() {
+            self.send_missing(cache, manifest.outputs.values().filter(|output| cache.has(output)))?; // lost there, not here
+        }
         Ok(self.receive(cache, &manifest)?.map(|_| manifest))
     }
 
     fn offer(&self, cache: &Store, manifest: &Manifest) -> Result<Option<Manifest>, StoreError> {
+        self.check_presence()?;
         let (_, standing) = self.send(cache, manifest)?;
         if standing == *manifest {
             return Ok(None);

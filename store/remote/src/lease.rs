@@ -29,31 +29,62 @@ const WRITERS: &str = "writers";
 pub(crate) struct Lease {
     stop: Option<Sender<()>>,
     renewal: Option<JoinHandle<()>>,
+    term: Term,
+}
+
+/// Until when nobody can have taken a lease over. Clones are of the same lease.
+#[derive(Clone)]
+pub(crate) struct Term {
     renewed: Arc<Mutex<Instant>>,
     lasts: Duration,
 }
 
+impl Term {
+    fn new(lasts: Duration) -> Self {
+        Self { renewed: Arc::new(Mutex::new(Instant::now())), lasts }
+    }
+
+    fn renew(&self, begun: Instant) {
+        *self.renewed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = begun;
+    }
+
+    /// Tells whether nobody can have taken it over yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.renewed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed() < self.lasts
+    }
+}
+
+/// How long giving a lease up may take: a service that does not answer lets it run out.
+const GIVEN_UP: Duration = Duration::from_secs(1);
+
 impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let _ = self.renewal.take().map(JoinHandle::join);
+        let Some(renewal) = self.renewal.take() else { return };
+        let begun = Instant::now();
+        while !renewal.is_finished() && begun.elapsed() < GIVEN_UP {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if renewal.is_finished() {
+            let _ = renewal.join();
+        }
     }
 }
 
 impl Lease {
     /// Tells whether nobody can have taken it over yet.
     pub(crate) fn is_held(&self) -> bool {
-        self.renewed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed() < self.lasts
+        self.term.is_running()
     }
 }
 
 /// Watches an object that its holder renews.
 #[derive(Default)]
-struct Watch(Option<(Option<String>, Instant)>);
+struct Watch(Option<(UpdateVersion, Instant)>);
 
 impl Watch {
     /// Tells whether the object has stayed as it is for longer than a lease lasts.
-    fn is_old(&mut self, version: &Option<String>, lease: Duration) -> bool {
+    fn is_old(&mut self, version: &UpdateVersion, lease: Duration) -> bool {
         match &self.0 {
             Some((same, since)) if same == version => since.elapsed() > lease,
             _ => {
@@ -81,14 +112,15 @@ fn take_at(
     let mut watch = Watch::default();
     let mut pause = Duration::from_millis(20);
     loop {
-        if let Some(version) = put(bucket, &place, text(0), PutMode::Create)? {
-            return Ok(Some(hold(bucket, place, version, true)));
+        bucket.go_on()?;
+        let own = text(0);
+        if let Some(version) = put(bucket, &place, own.clone(), PutMode::Create)? {
+            return Ok(Some(hold(bucket, place, own, version, true)));
         }
         let Some((bytes, version)) = bucket.get(&place)? else { continue };
         if bytes == FREE || watch.is_old(&version, bucket.0.lease) {
-            let mode = PutMode::Update(UpdateVersion { e_tag: version, version: None });
-            if let Some(version) = put(bucket, &place, text(0), mode)? {
-                return Ok(Some(hold(bucket, place, version, true)));
+            if let Some(version) = put(bucket, &place, own.clone(), PutMode::Update(version))? {
+                return Ok(Some(hold(bucket, place, own, version, true)));
             }
             continue; // another one was faster
         }
@@ -106,13 +138,18 @@ fn take_at(
 pub(crate) fn join(bucket: &Bucket) -> Result<Lease, StoreError> {
     let mut watch = Watch::default();
     loop {
+        bucket.go_on()?;
         let own = text(0);
         let place = bucket.place(&format!("{WRITERS}/{}", Digest::of(&own).short()));
-        if let Some(version) = put(bucket, &place, own, PutMode::Create)? {
-            let presence = hold(bucket, place, version, false);
+        if let Some(version) = put(bucket, &place, own.clone(), PutMode::Create)? {
+            let presence = hold(bucket, place, own, version, false);
             match bucket.get(&bucket.place(COLLECT))? {
                 Some((bytes, version)) if bytes != FREE && !watch.is_old(&version, bucket.0.lease) => {}
-                _ => return Ok(presence),
+                _ => {
+                    let mut own = bucket.0.presence.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    *own = Some(presence.term.clone());
+                    return Ok(presence);
+                }
             }
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -124,6 +161,7 @@ pub(crate) fn alone(bucket: &Bucket, wait: &mut dyn FnMut() -> ControlFlow<()>) 
     let Some(lease) = take_at(bucket, bucket.place(COLLECT), &mut |_| wait())? else { return Ok(None) };
     let mut watches = BTreeMap::<Path, Watch>::new();
     loop {
+        bucket.go_on()?;
         let mut is_alone = true;
         for place in bucket.list(WRITERS)? {
             let Some((_, version)) = bucket.get(&place.location)? else { continue };
@@ -151,7 +189,7 @@ fn text(renewals: u64) -> Vec<u8> {
 
 /// Puts the object; returns its version, or nothing when the condition did not hold.
 fn put(bucket: &Bucket, place: &Path, bytes: Vec<u8>, mode: PutMode) -> Result<Option<UpdateVersion>, StoreError> {
-    match bucket.wait(bucket.0.objects.put_opts(place, PutPayload::from(bytes), mode.into())) {
+    match bucket.ask(bucket.0.objects.put_opts(place, PutPayload::from(bytes), mode.into())) {
         Ok(put) => Ok(Some(UpdateVersion::from(put))),
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(bucket.failed("write", place, &error)),
@@ -160,31 +198,101 @@ fn put(bucket: &Bucket, place: &Path, bytes: Vec<u8>, mode: PutMode) -> Result<O
 
 /// Renews the object from a thread of its own until the lease is dropped, then gives it up: one that others wait for is
 /// kept and says so.
-fn hold(bucket: &Bucket, place: Path, mut version: UpdateVersion, is_kept: bool) -> Lease {
+fn hold(bucket: &Bucket, place: Path, own: Vec<u8>, version: UpdateVersion, is_kept: bool) -> Lease {
     let (stop, stopped) = channel::<()>();
-    let (bucket, lasts) = (bucket.clone(), bucket.0.lease);
-    let renewed = Arc::new(Mutex::new(Instant::now()));
-    let last = renewed.clone();
+    let (bucket, term) = (bucket.clone(), Term::new(bucket.0.lease));
+    let mut renewal = Renewal { bucket, place, version, tried: vec![own], is_kept, is_away: false, term: term.clone() };
     let renewal = std::thread::spawn(move || {
         for renewals in 1.. {
-            let is_over = stopped.recv_timeout(lasts / 3) != Err(RecvTimeoutError::Timeout);
-            if is_over && !is_kept {
-                let _ = bucket.delete(vec![place]); // what is left counts as dead soon
+            let is_over = stopped.recv_timeout(renewal.term.lasts / 3) != Err(RecvTimeoutError::Timeout);
+            if is_over {
+                renewal.give_up();
                 return;
             }
-            let (bytes, begun) = (if is_over { FREE.to_vec() } else { text(renewals) }, Instant::now());
-            match put(&bucket, &place, bytes, PutMode::Update(version.clone())) {
-                Ok(Some(next)) => {
-                    version = next;
-                    *last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = begun;
-                }
-                Ok(None) => return, // it was taken over: nothing here is ours any more
-                Err(_) => {}        // the next try may reach the service; what is offered is safe in any case
-            }
-            if is_over {
+            if renewal.renew(text(renewals)).is_break() {
                 return;
             }
         }
     });
-    Lease { stop: Some(stop), renewal: Some(renewal), renewed, lasts }
+    Lease { stop: Some(stop), renewal: Some(renewal), term }
+}
+
+/// What renews an object.
+struct Renewal {
+    bucket: Bucket,
+    place: Path,
+    version: UpdateVersion,
+    /// What the object may hold that is ours: what was put last, and what was tried since, whose answers may be lost.
+    tried: Vec<Vec<u8>>,
+    is_kept: bool,
+    /// Whether others may have taken this machine for dead, and it waits for their collection to end.
+    is_away: bool,
+    term: Term,
+}
+
+impl Renewal {
+    /// Puts the next text. Breaks off when the object is another's.
+    fn renew(&mut self, text: Vec<u8>) -> ControlFlow<()> {
+        let begun = Instant::now();
+        self.tried.push(text.clone());
+        match self.put(text.clone()) {
+            Ok(Some(version)) => self.succeed(begun, version, text),
+            Ok(None) => return self.find_again(begun, &text),
+            Err(_) => {} // the next try may reach the service; what is offered is safe in any case
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn put(&self, text: Vec<u8>) -> Result<Option<UpdateVersion>, StoreError> {
+        put(&self.bucket, &self.place, text, PutMode::Update(self.version.clone()))
+    }
+
+    fn succeed(&mut self, begun: Instant, version: UpdateVersion, text: Vec<u8>) {
+        self.version = version;
+        self.tried = vec![text];
+        // After its own object is there again: a collection that begins now sees it.
+        self.is_away = self.is_away && self.is_collected();
+        if !self.is_away {
+            self.term.renew(begun);
+        }
+    }
+
+    fn is_collected(&self) -> bool {
+        match self.bucket.get(&self.bucket.place(COLLECT)) {
+            Ok(Some((bytes, _))) => bytes != FREE,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Looks at an object that is not as it was left. The answer to an earlier renewal may be lost, so that the object is
+    /// ours all the same; a place among those who write, which others may have taken for dead, is taken again, unless a
+    /// collection goes on.
+    fn find_again(&mut self, begun: Instant, text: &[u8]) -> ControlFlow<()> {
+        match self.bucket.get(&self.place) {
+            Ok(Some((bytes, version))) if self.tried.iter().any(|tried| *tried == bytes) => {
+                self.succeed(begun, version, bytes.to_vec());
+            }
+            Ok(_) if self.is_kept => return ControlFlow::Break(()), // it was taken over: nothing here is ours any more
+            Ok(_) => {
+                self.is_away = true;
+                if let Ok(Some(version)) = put(&self.bucket, &self.place, text.to_vec(), PutMode::Create) {
+                    self.succeed(begun, version, text.to_vec());
+                }
+            }
+            Err(_) => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Also when stopping was asked for.
+    fn give_up(&self) {
+        let Self { bucket, place, version, is_kept, .. } = self;
+        if *is_kept {
+            let mode = PutMode::Update(version.clone());
+            drop(bucket.wait(bucket.0.objects.put_opts(place, PutPayload::from_static(FREE), mode.into())));
+        } else {
+            drop(bucket.delete(vec![place.clone()])); // what is left counts as dead soon
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! A bucket is verified, repaired and collected as a local store is. Deliberately absent: the environment (credentials are
 //! handed in) and printing.
 
+mod address;
 mod bucket;
 mod lease;
 mod local;

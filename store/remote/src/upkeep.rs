@@ -143,7 +143,12 @@ impl Bucket {
     ) -> Result<Vec<(ObjectMeta, T)>, StoreError> {
         let done = stream::iter(objects).map(|meta| {
             let work = work(meta.location.clone());
-            async move { (work.await, meta) }
+            async move {
+                match self.go_on() {
+                    Ok(()) => (work.await, meta),
+                    Err(_) => (Err(Error::Generic { store: "mlsm", source: "stopping was asked for".into() }), meta),
+                }
+            }
         });
         let done: Vec<_> = self.wait(done.buffered(AT_ONCE).collect());
         let named = |(result, meta): (object_store::Result<T>, ObjectMeta)| match result {
@@ -177,6 +182,9 @@ impl Bucket {
         let mut hasher = blake3::Hasher::new();
         while let Some(part) = parts.next().await {
             let part = part?;
+            if self.go_on().is_err() {
+                return Err(Error::Generic { store: "mlsm", source: "stopping was asked for".into() });
+            }
             hasher.update(&part);
             progress(hashed.fetch_add(part.len() as u64, Ordering::Relaxed) + part.len() as u64);
         }

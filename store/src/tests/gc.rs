@@ -9,7 +9,7 @@ use super::*;
 
 fn options(keep_runs: usize) -> GcOptions {
     let unrecorded_before = SystemTime::now() + Duration::from_secs(3600); // nothing is young
-    GcOptions { keep_runs, runs_before: None, unrecorded_before, max_bytes: None }
+    GcOptions { keep_runs, runs_before: None, unrecorded_before, max_bytes: None, unused_before: None }
 }
 
 /// Commits artifacts and records a run that made them.
@@ -148,15 +148,18 @@ fn photos_checkpoints_and_what_was_set_aside_go_when_nothing_needs_them() {
     let answer = store.commit(of_photo, BTreeMap::new(), BTreeMap::new()).unwrap();
     store.runs().append(&run_of_units("1", "1", [answer.fingerprint])).unwrap();
     let aside = store.put(b"aside").unwrap();
-    let file = fs::File::open(store.blob_path(&aside.digest)).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH).unwrap(); // it counts when it was set aside
-    store.repair(&[Finding::DamagedBlob { path: store.blob_path(&aside.digest) }]).unwrap();
+    // It counts when it was set aside, not when it was written.
+    let path = store.blob_path(&aside.digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"asidE").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    store.repair(&[Finding::DamagedBlob { path }]).unwrap();
     drop(store);
     let young = GcOptions { unrecorded_before: SystemTime::now() - Duration::from_secs(3600), ..options(1) };
     assert!(collect(&folder, &young).unwrap().is_empty());
     let removed = collect(&folder, &options(1)).unwrap();
     let folders: Vec<&str> = removed.by_folder.keys().map(String::as_str).collect();
-    assert_eq!((folders, removed.doomed_paths.len()), (vec!["checkpoints", "datasets", "quarantine"], 4));
+    assert_eq!((folders, removed.doomed_paths.len()), (vec!["checkpoints", "datasets", "locks", "quarantine"], 6));
     let store = open(&folder);
     assert!(store.dataset(&request("kept").fingerprint()).unwrap().is_some());
     assert_eq!(store.dataset(&request("gone").fingerprint()).unwrap(), None);
@@ -173,4 +176,119 @@ fn a_collection_leaves_an_index_of_what_it_kept() {
     let index = fs::read_to_string(folder.path().join("store/index.jsonl")).unwrap();
     assert_eq!(index.lines().count(), 1);
     assert!(index.starts_with(&request("new").fingerprint().to_string()), "{index}");
+}
+
+/// Records a run of the configuration with this digest that ended so.
+fn record(store: &Store, run_id: &str, config: &str, outcome: &str, is_whole: bool, name: &str) {
+    let fingerprint = commit(store, name, name.as_bytes()).unwrap().fingerprint;
+    let config_digest = Digest::of(config.as_bytes());
+    let outcome = outcome.to_owned();
+    let record = RunRecord { config_digest, outcome, is_whole, ..run_of_units(run_id, run_id, [fingerprint]) };
+    store.runs().append(&record).unwrap();
+}
+
+#[test]
+fn stopped_failed_and_partial_runs_displace_no_complete_one_and_no_configuration_displaces_another() {
+    let folder = folder();
+    let store = open(&folder);
+    record(&store, "01", "seed 0", "ok", true, "trained 0");
+    record(&store, "02", "seed 1", "ok", true, "trained 1");
+    for (i, (outcome, is_whole)) in
+        [("cancelled", true), ("failed", true), ("ok", false)].iter().cycle().take(9).enumerate()
+    {
+        record(&store, &format!("1{i}"), "seed 0", outcome, *is_whole, &format!("part {i}"));
+    }
+    let plan = store.plan_gc(&options(3)).unwrap();
+    assert_eq!(plan.dropped_runs, ["10", "11", "12", "13", "14", "15"], "the last three of the others stay, too");
+    assert!(plan.configurations.iter().all(|c| c.recompute.is_empty()), "{:?}", plan.configurations);
+    drop(store);
+    collect(&folder, &options(3)).unwrap();
+    let store = open(&folder);
+    for name in ["trained 0", "trained 1", "part 8"] {
+        assert!(lookup(&store, name).is_some(), "{name}");
+    }
+    assert!(lookup(&store, "part 0").is_none());
+    assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), []);
+}
+
+#[test]
+fn what_was_used_last_is_dropped_last_and_the_cost_is_told() {
+    let folder = folder();
+    let store = open(&folder);
+    record(&store, "01", "seed 0", "ok", true, "zero");
+    record(&store, "02", "seed 1", "ok", true, "one");
+    record(&store, "03", "seed 2", "ok", true, "two");
+    let again = store.runs().list().unwrap().remove(0);
+    let later = RunRecord { run_id: "04".to_owned(), finished: "04".to_owned(), ..again.clone() };
+    assert_eq!(store.note_use(&later, false).unwrap(), None, "nothing on record reached this");
+    assert_eq!(store.note_use(&again, true).unwrap().as_deref(), Some("01"));
+    assert_eq!(store.note_use(&later, false).unwrap().as_deref(), Some("01"));
+    let plan = store.plan_gc(&GcOptions { max_bytes: Some(7), ..options(3) }).unwrap();
+    assert_eq!(plan.dropped_runs, ["02"], "seed 0 was used after seed 1");
+    let told: Vec<_> = plan.configurations.iter().map(|c| (c.run_id.as_str(), c.recompute.values().sum())).collect();
+    assert!(told.contains(&("02", 1usize)) && told.contains(&("01", 0)), "{told:?}");
+    let plan = store.plan_gc(&GcOptions { unused_before: Some("035".to_owned()), ..options(3) }).unwrap();
+    assert_eq!(plan.dropped_runs, ["02"], "the last of a name stays");
+    drop(store);
+    collect(&folder, &GcOptions { max_bytes: Some(0), ..options(3) }).unwrap();
+    let left = |inner: &str| fs::read_dir(folder.path().join("store").join(inner)).unwrap().count();
+    assert_eq!((left("runs"), left("uses")), (1, 0), "records and notes of dropped runs go");
+}
+
+#[test]
+fn locks_and_remembered_digests_of_what_is_gone_are_collected() {
+    let folder = folder();
+    let store = open(&folder);
+    let photos = ["kept.jpg", "gone.jpg"].map(|name| folder.path().join(name));
+    let cache = store.stat_cache().unwrap();
+    for photo in &photos {
+        fs::write(photo, b"photo").unwrap();
+        cache.digest(photo).unwrap();
+    }
+    cache.save().unwrap();
+    drop(cache);
+    fs::remove_file(&photos[1]).unwrap();
+    drop(store.lock(&request("a").fingerprint(), &mut |_| ControlFlow::Break(())).unwrap());
+    drop(store);
+    collect(&folder, &options(1)).unwrap();
+    let root = folder.path().join("store");
+    let mut locks: Vec<_> = fs::read_dir(root.join("locks")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    locks.sort();
+    assert_eq!(locks, ["collect", "replace", "writers"]);
+    let cache = fs::read_to_string(root.join("stat-cache.json")).unwrap();
+    assert!(cache.contains("kept.jpg") && !cache.contains("gone.jpg"), "{cache}");
+    assert_eq!(open(&folder).verify(&VerifyOptions::default()).unwrap(), []);
+}
+
+#[test]
+fn runs_that_begin_while_a_collection_waits_come_after_it() {
+    let folder = folder();
+    let first = open(&folder);
+    let root = folder.path().join("store");
+    let (waits, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let store = Store::open(&root, Access::ReadOnly).unwrap();
+            let mut wait = || {
+                waits.store(true, Ordering::SeqCst);
+                ControlFlow::Continue(())
+            };
+            store.apply_gc(&options(1), &mut wait).unwrap().unwrap();
+            ended.store(true, Ordering::SeqCst);
+        });
+        while !waits.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let patience = Patience::default().without_waiting();
+        let refused = Store::open_with(&root, Access::ReadWrite, &patience).err().unwrap();
+        assert!(matches!(&refused, StoreError::Busy { holder, .. } if holder.contains("process")), "{refused}");
+        assert!(Store::open(&root, Access::ReadOnly).is_ok(), "who looks waits for nobody");
+        let late = scope.spawn(|| {
+            drop(open_at(&root));
+            ended.load(Ordering::SeqCst)
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        drop(first);
+        assert!(late.join().unwrap(), "the collection was first");
+    });
 }

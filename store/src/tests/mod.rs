@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: what its users see, and what a crash, damage and other processes leave of it.
 
 mod access;
+mod aside;
 mod bits;
 mod crash;
 mod damage;
@@ -9,6 +10,7 @@ mod fixture;
 mod gc;
 mod locks;
 mod lookup;
+mod published;
 mod stat_cache;
 mod tables;
 mod truth;
@@ -59,6 +61,7 @@ fn run(run_id: &str, started: &str) -> RunRecord {
         config_digest: Digest::of(b"config"),
         version: "0".to_owned(),
         device: "cpu".to_owned(),
+        is_whole: true,
         nodes: Vec::new(),
     }
 }

@@ -53,7 +53,13 @@ fn options() -> RunOptions {
 /// Removes what the last run does not reach, once nobody writes; nothing when `waits` is false and somebody does.
 fn collect(root: &Path, waits: bool) -> Option<GcPlan> {
     let store = Store::open(root, Access::ReadOnly).unwrap();
-    let options = GcOptions { keep_runs: 1, runs_before: None, unrecorded_before: SystemTime::now(), max_bytes: None };
+    let options = GcOptions {
+        keep_runs: 1,
+        runs_before: None,
+        unrecorded_before: SystemTime::now(),
+        max_bytes: None,
+        unused_before: None,
+    };
     let mut wait = || if waits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
     store.apply_gc(&options, &mut wait).unwrap()
 }

@@ -149,7 +149,8 @@ fn a_collection_that_failed_anywhere_goes_on_and_removes_nothing_that_is_reached
     here.store.runs().append(&run("r1", &[old.fingerprint])).unwrap();
     here.store.runs().append(&run("r2", &[new.fingerprint])).unwrap();
     let unrecorded_before = SystemTime::now() + Duration::from_secs(3600); // nothing is young
-    let options = GcOptions { keep_runs: 1, runs_before: None, unrecorded_before, max_bytes: None };
+    let options =
+        GcOptions { keep_runs: 1, runs_before: None, unrecorded_before, max_bytes: None, unused_before: None };
     let work = |bucket: &Bucket| {
         push(&here.store, bucket, &Selection::All, &|_, _| ())?;
         bucket.apply_gc(&options, &mut || ControlFlow::Continue(())).map(drop)

@@ -223,7 +223,9 @@ fn a_place_that_cannot_be_used_is_named_with_what_to_do() {
     let options = [("aws_endpoint", "http://127.0.0.1:9"), ("aws_allow_http", "true"), ("aws_access_key_id", "x")];
     let options = options.into_iter().chain([("aws_secret_access_key", "x"), ("aws_region", "us-east-1")]);
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let Err(error) = Bucket::open("ftp://bucket/prefix", options.clone()) else { panic!("no such scheme") };
+    let Err(error) = Bucket::open("ftp://bucket/prefix", options.clone(), Access::ReadWrite, Arc::default()) else {
+        panic!("no such scheme")
+    };
     assert!(error.to_string().contains("ftp://bucket/prefix") && error.to_string().contains("fix: "), "{error}");
     let newer = memory();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

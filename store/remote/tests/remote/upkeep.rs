@@ -15,7 +15,7 @@ use crate::{LEASE, bucket_over, commit, local, memory, on_each, request, run};
 
 fn options(keep_runs: usize) -> GcOptions {
     let unrecorded_before = SystemTime::now() + Duration::from_secs(3600); // nothing is young
-    GcOptions { keep_runs, runs_before: None, unrecorded_before, max_bytes: None }
+    GcOptions { keep_runs, runs_before: None, unrecorded_before, max_bytes: None, unused_before: None }
 }
 
 fn verify(bucket: &Bucket) -> Vec<Finding> {
