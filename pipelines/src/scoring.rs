@@ -14,6 +14,11 @@ use crate::error::net_error;
 use crate::model::{Model, ModelRecipe, Represented, Rows};
 use crate::recipe::field;
 
+/// Methods in which the score of a class depends on its own support photos alone. The others learn from all classes of an
+/// episode together, or compare them with one another.
+const OWN_SUPPORT_ALONE: [&str; 8] =
+    ["mlsm", "prototypical", "simpleshot", "imprinted", "frn", "relation", "siamese", "triplet"];
+
 /// How queries are scored.
 #[derive(Clone)]
 pub enum Scoring {
@@ -54,6 +59,17 @@ impl Scoring {
         match self {
             Self::Method { recipe, .. } => recipe.fixed_ways(),
             Self::Cl2n { .. } | Self::Pixels => None,
+        }
+    }
+
+    /// Tells whether classes may have different numbers of support photos: where the score of a class depends on its own
+    /// support photos alone.
+    pub fn takes_unequal_shots(&self) -> bool {
+        match self {
+            Self::Method { recipe, bn_eval } => {
+                *bn_eval == BnEval::Running && OWN_SUPPORT_ALONE.contains(&recipe.method.name)
+            }
+            Self::Cl2n { .. } | Self::Pixels => true,
         }
     }
 
@@ -148,23 +164,52 @@ impl Scorer {
         device: Device,
     ) -> Result<Tensor, StageError> {
         let _guard = tch::no_grad_guard();
-        let (support, query) = (episode.support.concat(), episode.query.concat());
-        let (n_way, k_shot) = (episode.support.len() as i64, episode.support[0].len() as i64);
         match self {
-            Self::Method(model, _) => model.scores(known.expect("a method's images are represented"), episode),
-            Self::Cl2n(vectors, _) => {
-                let (support, query) = (vectors.select(&support), vectors.select(&query));
-                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
+            Self::Method(model, _) => {
+                by_shots(episode, |group| model.scores(known.expect("a method's images are represented"), group))
             }
-            Self::Pixels(gallery) => {
-                let flat = |images: &[ImageId]| -> Result<Tensor, StageError> {
-                    Ok(gallery.gather(images, device)?.to_kind(Kind::Float).flatten(1, -1) / 255.0)
-                };
-                let (support, query) = (flat(&support)?, flat(&query)?);
-                Ok(class_mean_scores(&support, n_way, k_shot, &query, Metric::SquaredEuclidean))
-            }
+            Self::Cl2n(vectors, _) => nearest_mean(episode, |images| Ok(vectors.select(images))),
+            Self::Pixels(gallery) => nearest_mean(episode, |images| {
+                Ok(gallery.gather(images, device)?.to_kind(Kind::Float).flatten(1, -1) / 255.0)
+            }),
         }
     }
+}
+
+/// Scores every query against the mean of each class, whatever its number of support photos.
+fn nearest_mean(
+    episode: &Episode,
+    rows: impl Fn(&[ImageId]) -> Result<Tensor, StageError>,
+) -> Result<Tensor, StageError> {
+    let mean = |images: &Vec<ImageId>| -> Result<Tensor, StageError> {
+        let of_class = rows(images)?;
+        Ok(of_class.reshape([1, images.len() as i64, -1]).mean_dim([1i64].as_slice(), false, of_class.kind()))
+    };
+    let means = episode.support.iter().map(mean).collect::<Result<Vec<_>, _>>()?;
+    let (means, query) = (Tensor::cat(&means, 0), rows(&episode.query.concat())?);
+    Ok(class_mean_scores(&means, episode.support.len() as i64, 1, &query, Metric::SquaredEuclidean))
+}
+
+/// Scores classes with equal numbers of support photos together, and puts their columns in the order of the episode.
+fn by_shots(episode: &Episode, score: impl Fn(&Episode) -> Result<Tensor, StageError>) -> Result<Tensor, StageError> {
+    let mut groups = BTreeMap::<usize, Vec<usize>>::new();
+    for (way, support) in episode.support.iter().enumerate() {
+        groups.entry(support.len()).or_default().push(way);
+    }
+    if groups.len() == 1 {
+        return score(episode);
+    }
+    let mut columns = Vec::new();
+    for ways in groups.values() {
+        let classes = ways.iter().map(|way| episode.classes[*way]).collect();
+        let support = ways.iter().map(|way| episode.support[*way].clone()).collect();
+        columns.push(score(&Episode { classes, support, query: episode.query.clone() })?);
+    }
+    let order: Vec<usize> = groups.into_values().flatten().collect();
+    let mut places: Vec<i64> = (0..order.len() as i64).collect();
+    places.sort_by_key(|place| order[*place as usize]);
+    let all = Tensor::cat(&columns, 1);
+    Ok(all.index_select(1, &Tensor::from_slice(&places).to_device(all.device())))
 }
 
 /// One vector for each image.
@@ -193,4 +238,38 @@ fn mean(gallery: &Gallery, device: Device) -> Result<Tensor, StageError> {
         sum += gallery.gather(chunk, device)?.to_kind(Kind::Double).sum_dim_intlist([0i64].as_slice(), false, None);
     }
     Ok((sum / images.len() as f64).to_kind(Kind::Float))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlsm_data::ClassId;
+
+    /// An episode of two classes over four images whose values are those of `rows`.
+    fn scored(support: [&[u32]; 2]) -> Vec<f32> {
+        let rows = Tensor::from_slice(&[0.3f32, 0.7, 0.1, 0.9, 0.5, 0.2, 0.8, 0.4]).reshape([4, 2]);
+        let ids = |images: &[u32]| images.iter().map(|id| ImageId(*id)).collect::<Vec<_>>();
+        let episode = Episode {
+            classes: vec![ClassId(1), ClassId(2)],
+            support: support.iter().map(|images| ids(images)).collect(),
+            query: vec![ids(&[3])],
+        };
+        let select = |images: &[ImageId]| {
+            let at: Vec<i64> = images.iter().map(|id| i64::from(id.0)).collect();
+            Ok(rows.index_select(0, &Tensor::from_slice(&at)))
+        };
+        let direct = nearest_mean(&episode, select).unwrap();
+        let grouped = by_shots(&episode, |group| nearest_mean(group, select)).unwrap();
+        assert!((&direct - &grouped).abs().max().double_value(&[]) < 1e-6);
+        Vec::<f32>::try_from(direct.view([-1])).unwrap()
+    }
+
+    #[test]
+    fn the_score_of_a_class_does_not_depend_on_the_number_of_photos_of_another() {
+        let equal = scored([&[0, 1], &[2, 1]]);
+        assert_eq!(scored([&[0, 1], &[2]])[0].to_bits(), equal[0].to_bits());
+        assert_eq!(scored([&[0, 1], &[2, 1, 0]])[0].to_bits(), equal[0].to_bits());
+        assert_ne!(scored([&[0], &[2, 1]])[0].to_bits(), equal[0].to_bits());
+        assert_eq!(scored([&[0], &[2, 1]])[1].to_bits(), equal[1].to_bits());
+    }
 }

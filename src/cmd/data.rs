@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use mlsm_data::synthetic::{self, SyntheticSpec};
-use mlsm_data::{DataError, Dataset, OpenOptions, Photo, decode};
+use mlsm_data::{DataError, Dataset, LeftOut, OpenOptions, Photo, decode};
 use mlsm_engine::{Event, Subscriber};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -58,6 +58,9 @@ pub struct CheckArgs {
     /// Counts a listed photo that is absent as an error
     #[arg(long)]
     strict: bool,
+    /// Follows links; otherwise they are left out and listed
+    #[arg(long)]
+    follow_links: bool,
 }
 
 /// Draws or checks.
@@ -106,11 +109,19 @@ struct CheckLine {
     fewest_photos_of_a_class: usize,
     most_photos_of_a_class: usize,
     absent: usize,
+    left_out: Vec<LeftOutLine>,
     bad: Vec<String>,
 }
 
+/// A file that is no photo of the data set.
+#[derive(Serialize)]
+struct LeftOutLine {
+    path: String,
+    reason: &'static str,
+}
+
 fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliError> {
-    let dataset = Dataset::open(&args.path, &OpenOptions { strict: args.strict })?;
+    let dataset = Dataset::open(&args.path, &OpenOptions { strict: args.strict, follow_links: args.follow_links })?;
     let total = dataset.photos.len();
     let done = std::sync::atomic::AtomicUsize::new(0);
     let one = |photo: &Photo| {
@@ -128,6 +139,7 @@ fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliEr
         fewest_photos_of_a_class: sizes.iter().copied().min().unwrap_or(0),
         most_photos_of_a_class: sizes.iter().copied().max().unwrap_or(0),
         absent: dataset.absent,
+        left_out: dataset.left_out.iter().map(left_out_line).collect(),
         bad: bad.iter().map(ToString::to_string).collect(),
     };
     if settings.is_json() {
@@ -154,13 +166,19 @@ fn problem(dataset: &Dataset, photo: &Photo) -> Option<DataError> {
     }
 }
 
+fn left_out_line(entry: &LeftOut) -> LeftOutLine {
+    LeftOutLine { path: entry.path.clone(), reason: entry.reason.words() }
+}
+
 fn text(line: &CheckLine) -> String {
     let CheckLine { classes, photos, boxes, absent, bad, .. } = line;
     let (fewest, most) = (line.fewest_photos_of_a_class, line.most_photos_of_a_class);
     let bad = if bad.is_empty() { "0\n".to_owned() } else { format!("{}\n{}\n", bad.len(), bad.join("\n")) };
+    let listed = |entry: &LeftOutLine| format!("{}: {}\n", entry.path.escape_debug(), entry.reason);
+    let left_out = format!("{}\n{}", line.left_out.len(), line.left_out.iter().map(listed).collect::<String>());
     format!(
         "classes: {classes}\nphotos:  {photos} ({fewest} to {most} of a class, {boxes} with a true box)\n\
-         absent:  {absent} listed photos have no file\nbad:     {bad}"
+         absent:  {absent} listed photos have no file\nleft out: {left_out}bad:     {bad}"
     )
 }
 

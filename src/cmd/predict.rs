@@ -45,7 +45,7 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let cancel = run::cancellable()?;
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
-    let own = OwnPhotos::open(&args.support, &args.query)?;
+    let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;
     let store = settings.open_store(Access::ReadWrite)?;
     let execution = Execution { device: settings.device };
     let assembly = assemble_prediction(&config.config, &store, &execution, own, &view)?;

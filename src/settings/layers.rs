@@ -13,6 +13,18 @@ use crate::presets;
 /// The keys whose values are paths.
 const PATHS: [[&str; 2]; 2] = [["data", "path"], ["splits", "file"]];
 
+/// Keys whose values are texts, whatever they look like: a folder may be named `2024` or `1e5`. `*` is the name of a section.
+const TEXTS: [&str; 8] = [
+    "data.path",
+    "data.md5",
+    "splits.file",
+    "splits.rule",
+    "cam.localiser",
+    "train-base.*.weights",
+    "meta-train.*.embedding",
+    "meta-train.*.method",
+];
+
 /// How many files may extend one another.
 const DEPTH: usize = 8;
 
@@ -99,16 +111,22 @@ fn make_absolute(table: &mut Table, base: &Path) {
     }
 }
 
-/// Lays variables such as `MLSM_META_TRAIN__MLSM__K_SHOT` over the table: `__` stands between keys.
+/// Lays variables such as `MLSM_META_TRAIN__MLSM__K_SHOT` over the table: `__` stands between keys. Other variables that
+/// begin with `MLSM_` belong to somebody else: Kubernetes sets several in every pod beside a service of that name.
 pub fn apply_environment(table: &mut Table, variables: &[(String, String)], here: &Path) -> Result<(), CliError> {
+    let sections = mlsm_pipelines::Config::default().resolved();
     for (variable, text) in variables {
-        if FLAGS.contains(&variable.as_str()) || variable.starts_with("MLSM_TEST_") {
+        let Some(keys) = variable.strip_prefix("MLSM_").filter(|_| !FLAGS.contains(&variable.as_str())) else {
+            continue;
+        };
+        let segments: Vec<_> = keys.split("__").map(str::to_lowercase).collect();
+        let of_config = sections.get(&segments[0].replace('_', "-"));
+        let is_ours = of_config.is_some_and(|value| value.is_table() == (segments.len() > 1));
+        if !is_ours || segments.iter().any(String::is_empty) {
             continue;
         }
-        let Some(keys) = variable.strip_prefix("MLSM_") else { continue };
-        let segments: Vec<_> = keys.split("__").map(str::to_lowercase).collect();
         let path = existing_spelling(table, &segments);
-        put(table, &path, value_of(text), here, variable)?;
+        put(table, &path, value_of(&path, text), here, variable)?;
     }
     Ok(())
 }
@@ -137,15 +155,31 @@ pub fn apply_set(table: &mut Table, assignments: &[String], here: &Path) -> Resu
             let what = format!("cannot use `--set {assignment}`");
             return Err(CliError::usage(what, "it is not KEY=VALUE", "write `--set evaluate.episodes=100`"));
         }
-        put(table, &path, value_of(text.trim()), here, &format!("--set {assignment}"))?;
+        put(table, &path, value_of(&path, text.trim()), here, &format!("--set {assignment}"))?;
     }
     Ok(())
 }
 
-/// Reads a value as TOML; what is not TOML is a string.
-fn value_of(text: &str) -> Value {
+/// Reads a value as TOML; what is not TOML is a string, and so is everything that a key of texts takes. No key takes a date
+/// or a number without an end.
+fn value_of(path: &[String], text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok().and_then(|mut t| t.remove("value"));
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+    let as_text = || Value::String(text.to_owned());
+    match parsed {
+        Some(value @ Value::String(_)) => value,
+        Some(_) if takes_text(path) => as_text(),
+        Some(Value::Datetime(_)) | None => as_text(),
+        Some(Value::Float(number)) if !number.is_finite() => as_text(),
+        Some(value) => value,
+    }
+}
+
+fn takes_text(path: &[String]) -> bool {
+    let fits = |pattern: &str| {
+        let keys: Vec<&str> = pattern.split('.').collect();
+        keys.len() == path.len() && keys.iter().zip(path).all(|(key, given)| *key == "*" || key == given)
+    };
+    TEXTS.iter().any(|pattern| fits(pattern))
 }
 
 fn put(table: &mut Table, path: &[String], value: Value, here: &Path, origin: &str) -> Result<(), CliError> {

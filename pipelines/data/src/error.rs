@@ -45,6 +45,20 @@ pub enum DataError {
         fix: &'static str,
     },
 
+    /// A class loses all its photos.
+    #[error(
+        "class {class} of {} has no photo left\n  why: {why}\n  fix: mend that, or move the folder of the class away",
+        .path.display()
+    )]
+    ClassWithoutPhotos {
+        /// The folder of class folders.
+        path: PathBuf,
+        /// The class.
+        class: String,
+        /// What is left out, and why.
+        why: String,
+    },
+
     /// An archive is damaged, hostile, or not the expected one.
     #[error("cannot use the archive {}\n  why: {why}\n  fix: {fix}", .path.display())]
     Archive {
@@ -164,12 +178,12 @@ pub enum DataError {
 
     /// A class stands in two parts of a split.
     #[error(
-        "the split puts class {class_id} into both {first} and {second}\n  why: parts must not share a class\n  fix: \
+        "the split puts class {class} into both {first} and {second}\n  why: parts must not share a class\n  fix: \
          take it out of one of them"
     )]
     ClassInTwoParts {
         /// The class.
-        class_id: ClassId,
+        class: String,
         /// The part that names it first.
         first: Part,
         /// The part that names it again.
@@ -240,6 +254,7 @@ impl DataError {
             Self::Malformed { .. }
             | Self::Incomplete { .. }
             | Self::NoDataset { .. }
+            | Self::ClassWithoutPhotos { .. }
             | Self::OutsideRoot { .. }
             | Self::AbsentPhotos { .. }
             | Self::Image { .. }
@@ -289,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_wrong_config_and_wrong_data_are_told_apart() {
-        assert!(DataError::ClassInTwoParts { class_id: ClassId(1), first: Part::Base, second: Part::Val }.is_config());
+        assert!(DataError::ClassInTwoParts { class: "1".into(), first: Part::Base, second: Part::Val }.is_config());
         assert!(DataError::invalid("n_way", "it is 0", "at least 2").is_config());
         assert!(!DataError::TooFewClasses { have: 3, need: 5 }.is_config());
         assert!(!DataError::image("a.jpg", ImageProblem::Empty).is_config());

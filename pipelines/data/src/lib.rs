@@ -17,7 +17,7 @@ pub mod splits;
 pub mod streams;
 pub mod synthetic;
 
-pub use dataset::{BoundingBox, Class, Dataset, OpenOptions, OwnPhotos, Photo};
+pub use dataset::{BoundingBox, Class, Dataset, LeftOut, OpenOptions, OwnPhotos, Photo, Reason, counted};
 pub use decode::{ImageProblem, RgbImage};
 pub use episodes::{Accuracy, Episode, EpisodeSpec, Pool, mean_ci, paired};
 pub use error::DataError;

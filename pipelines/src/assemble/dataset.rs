@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
-use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo};
+use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo, counted};
 use mlsm_engine::{Event, Subscriber};
 use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
@@ -53,9 +53,22 @@ pub(super) fn open_beside(
         photos.extend(beside.dataset.photos);
         (digests, warnings) = (beside.digests, beside.warnings);
     }
-    digests.extend(self::digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?);
+    let by_path = self::digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), store)?;
+    let (own, own_digests) = by_content(own, &by_path);
+    digests.extend(own_digests);
+    warnings.extend(counted(own.left_out()));
     let (dataset, name) = (Dataset::new(root, classes, photos), "own".to_owned());
     Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own) })
+}
+
+/// Numbers photos of one's own by their contents, so that their names play no part in what is computed.
+fn by_content(own: OwnPhotos, by_path: &BTreeMap<ImageId, Digest>) -> (OwnPhotos, BTreeMap<ImageId, Digest>) {
+    let contents = by_path.iter().map(|(id, digest)| (*id, digest.to_string().into_bytes())).collect();
+    let by_file: BTreeMap<String, Digest> =
+        own.photos().iter().map(|photo| (photo.path.clone(), by_path[&photo.image_id])).collect();
+    let own = own.by_content(&contents);
+    let digests = own.photos().iter().map(|photo| (photo.image_id, by_file[&photo.path])).collect();
+    (own, digests)
 }
 
 pub(super) fn open(
@@ -66,7 +79,7 @@ pub(super) fn open(
 ) -> Result<Source, AssembleError> {
     let Some(path) = config.data_path() else { return synthetic(config, store, purpose, subscriber) };
     let mut name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
-    let options = OpenOptions { strict: config.data.strict };
+    let options = OpenOptions { strict: config.data.strict, follow_links: config.data.follow_links };
     let mut source = match path.is_file() {
         true => {
             name = name.split('.').next().unwrap_or_default().to_owned();
@@ -79,6 +92,7 @@ pub(super) fn open(
         let absent = source.dataset.absent;
         source.warnings.push(format!("{absent} listed photos are absent and left out, the first is {first}"));
     }
+    source.warnings.extend(counted(&source.dataset.left_out));
     if source.dataset.photos.is_empty() {
         let absent = source.dataset.absent;
         match purpose {
@@ -141,7 +155,7 @@ fn synthetic(
         Ok(())
     };
     let folder = found.map_or_else(|| store.keep_dataset(&synthetic_request(&spec).fingerprint(), draw), Ok)?;
-    let dataset = Dataset::open(&folder, &OpenOptions { strict: true })?;
+    let dataset = Dataset::open(&folder, &OpenOptions { strict: true, follow_links: false })?;
     Ok(Source { warnings, ..with_digests(dataset, name, store)? })
 }
 
@@ -210,13 +224,13 @@ fn from_archive(
         let (node, unit) = ("data".to_owned(), "files".to_owned());
         subscriber.on(&Event::Progress { node, done, total: 0, unit, detail: "unpacking".to_owned() });
     };
-    let options = OpenOptions { strict: config.data.strict };
+    let options = OpenOptions { strict: config.data.strict, follow_links: false };
     let (found, warnings) = kept(&request, store)?;
     if found.is_none() && purpose == Purpose::Plan {
         let scratch =
             tempfile::tempdir().map_err(|e| AssembleError::Config(format!("no temporary folder\n  why: {e}")))?;
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &tell)?;
-        let dataset = listed_only(&Dataset::open(&inner, &OpenOptions { strict: false })?);
+        let dataset = listed_only(&Dataset::open(&inner, &OpenOptions::default())?);
         let pending = Some("the archive is not unpacked yet".to_owned());
         return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use mlsm_data::splits::assign;
-use mlsm_data::{ClassId, EpisodeSpec, OwnPhotos, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
+use mlsm_data::splits::{Assigned, assign};
+use mlsm_data::{Class, ClassId, EpisodeSpec, OwnPhotos, Part, Shard, ShardOptions, SplitRule, TrainPart, shards};
 use mlsm_engine::{Graph, Node, NodeIndex, Subscriber, Unit, UnitInput, UnitRef};
 use mlsm_nets::Reads;
 use mlsm_store::Store;
@@ -103,9 +103,9 @@ fn lay_out(
     store: &Store,
     execution: &Execution,
     purpose: Purpose,
-    source: Source,
+    mut source: Source,
 ) -> Result<Assembly, AssembleError> {
-    let parts = parts(config, &source)?;
+    let parts = parts(config, &mut source)?;
     let shards = shards(&source.dataset, &ShardOptions { max_photos: config.data.shard_photos });
     let shards = shards.into_iter().filter_map(|s| Some((parts.get(&s.class_id).copied()?, s)));
     let mut builder = Builder {
@@ -140,18 +140,20 @@ fn lay_out(
 }
 
 /// Says what each class is for. Beside photos of one's own, novel classes of the configuration play no part.
-fn parts(config: &Config, source: &Source) -> Result<BTreeMap<ClassId, Part>, AssembleError> {
-    let is_own = |class: &ClassId| source.own.as_ref().is_some_and(|own| own.has(*class));
-    let (own, listed): (Vec<_>, Vec<_>) = source.dataset.class_ids().into_iter().partition(is_own);
-    let Some(photos) = &source.own else { return Ok(assign(&split_rule(config)?, &listed)?) };
-    let mut parts = match listed.is_empty() {
-        true => BTreeMap::new(),
+fn parts(config: &Config, source: &mut Source) -> Result<BTreeMap<ClassId, Part>, AssembleError> {
+    let is_own = |class: &Class| source.own.as_ref().is_some_and(|own| own.has(class.class_id));
+    let (own, listed): (Vec<Class>, Vec<Class>) = source.dataset.classes.iter().cloned().partition(is_own);
+    let assigned = match source.own.is_some() && listed.is_empty() {
+        true => Assigned::default(),
         false => assign(&split_rule(config)?, &listed)?,
     };
+    source.warnings.extend(assigned.warnings);
+    let mut parts = assigned.parts;
+    let Some(photos) = &source.own else { return Ok(parts) };
     parts.retain(|_, part| *part != Part::Novel);
     let stands_in = parts.is_empty();
-    let part = |class: &ClassId| if stands_in && *class != photos.query_class() { Part::Base } else { Part::Novel };
-    parts.extend(own.iter().map(|class| (*class, part(class))));
+    let part = |class: ClassId| if stands_in && class != photos.query_class() { Part::Base } else { Part::Novel };
+    parts.extend(own.iter().map(|class| (class.class_id, part(class.class_id))));
     Ok(parts)
 }
 

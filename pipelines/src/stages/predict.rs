@@ -35,7 +35,7 @@ impl Predict {
         Self { scoring, classes, asked: (own.query_class(), asked), runtime }
     }
 
-    /// The labelled photos as the support of an episode. Classes with fewer than the others give theirs again.
+    /// The labelled photos as the support of an episode, each once.
     fn support(&self, photos: &BTreeMap<ClassId, Vec<ImageId>>) -> Result<Vec<Vec<ImageId>>, StageError> {
         let of_class = |class: &ClassId| photos.get(class).map(Vec::as_slice).unwrap_or_default();
         if let Some((_, name)) = self.classes.iter().find(|(class, _)| of_class(class).is_empty()) {
@@ -44,8 +44,17 @@ impl Predict {
                  remove its folder"
             )));
         }
-        let most = self.classes.keys().map(|class| of_class(class).len()).max().unwrap_or(0);
-        Ok(self.classes.keys().map(|class| of_class(class).iter().cycle().take(most).copied().collect()).collect())
+        let support: Vec<Vec<ImageId>> = self.classes.keys().map(|class| of_class(class).to_vec()).collect();
+        let counts = || support.iter().map(Vec::len);
+        let (fewest, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+        if fewest != most && !self.scoring.takes_unequal_shots() {
+            return Err(StageError::BadData(format!(
+                "this row needs as many labelled photos of each class, and there are {fewest} to {most}\n  why: its method \
+                 learns from all classes together\n  fix: give {fewest} of each, or choose a --row such as cl2n, \
+                 prototypical or mlsm"
+            )));
+        }
+        Ok(support)
     }
 }
 

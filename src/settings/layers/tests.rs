@@ -59,6 +59,40 @@ fn variables_of_flags_are_no_keys() {
 }
 
 #[test]
+fn variables_that_others_set_are_passed_over() {
+    let others = [
+        ("MLSM_SERVICE_HOST", "10.0.0.7"),
+        ("MLSM_SERVICE_PORT", "8080"),
+        ("MLSM_PORT", "tcp://10.0.0.7:8080"),
+        ("MLSM_PORT_8080_TCP_ADDR", "10.0.0.7"),
+        ("MLSM_STORE_SERVICE_PORT", "1"),
+        ("MLSM_VERSION", "0.1.0"),
+        ("MLSM_HOME", "/opt/mlsm"),
+        ("MLSM_LOG", "debug"),
+        ("MLSM_DATA", "x"),
+        ("MLSM_SEED__X", "1"),
+        ("MLSM_DATA__", "1"),
+        ("MLSM_", "1"),
+    ];
+    assert_eq!(environment("", &others), Table::new());
+}
+
+#[test]
+fn a_key_of_texts_takes_what_looks_like_something_else() {
+    for text in ["2024", "2024-05-01", "true", "0x10", "07", "1e5", "inf", "[1]", "nan", "1979-05-27T07:32:00Z"] {
+        let found = set("", &[&format!("data.path={text}"), &format!("splits.file={text}")]).unwrap();
+        let expected = format!("/here/{text}");
+        assert_eq!(found["data"]["path"].as_str(), Some(expected.as_str()));
+        assert_eq!(found["splits"]["file"].as_str(), Some(expected.as_str()));
+        let found = environment("", &[("MLSM_DATA__PATH", text), ("MLSM_TRAIN_BASE__X__WEIGHTS", text)]);
+        assert_eq!(found["data"]["path"].as_str(), Some(expected.as_str()));
+        assert_eq!(found["train-base"]["x"]["weights"].as_str(), Some(text));
+    }
+    assert_eq!(set("", &["data.path=\"a b\""]).unwrap()["data"]["path"].as_str(), Some("/here/a b"));
+    assert_eq!(set("", &["a.date=2024-05-01"]).unwrap()["a"]["date"].as_str(), Some("2024-05-01"));
+}
+
+#[test]
 fn a_file_lies_over_what_it_extends_and_its_paths_are_relative_to_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("deep")).unwrap();

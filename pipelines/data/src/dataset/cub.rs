@@ -12,17 +12,35 @@ use std::path::{Path, PathBuf};
 /// The folder of the archive.
 const ARCHIVE_FOLDER: &str = "CUB_200_2011";
 
-/// Files whose presence tells a CUB folder, even one that is damaged.
-const MARKS: [&str; 3] = ["images.txt", "image_class_labels.txt", "classes.txt"];
+/// The list that no other tool leaves behind.
+const LABELS: &str = "image_class_labels.txt";
 
-/// The CUB folder that `path` is or holds.
+/// The CUB folder that `path` is or holds. One list alone decides nothing: labelling tools leave a `classes.txt`, too.
 pub(super) fn find(path: &Path) -> Option<PathBuf> {
-    let is_cub = |root: &Path| MARKS.iter().any(|name| root.join(name).is_file());
     if is_cub(path) {
         return Some(path.to_owned());
     }
     let inner = path.join(ARCHIVE_FOLDER);
-    inner.is_dir().then_some(inner)
+    is_cub(&inner).then_some(inner)
+}
+
+/// Tells a CUB folder, even a damaged one: two of its lists, or one beside the folder of its photos.
+fn is_cub(root: &Path) -> bool {
+    let lists = ["images.txt", "classes.txt"].iter().filter(|name| begins_with_a_number(&root.join(name))).count();
+    let has_images = root.join("images").is_dir();
+    match root.join(LABELS).is_file() {
+        true => lists > 0 || has_images || root.ends_with(ARCHIVE_FOLDER),
+        false => lists == 2 && has_images || root.ends_with(ARCHIVE_FOLDER) && has_images,
+    }
+}
+
+/// Tells whether the first line of a list is an id and something behind it.
+fn begins_with_a_number(list: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(list) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
+    let mut fields = lines.next().unwrap_or_default().split_whitespace();
+    fields.next().is_some_and(|id| id.parse::<u32>().is_ok()) && fields.next().is_some()
 }
 
 /// Reads the lists of a CUB folder.

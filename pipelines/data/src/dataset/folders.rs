@@ -1,29 +1,39 @@
-//! Class folders: `DIR/<class>/<photo>`, with no lists at all.
+//! Class folders: `DIR/<class>/…/<photo>`, with no lists at all.
 //!
-//! A photo's id is derived from its path, so that adding one changes the id of no other and a stage redoes
-//! one shard. Class ids are the numbers in front of the folders' names where each has one (`012.Cardinal`, as
-//! CUB's own folder of images), so that published splits fit; otherwise 1, 2, 3 … by sorted name.
+//! Ids follow from names, never from positions, so that a class or photo more changes the id of no other. A photo's id
+//! is a hash of its path. A class has the number in front of its folder's name (`012.Cardinal`, as CUB's own folder of
+//! images, so that published splits fit), or a hash of the name above all such numbers.
 
-use super::presence::is_file;
-use super::{Class, Dataset, Photo};
+use super::left_out::{LeftOut, Reason};
+use super::walk::{Entry, Walk, leads_back};
+use super::{Class, Dataset, OpenOptions, Photo};
 use crate::{ClassId, DataError, ImageId};
-use std::collections::BTreeSet;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Endings of photos' names, in lower case.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "gif", "bmp", "webp"];
+/// Ids of classes by their names begin here; numbers in front of names lie below.
+pub(crate) const NAMED: u32 = 1 << 30;
 
 /// Lists the photos of every class folder.
-pub(super) fn open(root: &Path) -> Result<Dataset, DataError> {
-    let mut folders = Vec::new();
-    for (name, is_folder) in entries(root)? {
-        if !is_folder {
-            continue;
-        }
-        let photos = photo_names(&root.join(&name))?;
-        if !photos.is_empty() {
-            folders.push((name, photos));
+pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let mut walk = Walk::new(root, options.follow_links)?;
+    let mut left_out = Vec::new();
+    let entries = walk.entries(root, "", &mut left_out)?;
+    lost_classes(root, &left_out)?;
+    let mut folders = BTreeMap::new();
+    for entry in entries {
+        match entry {
+            Entry::File(path) => left_out.push(LeftOut { path, reason: Reason::BesideClasses }),
+            Entry::Folder(name) => {
+                let listing = walk.photos(root, &name)?;
+                match listing.photos.is_empty() {
+                    true => left_out.extend(without_photos(root, name, listing.left_out)?),
+                    false => {
+                        left_out.extend(listing.left_out);
+                        folders.insert(name, listing.photos);
+                    }
+                }
+            }
         }
     }
     if folders.is_empty() {
@@ -33,82 +43,100 @@ pub(super) fn open(root: &Path) -> Result<Dataset, DataError> {
             fix: "give a CUB folder, or a folder with one folder of photos per class",
         });
     }
-    let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = folders.keys().map(String::as_str).collect();
     let class_ids = class_ids(&names);
-    let classes = names.iter().zip(&class_ids).map(|(name, &class_id)| Class { class_id, name: (*name).to_owned() });
-    let classes = classes.collect();
-    let mut photos = Vec::new();
-    for ((folder, names), &class_id) in folders.iter().zip(&class_ids) {
-        photos.extend(names.iter().map(|name| (class_id, format!("{folder}/{name}"))));
-    }
-    Ok(Dataset::new(root.to_owned(), classes, with_ids(photos)))
+    let class = |(name, class_id): (&&str, &ClassId)| Class { class_id: *class_id, name: (*name).to_owned() };
+    let classes = names.iter().zip(&class_ids).map(class).collect();
+    let of_class = folders.values().zip(&class_ids);
+    let photos = of_class.flat_map(|(paths, id)| paths.iter().map(|path| (*id, path.clone()))).collect();
+    left_out.sort();
+    Ok(Dataset { left_out, ..Dataset::new(root.to_owned(), classes, with_ids(photos)) })
 }
 
-/// The numbers before the first dot, when every folder has one and they differ; else the positions from 1.
-fn class_ids(names: &[&str]) -> Vec<ClassId> {
-    let number = |name: &&str| name.split_once('.')?.0.parse::<u32>().ok();
-    let numbers: Option<BTreeSet<u32>> = names.iter().map(number).collect();
-    match numbers {
-        Some(distinct) if distinct.len() == names.len() => names.iter().filter_map(number).map(ClassId).collect(),
-        _ => (1..).map(ClassId).take(names.len()).collect(),
+/// Refuses class folders that are left out whole: their photos would be given to other classes in silence.
+fn lost_classes(root: &Path, left_out: &[LeftOut]) -> Result<(), DataError> {
+    let is_folder = |path: &str| root.join(path).is_dir();
+    let lost = left_out.iter().find(|entry| match entry.reason {
+        Reason::Link => is_folder(&entry.path) && !leads_back(root, &entry.path),
+        Reason::Name => has_unnamed_folder(root),
+        _ => false,
+    });
+    lost.map_or(Ok(()), |LeftOut { path, reason }| Err(lost_class(root, path, *reason)))
+}
+
+/// Tells whether a folder whose name is not UTF-8 lies in `root`.
+fn has_unnamed_folder(root: &Path) -> bool {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().to_str().is_none()).any(|entry| entry.path().is_dir())
+}
+
+/// What a folder without photos leaves out; an error where photos of a class may be lost.
+fn without_photos(root: &Path, name: String, mut left_out: Vec<LeftOut>) -> Result<Vec<LeftOut>, DataError> {
+    if let Some(LeftOut { path, reason }) = left_out.iter().find(|entry| entry.reason.may_hide_photos()) {
+        return Err(lost_class(root, path, *reason));
     }
+    if left_out.is_empty() {
+        left_out.push(LeftOut { path: name, reason: Reason::EmptyFolder });
+    }
+    Ok(left_out)
+}
+
+fn lost_class(root: &Path, path: &str, reason: Reason) -> DataError {
+    let class = path.split('/').next().unwrap_or_default();
+    DataError::ClassWithoutPhotos {
+        path: root.to_owned(),
+        class: class.escape_debug().to_string(),
+        why: format!("{} is left out: {reason}", path.escape_debug()),
+    }
+}
+
+/// Gives each class the number in front of its name, or a hash of the name where it has none or shares it.
+fn class_ids(names: &[&str]) -> Vec<ClassId> {
+    let number = |name: &str| {
+        let (digits, rest) = name.split_once('.')?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let is_name = rest.chars().next().is_some_and(|first| !first.is_ascii_digit());
+        digits.parse::<u32>().ok().filter(|number| is_number && is_name && *number < NAMED)
+    };
+    let mut shared = BTreeMap::<u32, usize>::new();
+    names.iter().filter_map(|name| number(name)).for_each(|n| *shared.entry(n).or_default() += 1);
+    let mut taken = BTreeSet::new();
+    let id = |name: &&str| match number(name).filter(|n| shared[n] == 1) {
+        Some(number) => ClassId(number),
+        None => {
+            let mut id = hashed(name.as_bytes()) >> 2 | NAMED;
+            while !taken.insert(id) {
+                id = (id + 1) & (NAMED - 1) | NAMED;
+            }
+            ClassId(id)
+        }
+    };
+    names.iter().map(id).collect()
 }
 
 /// Gives each photo an id of 31 bits from BLAKE3 of its path; of two that meet, the later path takes the next.
-pub(super) fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
+fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
     photos.sort_by(|left, right| left.1.cmp(&right.1));
+    let keys: Vec<Vec<u8>> = photos.iter().map(|(_, path)| path.as_bytes().to_vec()).collect();
+    let photo = |((class_id, path), image_id)| Photo { image_id, class_id, path, bbox: None };
+    photos.into_iter().zip(image_ids(&keys)).map(photo).collect()
+}
+
+/// Gives each key an id of 31 bits; of two that meet, the later takes the next.
+pub(super) fn image_ids(keys: &[Vec<u8>]) -> Vec<ImageId> {
     let mut taken = BTreeSet::new();
-    let with_id = |(class_id, path): (ClassId, String)| {
-        let hash = blake3::hash(path.as_bytes());
-        let [a, b, c, d, ..] = *hash.as_bytes();
-        let mut id = u32::from_le_bytes([a, b, c, d]) & 0x7fff_ffff;
+    let id = |key: &Vec<u8>| {
+        let mut id = hashed(key) & 0x7fff_ffff;
         while !taken.insert(id) {
             id = (id + 1) & 0x7fff_ffff;
         }
-        Photo { image_id: ImageId(id), class_id, path, bbox: None }
+        ImageId(id)
     };
-    photos.into_iter().map(with_id).collect()
+    keys.iter().map(id).collect()
 }
 
-/// Tells whether a file's name ends like a photo's.
-pub(crate) fn is_photo_name(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
-/// Lists the photos below a folder, at any depth, by their paths in it.
-pub(super) fn photos_below(folder: &Path) -> Result<Vec<String>, DataError> {
-    let mut paths = Vec::new();
-    for (name, is_folder) in entries(folder)? {
-        match is_folder {
-            true => paths.extend(photos_below(&folder.join(&name))?.iter().map(|path| format!("{name}/{path}"))),
-            false if is_photo_name(&name) => paths.push(name),
-            false => {}
-        }
-    }
-    Ok(paths)
-}
-
-fn photo_names(folder: &Path) -> Result<Vec<String>, DataError> {
-    let names = entries(folder)?.into_iter().filter(|(name, is_folder)| !is_folder && is_photo_name(name));
-    Ok(names.map(|(name, _)| name).collect())
-}
-
-/// Sorted names in a folder and whether each is a folder; hidden ones and broken links are left out.
-fn entries(folder: &Path) -> Result<Vec<(String, bool)>, DataError> {
-    let refuse = |error| DataError::io("list", folder, error);
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(refuse)? {
-        let entry = entry.map_err(refuse)?;
-        let name = entry.file_name().into_string().map_err(|name| {
-            let why = format!("the name {} is not UTF-8", name.display());
-            refuse(io::Error::new(io::ErrorKind::InvalidData, why))
-        })?;
-        let is_folder = entry.path().is_dir();
-        if !name.starts_with('.') && (is_folder || is_file(&entry).map_err(refuse)?) {
-            entries.push((name, is_folder));
-        }
-    }
-    entries.sort();
-    Ok(entries)
+/// The first 32 bits of BLAKE3.
+pub(super) fn hashed(bytes: &[u8]) -> u32 {
+    let [a, b, c, d, ..] = *blake3::hash(bytes).as_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }

@@ -6,16 +6,20 @@
 mod bounding_box;
 mod cub;
 mod folders;
+mod left_out;
 mod lines;
 mod own;
 mod presence;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
 pub use bounding_box::BoundingBox;
-pub(crate) use folders::is_photo_name;
+pub(crate) use folders::NAMED;
+pub use left_out::{LeftOut, Reason, counted};
 pub use own::OwnPhotos;
+pub(crate) use walk::is_photo_name;
 
 use crate::{ClassId, DataError, ImageId};
 use serde::{Deserialize, Serialize};
@@ -45,10 +49,12 @@ pub struct Class {
 }
 
 /// How to open a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     /// Whether an absent photo is an error. Otherwise it is left out and counted in [`Dataset::absent`].
     pub strict: bool,
+    /// Whether links below class folders are followed. Otherwise they are left out and listed.
+    pub follow_links: bool,
 }
 
 /// The lists of a dataset.
@@ -64,6 +70,8 @@ pub struct Dataset {
     pub absent: usize,
     /// Path of the first such photo below `images_root`.
     pub first_absent: Option<String>,
+    /// What lies below class folders, or beside them, and is no photo of the data set.
+    pub left_out: Vec<LeftOut>,
     /// Positions in `photos`, by class.
     by_class: BTreeMap<ClassId, Vec<usize>>,
 }
@@ -74,17 +82,19 @@ impl Dataset {
     /// A CUB folder holds `images.txt`, `image_class_labels.txt`, `classes.txt`, optionally
     /// `bounding_boxes.txt`, and the folder `images`; it is `path` itself or `path/CUB_200_2011`.
     /// `train_test_split.txt` is not read: few-shot splits go by class. Anything else is taken as class
-    /// folders, `path/<class>/*.jpg` (or png, gif, bmp, webp).
+    /// folders, `path/<class>/…/photo`, at any depth below the class; what is no photo is listed in
+    /// [`Dataset::left_out`].
     ///
     /// # Errors
     /// [`DataError::NoDataset`], [`DataError::Malformed`], [`DataError::Incomplete`] and
     /// [`DataError::OutsideRoot`] when the lists cannot be trusted, [`DataError::AbsentPhotos`] when a photo
-    /// is absent and the options are strict, [`DataError::Io`] when the file system refuses.
+    /// is absent and the options are strict, [`DataError::ClassWithoutPhotos`] when a class loses all its photos,
+    /// [`DataError::Io`] when the file system refuses.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         check_folder(path)?;
         match cub::find(path) {
             Some(root) => cub::open(&root, options),
-            None => folders::open(path),
+            None => folders::open(path, options),
         }
     }
 
@@ -96,7 +106,7 @@ impl Dataset {
         for (position, photo) in photos.iter().enumerate() {
             by_class.entry(photo.class_id).or_default().push(position);
         }
-        Dataset { images_root, classes, photos, absent: 0, first_absent: None, by_class }
+        Dataset { images_root, classes, photos, absent: 0, first_absent: None, left_out: Vec::new(), by_class }
     }
 
     /// The photos of a class, by id; none when there is no such class.

@@ -4,8 +4,8 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 
-const STRICT: OpenOptions = OpenOptions { strict: true };
-const LENIENT: OpenOptions = OpenOptions { strict: false };
+const STRICT: OpenOptions = OpenOptions { strict: true, follow_links: false };
+const LENIENT: OpenOptions = OpenOptions { strict: false, follow_links: false };
 
 /// A CUB folder of three photos in two classes, ids with gaps; the photos are empty files.
 fn cub() -> TempDir {
@@ -198,10 +198,11 @@ fn class_folders_are_read_without_lists() {
         write(&folder, file, "");
     }
     let dataset = open(&folder).unwrap();
-    let classes: Vec<(u32, &str)> =
-        dataset.classes.iter().map(|class| (class.class_id.0, class.name.as_str())).collect();
-    assert_eq!(classes, [(1, "auk"), (2, "wren")]);
-    let mut auk: Vec<&str> = dataset.in_class(ClassId(1)).map(|photo| photo.path.as_str()).collect();
+    let mut names: Vec<&str> = dataset.classes.iter().map(|class| class.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["auk", "wren"]);
+    let of_auk = dataset.classes.iter().find(|class| class.name == "auk").unwrap().class_id;
+    let mut auk: Vec<&str> = dataset.in_class(of_auk).map(|photo| photo.path.as_str()).collect();
     auk.sort_unstable();
     assert_eq!(auk, ["auk/1.jpeg", "auk/2.png"]);
     assert_eq!(dataset.images_root, folder.path());
@@ -215,7 +216,9 @@ fn numbered_class_folders_keep_their_numbers() {
     }
     assert_eq!(open(&folder).unwrap().class_ids(), [ClassId(3), ClassId(12), ClassId(200)]);
     write(&folder, "unnumbered/1.jpg", "");
-    assert_eq!(open(&folder).unwrap().class_ids(), [1, 2, 3, 4].map(ClassId));
+    let ids = open(&folder).unwrap().class_ids();
+    assert_eq!(ids[..3], [ClassId(3), ClassId(12), ClassId(200)], "a class without a number changes no other");
+    assert!(ids[3].0 >= NAMED);
 }
 
 #[test]
@@ -240,4 +243,53 @@ fn what_is_no_dataset_is_refused_by_name() {
     assert!(reason(&folder.path().join("missing")).contains("there is no such folder"));
     write(&folder, "CUB_200_2011.tgz", "");
     assert!(reason(&folder.path().join("CUB_200_2011.tgz")).contains("it is a file, not a folder"));
+}
+
+#[test]
+fn everything_that_is_no_photo_is_listed_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in
+        ["auk/1.jpg", "auk/deep/er/2.jpg", "wren/1.jfif", "auk/._1.jpg", "auk/Thumbs.db", "auk/.x", "auk/notes.txt"]
+    {
+        write(&folder, file, "text");
+    }
+    for file in ["@eaDir/1.jpg", "classes.txt", "auk/empty", "auk/photo"] {
+        write(&folder, file, "");
+    }
+    fs::write(folder.path().join("auk/photo"), b"GIF89a.......").unwrap();
+    let dataset = open(&folder).unwrap();
+    let mut photos: Vec<&str> = dataset.photos.iter().map(|photo| photo.path.as_str()).collect();
+    photos.sort_unstable();
+    assert_eq!(photos, ["auk/1.jpg", "auk/deep/er/2.jpg", "auk/photo", "wren/1.jfif"]);
+    let out: Vec<(&str, Reason)> = dataset.left_out.iter().map(|entry| (entry.path.as_str(), entry.reason)).collect();
+    let expected = [
+        ("@eaDir", Reason::System),
+        ("auk/._1.jpg", Reason::System),
+        ("auk/.x", Reason::Hidden),
+        ("auk/Thumbs.db", Reason::System),
+        ("auk/empty", Reason::Empty),
+        ("auk/notes.txt", Reason::NotAPhoto),
+        ("classes.txt", Reason::BesideClasses),
+    ];
+    assert_eq!(out, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_left_out_or_followed_once_and_a_class_of_links_is_an_error() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, "auk/1.jpg", "x");
+    write(&folder, "wren/1.jpg", "x");
+    for (name, to) in [("auk/up", ".."), ("auk/self", "."), ("wren/side", "../auk"), ("back", ".")] {
+        symlink(to, folder.path().join(name)).unwrap();
+    }
+    let dataset = open(&folder).unwrap();
+    assert_eq!((dataset.photos.len(), dataset.left_out.len()), (2, 4));
+    let followed = Dataset::open(folder.path(), &OpenOptions { strict: true, follow_links: true }).unwrap();
+    assert!(followed.left_out.iter().any(|entry| entry.reason == Reason::Again));
+    fs::create_dir(folder.path().join("owl")).unwrap();
+    symlink("../auk/1.jpg", folder.path().join("owl/1.jpg")).unwrap();
+    let error = open(&folder).unwrap_err().to_string();
+    assert!(error.contains("class owl") && error.contains("data.follow_links = true"), "{error}");
 }

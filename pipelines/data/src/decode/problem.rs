@@ -61,9 +61,14 @@ impl ImageProblem {
             Self::NotAnImage { .. } => {
                 "an error page may have been saved in its place: download it again, or take it out of the dataset"
             }
-            Self::Unsupported { .. } => "convert it to JPEG, PNG, GIF, BMP or WebP",
+            Self::Unsupported { .. } => "convert it to JPEG, PNG or TIFF of 8 or 16 bits, then run again",
             Self::TooLarge { .. } => "scale the photo down, or take it out of the dataset if it is not one",
         }
+    }
+
+    /// Takes a decoder's words, which may hold line breaks, on one line.
+    pub(super) fn damaged(words: &str) -> Self {
+        Self::Damaged { detail: words.split_whitespace().collect::<Vec<_>>().join(" ") }
     }
 
     /// Quotes the first bytes of something that is no image.

@@ -2,7 +2,7 @@
 
 use super::fixtures::{bmp_header, cmyk_jpeg, coded, exif, jpeg, photo, with_claimed_size, with_segment};
 use super::*;
-use image::{GrayImage, ImageBuffer, Luma, Rgb, Rgba, RgbaImage};
+use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba, RgbaImage};
 use proptest::prelude::*;
 
 const LOSSLESS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP];
@@ -55,9 +55,13 @@ fn sixteen_bits_are_rounded_to_eight() {
 }
 
 #[test]
-fn alpha_is_dropped_and_not_blended() {
-    let clear = RgbaImage::from_pixel(6, 4, Rgba([10, 200, 30, 0]));
-    assert_eq!(open_rgb(&coded(&clear.into(), ImageFormat::Png)).unwrap(), flat(6, 4, [10, 200, 30]));
+fn what_is_transparent_lies_over_white() {
+    for (alpha, colour) in [(0, [255; 3]), (128, [132, 227, 142]), (255, [10, 200, 30])] {
+        let clear = RgbaImage::from_pixel(6, 4, Rgba([10, 200, 30, alpha]));
+        for format in [ImageFormat::Png, ImageFormat::WebP] {
+            assert_eq!(open_rgb(&coded(&clear.clone().into(), format)).unwrap(), flat(6, 4, colour), "{alpha}");
+        }
+    }
 }
 
 #[test]
@@ -133,8 +137,9 @@ fn an_error_page_is_quoted() {
 
 #[test]
 fn a_format_that_is_not_read_is_named() {
-    let problem = open_rgb(b"II*\0\x08\0\0\0\0\0").unwrap_err();
-    assert_eq!(problem, ImageProblem::Unsupported { format: "Tiff".into() });
+    let problem = open_rgb(b"\0\0\0\x18ftypheic\0\0\0\0").unwrap_err();
+    assert_eq!(problem, ImageProblem::Unsupported { format: "HEIC".into() });
+    assert!(problem.fix().contains("convert it to JPEG"));
 }
 
 #[test]

@@ -1,28 +1,29 @@
-//! The split file: lines or TOML lists of class ids, whichever a user finds easier to write.
+//! The split file: lines or TOML lists of classes, whichever a user finds easier to write. A class is named by its name
+//! (in quotes where it stands in a list) or by its id.
 //!
 //! ```text
 //! # a comment
 //! 1 base
-//! 2 val
-//! novel = [3, 4,
+//! Great Grey Shrike val
+//! novel = [3, "wren",
 //!          5]
 //! ```
 
-use crate::{ClassId, DataError, Part};
+use crate::{DataError, Part};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Reads a split file: lines `class_id part`, lists `part = [class_id, …]` over one or more lines, or both.
-/// Parts are `base`, `val` and `novel`; `#` begins a comment; empty lines count for nothing.
+/// Reads a split file: lines `class part`, lists `part = [class, …]` over one or more lines, or both. Returns the part of
+/// each class by its name or id as written. Parts are `base`, `val` and `novel`; `#` outside quotes begins a comment.
 ///
 /// # Errors
 /// [`DataError::SplitLine`] names the line; [`DataError::ClassInTwoParts`] names the class.
-pub fn parse_file(text: &str) -> Result<BTreeMap<ClassId, Part>, DataError> {
+pub fn parse_file(text: &str) -> Result<BTreeMap<String, Part>, DataError> {
     let mut reader = Reader { line: 0, parts: BTreeMap::new(), open_list: None };
     for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
         reader.line += 1;
-        let content = line.split('#').next().unwrap_or_default().trim();
-        reader.read(content)?;
+        let words = pieces(line).map_err(|why| reader.error(why))?;
+        reader.read(&words)?;
     }
     match reader.open_list {
         None => Ok(reader.parts),
@@ -30,71 +31,122 @@ pub fn parse_file(text: &str) -> Result<BTreeMap<ClassId, Part>, DataError> {
     }
 }
 
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    /// A run of characters between blanks and signs.
+    Word(String),
+    /// What stood in quotes.
+    Quoted(String),
+    /// `=`, `[`, `]` or `,`.
+    Sign(char),
+}
+
+/// Cuts a line into pieces, up to its comment.
+fn pieces(line: &str) -> Result<Vec<Piece>, String> {
+    let (mut found, mut rest) = (Vec::new(), line.trim());
+    while let Some(first) = rest.chars().next() {
+        match first {
+            '#' => break,
+            '=' | '[' | ']' | ',' => {
+                found.push(Piece::Sign(first));
+                rest = &rest[1..];
+            }
+            '"' | '\'' => {
+                let (text, after) = quoted(&rest[1..], first)?;
+                found.push(Piece::Quoted(text));
+                rest = after;
+            }
+            _ => {
+                let ends = |c: char| c.is_whitespace() || matches!(c, '=' | '[' | ']' | ',' | '#');
+                let end = rest.find(ends).unwrap_or(rest.len());
+                found.push(Piece::Word(rest[..end].to_owned()));
+                rest = &rest[end..];
+            }
+        }
+        rest = rest.trim_start();
+    }
+    Ok(found)
+}
+
+/// Reads up to the closing quote; between double quotes `\` takes the next character as it is.
+fn quoted(text: &str, quote: char) -> Result<(String, &str), String> {
+    let (mut out, mut characters) = (String::new(), text.char_indices());
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '\\' if quote == '"' => out.extend(characters.next().map(|(_, c)| c)),
+            c if c == quote => return Ok((out, &text[at + 1..])),
+            c => out.push(c),
+        }
+    }
+    Err("a quote is never closed".to_owned())
+}
+
 struct Reader {
     line: usize,
-    parts: BTreeMap<ClassId, Part>,
+    parts: BTreeMap<String, Part>,
     /// The part whose list is being read, and the line where it began.
     open_list: Option<(Part, usize)>,
 }
 
 impl Reader {
-    fn read(&mut self, content: &str) -> Result<(), DataError> {
-        if content.is_empty() {
-            return Ok(());
+    fn read(&mut self, line: &[Piece]) -> Result<(), DataError> {
+        match (line, self.open_list) {
+            ([], _) => Ok(()),
+            (_, Some((part, _))) => self.list_items(part, line),
+            ([Piece::Word(part), Piece::Sign('='), Piece::Sign('['), items @ ..], None) => {
+                let part = self.part(part)?;
+                self.open_list = Some((part, self.line));
+                self.list_items(part, items)
+            }
+            ([Piece::Word(part), Piece::Sign('='), ..], None) if self.part(part).is_ok() => {
+                Err(self.error("a list begins with `[`"))
+            }
+            ([class @ .., Piece::Word(part)], None) if !class.is_empty() => {
+                let part = self.part(part)?;
+                self.insert(written(class), part)
+            }
+            _ => Err(self.error(format!("`{}` is not `class part`", written(line)))),
         }
-        if self.open_list.is_some() {
-            return self.list_items(content);
-        }
-        if let Some((key, value)) = content.split_once('=') {
-            let items = value.trim_start().strip_prefix('[');
-            let items = items.ok_or_else(|| self.error("a list begins with `[`"))?;
-            self.open_list = Some((self.part(key.trim())?, self.line));
-            return self.list_items(items);
-        }
-        let fields: Vec<&str> = content.split_whitespace().collect();
-        let [class_id, part] = fields[..] else {
-            let why = format!("it has {} fields, expected 2 (class_id part)", fields.len());
-            return Err(self.error(why));
-        };
-        let (class_id, part) = (self.class_id(class_id)?, self.part(part)?);
-        self.insert(class_id, part)
     }
 
     /// Reads what a line holds of the open list, and closes it at `]`.
-    fn list_items(&mut self, content: &str) -> Result<(), DataError> {
-        let Some((part, _)) = self.open_list else { return Ok(()) };
-        let (items, after) = match content.split_once(']') {
-            Some((items, after)) => (items, Some(after.trim())),
-            None => (content, None),
-        };
-        for item in items.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            let class_id = self.class_id(item)?;
-            self.insert(class_id, part)?;
+    fn list_items(&mut self, part: Part, items: &[Piece]) -> Result<(), DataError> {
+        let end = items.iter().position(|piece| *piece == Piece::Sign(']'));
+        for item in items[..end.unwrap_or(items.len())].split(|piece| *piece == Piece::Sign(',')) {
+            match item {
+                [] => {}
+                [Piece::Quoted(name)] => self.insert(name.clone(), part)?,
+                [Piece::Word(id)] if id.parse::<u32>().is_ok() => self.insert(id.clone(), part)?,
+                other => {
+                    let why = format!("`{}` is neither a class id nor a name in quotes", written(other));
+                    return Err(self.error(why));
+                }
+            }
         }
-        match after {
+        match end.map(|end| &items[end + 1..]) {
             None => return Ok(()),
-            Some("") => self.open_list = None,
-            Some(after) => return Err(self.error(format!("`{after}` follows the end of a list"))),
+            Some([]) => self.open_list = None,
+            Some(after) => return Err(self.error(format!("`{}` follows the end of a list", written(after)))),
         }
         Ok(())
-    }
-
-    fn class_id(&self, text: &str) -> Result<ClassId, DataError> {
-        text.parse().map(ClassId).map_err(|_| self.error(format!("`{text}` is not a class id")))
     }
 
     fn part(&self, word: &str) -> Result<Part, DataError> {
         word.parse().map_err(|_| self.error(format!("`{word}` is not a part (base, val or novel)")))
     }
 
-    fn insert(&mut self, class_id: ClassId, second: Part) -> Result<(), DataError> {
-        match self.parts.entry(class_id) {
+    fn insert(&mut self, class: String, second: Part) -> Result<(), DataError> {
+        match self.parts.entry(class) {
             Entry::Vacant(entry) => {
                 entry.insert(second);
                 Ok(())
             }
             Entry::Occupied(entry) if *entry.get() == second => Ok(()),
-            Entry::Occupied(entry) => Err(DataError::ClassInTwoParts { class_id, first: *entry.get(), second }),
+            Entry::Occupied(entry) => {
+                let class = entry.key().escape_debug().to_string();
+                Err(DataError::ClassInTwoParts { class, first: *entry.get(), second })
+            }
         }
     }
 
@@ -103,12 +155,34 @@ impl Reader {
     }
 }
 
+/// Pieces as they were written, parted by single blanks.
+fn written(pieces: &[Piece]) -> String {
+    let text = |piece: &Piece| match piece {
+        Piece::Word(text) | Piece::Quoted(text) => text.clone(),
+        Piece::Sign(sign) => sign.to_string(),
+    };
+    pieces.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn pairs(text: &str) -> Vec<(u32, &'static str)> {
-        parse_file(text).unwrap().into_iter().map(|(class_id, part)| (class_id.0, part.name())).collect()
+        let parts = parse_file(text).unwrap().into_iter();
+        parts.map(|(class, part)| (class.parse().unwrap(), part.name())).collect()
+    }
+
+    #[test]
+    fn classes_are_named_with_blanks_signs_and_quotes() {
+        let text =
+            "Great Grey  Shrike val\n'#1' base\nnovel = [\"a, b\", \"say \\\"hi\\\"\", 'it]', 7] # end\n\"50%\" base";
+        let parts = parse_file(text).unwrap();
+        let found: Vec<(&str, &str)> = parts.iter().map(|(name, part)| (name.as_str(), part.name())).collect();
+        let expected =
+            [("#1", "base"), ("50%", "base"), ("7", "novel"), ("Great Grey Shrike", "val"), ("a, b", "novel")];
+        assert_eq!(found[..5], expected);
+        assert_eq!(found[5..], [("it]", "novel"), ("say \"hi\"", "novel")]);
     }
 
     #[test]
@@ -132,7 +206,7 @@ mod tests {
             assert!(
                 matches!(
                     error,
-                    DataError::ClassInTwoParts { class_id: ClassId(7), first: Part::Base, second: Part::Novel }
+                    DataError::ClassInTwoParts { ref class, first: Part::Base, second: Part::Novel } if class == "7"
                 ),
                 "{error}"
             );
@@ -148,17 +222,17 @@ mod tests {
     #[test]
     fn an_error_names_its_line() {
         let cases = [
-            ("1 base\n\nx val", 3, "`x` is not a class id"),
+            ("1 base\n\nval", 3, "`val` is not `class part`"),
+            ("novel = [\"a]", 1, "a quote is never closed"),
             ("1 base\n2 test", 2, "`test` is not a part"),
-            ("1 base\n2", 2, "1 fields, expected 2"),
-            ("1 2 base", 1, "3 fields, expected 2"),
+            ("1 base\n2", 2, "`2` is not `class part`"),
             ("base = 1", 1, "a list begins with `[`"),
             ("train = [1]", 1, "`train` is not a part"),
             ("1 base\nval = [2,\n3", 2, "the list of val is never closed"),
             ("base = [1] 2", 1, "`2` follows the end of a list"),
-            ("base = [\n1,\n-2]", 3, "`-2` is not a class id"),
-            ("base = [1 2]", 1, "`1 2` is not a class id"),
-            ("99999999999 base", 1, "is not a class id"),
+            ("base = [\n1,\nwren]", 3, "`wren` is neither a class id nor a name in quotes"),
+            ("base = [1 2]", 1, "`1 2` is neither a class id"),
+            ("base = [99999999999]", 1, "is neither a class id"),
         ];
         for (text, expected_line, expected_why) in cases {
             match parse_file(text).unwrap_err() {

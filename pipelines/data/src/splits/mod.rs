@@ -6,6 +6,6 @@ mod cub_image_counts;
 mod file;
 mod named;
 
-pub use assign::{SplitRule, assign};
+pub use assign::{Assigned, SplitRule, assign};
 pub use file::parse_file;
 pub use named::{NamedSplit, SPLITS};

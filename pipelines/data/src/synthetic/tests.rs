@@ -79,7 +79,7 @@ fn the_folder_opens_as_a_dataset_with_true_boxes() {
     let spec = small();
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path(), &spec, &|_, _| ()).unwrap();
-    let dataset = Dataset::open(dir.path(), &OpenOptions { strict: true }).unwrap();
+    let dataset = Dataset::open(dir.path(), &OpenOptions { strict: true, follow_links: false }).unwrap();
     assert_eq!((dataset.classes.len(), dataset.photos.len(), dataset.absent), (4, 20, 0));
     let second = dataset.in_class(ClassId(3)).nth(1).unwrap();
     let [x, y, w, h] = DrawnPhoto::draw(&spec, &Species::draw(&spec, 2), 2, 1).tight_box().map(|v| v as f32);

@@ -26,6 +26,8 @@ pub struct Data {
     pub md5: Option<String>,
     /// Whether a listed photo that is absent is an error rather than a counted warning.
     pub strict: bool,
+    /// Whether links in a folder of class folders are followed; otherwise they are left out and counted.
+    pub follow_links: bool,
     /// What to do with a photo that cannot be decoded.
     pub on_bad_image: BadImage,
     /// The most photos of one shard; a larger class is split into buckets.
@@ -34,7 +36,15 @@ pub struct Data {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { path: None, md5: None, synthetic: None, strict: false, on_bad_image: BadImage::Error, shard_photos: 512 }
+        Self {
+            path: None,
+            md5: None,
+            synthetic: None,
+            strict: false,
+            follow_links: false,
+            on_bad_image: BadImage::Error,
+            shard_photos: 512,
+        }
     }
 }
 
