@@ -69,7 +69,7 @@ fn spread(values: &[f64]) -> Option<f64> {
 /// not trained with that one.
 fn of_seeds(this: &Measured<'_>, other: &Measured<'_>) -> Vec<f64> {
     let each = this.rows.iter().zip(&this.of_seeds).map(|(row, own)| {
-        let same = other.rows.iter().position(|theirs| theirs.seed == row.seed);
+        let same = other.rows.iter().position(|theirs| theirs.spec.training_seed == row.spec.training_seed);
         let theirs = same.map_or(other.accuracies.as_slice(), |at| other.of_seeds[at]);
         paired(own, theirs).mean
     });
