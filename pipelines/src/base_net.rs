@@ -79,6 +79,7 @@ impl BaseNetShape {
             Head::Gap => mlsm_nets::Head::Gap,
             Head::Grid => mlsm_nets::Head::Grid,
             Head::Flat => mlsm_nets::Head::Flat,
+            Head::Cosine => mlsm_nets::Head::Cosine,
         };
         Classifier::new(backbone, head, classes as i64, rng)
     }

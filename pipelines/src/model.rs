@@ -172,6 +172,14 @@ impl Rows {
     }
 }
 
+/// How the pixels of a training episode are varied.
+pub struct Variation {
+    /// How strongly.
+    pub how: mlsm_nets::Augmentation,
+    /// What is drawn from, image after image, the objects behind the images.
+    pub draws: rand_chacha::ChaCha8Rng,
+}
+
 /// The networks of one row: the method, and F_φ where it is learnt (a second one where the object has its own).
 pub struct Model {
     reads: Reads,
@@ -200,6 +208,9 @@ impl Model {
     /// # Errors
     /// [`StageError::Failed`] when they do not fit.
     pub fn start_from(&mut self, backbone: &[u8]) -> Result<(), StageError> {
+        if self.reads == Reads::Pixels {
+            return self.method.params_mut().load_part(backbone).map_err(net_error);
+        }
         self.encoders.iter_mut().try_for_each(|e| e.params_mut().load(backbone)).map_err(net_error)
     }
 
@@ -230,7 +241,7 @@ impl Model {
         let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
         let mut sums: [Option<Tensor>; 2] = [None, None];
         for chunk in images.chunks(FORWARD_BATCH) {
-            for (sum, rows) in sums.iter_mut().zip(self.features(rows, chunk, device, false)?) {
+            for (sum, rows) in sums.iter_mut().zip(self.features(rows.gather(chunk, device)?, false)) {
                 let Some(statistic) = rows.and_then(|rows| self.method.base_statistic(&rows)) else { continue };
                 let part = statistic.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
                 *sum = Some(sum.take().map_or(part.shallow_clone(), |sum| sum + part));
@@ -277,25 +288,48 @@ impl Model {
     }
 
     /// Brings images and objects to what the method reads. `train`: normalises by the batch.
-    fn features(
+    fn features(&self, rows: [Option<Tensor>; 2], train: bool) -> [Option<Tensor>; 2] {
+        let features = |side: usize, row: &Tensor| match (self.encoders.get(side), self.reads) {
+            (Some(encoder), reads) => {
+                let map = encoder.feature_map(&encoder.normalise(row), train);
+                if reads == Reads::Embeddings { encoder.embedding(&map) } else { map }
+            }
+            (None, Reads::Maps) => row.permute([0, 3, 1, 2]), // stored channels last
+            (None, _) => row.shallow_clone(),
+        };
+        match (rows, self.encoders.len()) {
+            // Through one network image and object go in one batch, so that both are normalised alike.
+            ([Some(image), Some(object)], 1) => {
+                let both = features(0, &Tensor::cat(&[image, object], 0)).chunk(2, 0);
+                [Some(both[0].shallow_clone()), Some(both[1].shallow_clone())]
+            }
+            // With one network and one of the two, it is the network of that one.
+            ([image, object], count) => {
+                let of_object = if count == 1 { 0 } else { 1 };
+                [image.map(|row| features(0, &row)), object.map(|row| features(of_object, &row))]
+            }
+        }
+    }
+
+    /// Brings images of a training episode to one row each, normalised by the batch. `variation`: what packed pixels
+    /// undergo before.
+    ///
+    /// # Errors
+    /// As [`Gallery::gather`].
+    pub fn represent_varied(
         &self,
         rows: &Rows,
         images: &[ImageId],
         device: Device,
-        train: bool,
-    ) -> Result<[Option<Tensor>; 2], StageError> {
+        variation: Option<&mut Variation>,
+    ) -> Result<Tensor, StageError> {
         let rows = rows.gather(images, device)?;
-        Ok([0, 1].map(|side| {
-            let row = rows[side].as_ref()?;
-            Some(match (self.encoders.get(side).or(self.encoders.first()), self.reads) {
-                (Some(encoder), reads) => {
-                    let map = encoder.feature_map(&encoder.normalise(row), train);
-                    if reads == Reads::Embeddings { encoder.embedding(&map) } else { map }
-                }
-                (None, Reads::Maps) => row.permute([0, 3, 1, 2]), // stored channels last
-                (None, _) => row.shallow_clone(),
-            })
-        }))
+        let rows = match variation {
+            Some(Variation { how, draws }) => rows.map(|row| Some(mlsm_nets::augment(&row?, how, draws))),
+            None => rows,
+        };
+        let [image, object] = self.features(rows, true);
+        Ok(self.method.represent(image.as_ref(), object.as_ref(), true))
     }
 
     /// Brings images to one row each, as the method represents them. `train`: normalises by the batch.
@@ -309,7 +343,7 @@ impl Model {
         device: Device,
         train: bool,
     ) -> Result<Tensor, StageError> {
-        let [image, object] = self.features(rows, images, device, train)?;
+        let [image, object] = self.features(rows.gather(images, device)?, train);
         Ok(self.method.represent(image.as_ref(), object.as_ref(), train))
     }
 

@@ -83,8 +83,17 @@ pub struct PairedRow {
     pub protocol: String,
     /// The mean difference.
     pub difference: f64,
-    /// Half its 95 % confidence interval.
+    /// Half its 95 % confidence interval over episodes.
     pub ci95: f64,
+    /// The standard deviation between the seeds' differences, where there are several.
+    #[serde(default)] // a summary of an earlier version has none
+    pub spread: Option<f64>,
+    /// The seeds of training.
+    #[serde(default)]
+    pub seeds: usize,
+    /// How many of them have a difference of the mean's sign.
+    #[serde(default)]
+    pub agreeing: usize,
 }
 
 /// Boxes of one rule on the classes of one part, measured against true ones.

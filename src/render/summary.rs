@@ -27,7 +27,7 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
         let paired = Section {
             title: "Differences on the same episodes".to_owned(),
             table: paired(&differences),
-            note: "percentage points, ± 95 % confidence interval of the paired difference".to_owned(),
+            note: paired_note(&differences),
         };
         [main, paired, seeds]
     });
@@ -101,8 +101,11 @@ fn several_seeds(rows: &[ResultRow], averages: &[AverageRow]) -> Vec<ResultRow> 
 /// Says what the figures are, and what keeps rows from being compared.
 fn results_note(rows: &[ResultRow]) -> String {
     let mut note = "accuracy in %, ± 95 % confidence interval of the mean over episodes".to_owned();
+    if distinct(rows.iter().map(|r| r.spec.training_seed)).len() > 1 {
+        note.push_str("; spread: standard deviation between seeds of training");
+    }
     if rows.iter().any(|r| r.spec.paper_accuracy.is_some()) {
-        note.push_str("; paper: what the paper prints, on other photos and another split");
+        note.push_str("; paper: what the paper prints, of the same photos in another split");
     }
     let differ = |pick: fn(&ResultRow) -> &str| distinct(rows.iter().map(pick)).len() > 1;
     if differ(|r| &r.spec.weights) {
@@ -112,6 +115,17 @@ fn results_note(rows: &[ResultRow]) -> String {
         note.push_str("; object: what a row looks at besides, or instead of, the whole photo");
     }
     note
+}
+
+/// Says what a difference is, and when it counts.
+fn paired_note(rows: &[PairedRow]) -> String {
+    let note = "percentage points, ± 95 % confidence interval of the paired difference over episodes";
+    match rows.iter().any(|r| r.spread.is_some()) {
+        true => format!(
+            "{note}; spread: standard deviation between seeds of training; seeds: how many have a difference of this sign"
+        ),
+        false => note.to_owned(),
+    }
 }
 
 /// A line for each row, its seeds taken together where `averages` has them; a column for each number of shots.
@@ -162,13 +176,18 @@ fn paired(rows: &[PairedRow]) -> TextTable {
     let shots = distinct(rows.iter().map(|r| r.k_shot));
     let titles: Vec<_> = shots.iter().map(|k| format!("{k}-shot")).collect();
     let mut columns = vec![("row", Align::Left), ("minus", Align::Left)];
-    columns.extend(titles.iter().map(|title| (title.as_str(), Align::Right)));
+    for title in &titles {
+        columns.extend([(title.as_str(), Align::Right), ("spread", Align::Right), ("seeds", Align::Right)]);
+    }
     let mut table = TextTable::new(&columns);
     for (row, minus) in distinct(rows.iter().map(|r| (r.row.clone(), r.minus.clone()))) {
         let mut cells = vec![row.clone(), minus.clone()];
         for k_shot in &shots {
             let found = rows.iter().find(|r| r.row == row && r.minus == minus && r.k_shot == *k_shot);
             cells.push(found.map_or(String::new(), |r| signed(r.difference, r.ci95)));
+            let spread = found.and_then(|r| Some((r.spread?, r.agreeing, r.seeds)));
+            cells.push(spread.map_or(String::new(), |(spread, ..)| format!("{:.2}", 100.0 * spread)));
+            cells.push(spread.map_or(String::new(), |(_, agreeing, seeds)| format!("{agreeing}/{seeds}")));
         }
         table.row(cells);
     }
@@ -213,7 +232,7 @@ fn brought(summary: &Summary) -> TextTable {
             r.spec.mode.clone(),
             r.spec.bn_eval.clone(),
         );
-        (looks, r.spec.protocol.clone(), r.spec.training_seed)
+        (looks, r.spec.protocol.clone())
     };
     for of in distinct(rows.iter().map(family)) {
         let own: Vec<_> = rows.iter().filter(|r| family(r) == of).collect();
@@ -228,7 +247,9 @@ fn brought(summary: &Summary) -> TextTable {
             cells.push(iou.map_or(String::new(), |c| format!("{:.3}", c.mean_iou)));
             for k_shot in &shots {
                 let found = own.iter().find(|r| r.spec.k_shot == *k_shot && r.spec.image_source == source);
-                cells.push(found.map_or(String::new(), |r| percent(r.accuracy, r.ci95)));
+                let of_seeds = found.and_then(|r| average_of(r, &summary.averages)).map(|a| (a.accuracy, a.ci95));
+                let accuracy = of_seeds.or(found.map(|r| (r.accuracy, r.ci95)));
+                cells.push(accuracy.map_or(String::new(), |(accuracy, ci95)| percent(accuracy, ci95)));
             }
             table.row(cells);
         }

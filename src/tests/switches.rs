@@ -17,6 +17,7 @@ const COMMON: &[&str] =
 struct Switch(&'static [&'static str], &'static str, &'static [&'static str], &'static str);
 
 const END_TO_END: &str = "meta-train.mlsm.backbone=\"end-to-end\"";
+const VARIED: &[&str] = &[END_TO_END, "meta-train.mlsm.augmentation=\"standard\""];
 const LOCALISER: &str = "cam.localiser=\"other\"";
 const AUGMENTED: &[&str] = &["train-base.conv.augmentation=\"standard\""];
 
@@ -29,7 +30,7 @@ const SWITCHES: &[Switch] = &[
     Switch(&[LOCALISER], "train-base.conv.resize", &["\"squash-center\""], "ingest"),
     Switch(&[], "train-base.conv.norm", &["\"dataset\"", "\"relnet\""], "train-base"),
     Switch(&[], "train-base.conv.precision", &["\"bf16\""], "train-base"),
-    Switch(&[], "train-base.conv.head", &["\"grid\"", "\"flat\""], "train-base"),
+    Switch(&[], "train-base.conv.head", &["\"grid\"", "\"flat\"", "\"cosine\""], "train-base"),
     Switch(&[], "train-base.conv.augmentation", &["\"standard\""], "train-base"),
     Switch(AUGMENTED, "train-base.conv.augmentation_area", &["0.8"], "train-base"),
     Switch(AUGMENTED, "train-base.conv.augmentation_jitter", &["0.0"], "train-base"),
@@ -62,11 +63,14 @@ const SWITCHES: &[Switch] = &[
     Switch(&[], "meta-train.mlsm.anchor", &["\"cl2n\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.fusion", &["\"vec64\"", "\"map\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.fusion_point", &["\"scores\""], "meta-train"),
-    Switch(&[], "meta-train.mlsm.fuse_norm", &["\"layernorm\"", "\"scalars\""], "meta-train"),
+    Switch(&[], "meta-train.mlsm.fuse_norm", &["\"none\"", "\"mean\"", "\"gate\"", "\"layernorm\"", "\"scalars\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.gap_source", &["\"image+object\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.shot_pool", &["\"sum\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.sim_hidden", &["[8]", "[256, 64]"], "meta-train"),
     Switch(&[], "meta-train.mlsm.share_adjust", &["false"], "meta-train"),
+    Switch(&[END_TO_END], "meta-train.mlsm.augmentation", &["\"standard\""], "meta-train"),
+    Switch(VARIED, "meta-train.mlsm.augmentation_area", &["0.8"], "meta-train"),
+    Switch(VARIED, "meta-train.mlsm.augmentation_jitter", &["0.0"], "meta-train"),
     Switch(&[], "meta-train.mlsm.pairs", &["\"query+support\""], "meta-train"),
     Switch(&[], "meta-train.mlsm.n_way", &["3"], "meta-train"),
     Switch(&[], "meta-train.mlsm.train_shot", &["3", "[2, 4]"], "meta-train"),
@@ -96,6 +100,8 @@ const OTHERS: &[&str] = &[
     "meta-train.mlsm.method",       // `make methods-smoke`
     "meta-train.mlsm.image_source", // of other methods
     "meta-train.mlsm.val_episodes", // of selection: another choice only where two models are close
+    "meta-train.mlsm.val_way",      // the same
+    "meta-train.mlsm.val_query",    // the same
     "meta-train.mlsm.patience",     // the same
     "evaluate.protocol",            // the tiny configuration says its own numbers
     "evaluate.k_shot",              // adds rows

@@ -1,8 +1,20 @@
 //! Random tensors from a given stream: torch's own generator, which is global, is never used.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::Tensor;
+
+/// The stream of one module: a function of the generator's seed and the module's name alone, so that a module's first
+/// weights do not depend on which other modules a net has.
+pub(crate) fn stream_of(rng: &ChaCha8Rng, name: &str) -> ChaCha8Rng {
+    // FNV-1a; ChaCha has 2^64 streams of one seed.
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut own = ChaCha8Rng::from_seed(rng.get_seed());
+    own.set_stream(hash);
+    own
+}
 
 /// A number in `[0, 1)` with 53 random bits.
 pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
@@ -40,7 +52,6 @@ fn elements(shape: &[i64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::SeedableRng;
     use tch::Kind;
 
     #[test]
@@ -58,5 +69,16 @@ mod tests {
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
         assert!(draw(5).abs().max().double_value(&[]) < 2.0);
+    }
+
+    #[test]
+    fn a_modules_stream_depends_on_seed_and_name_and_not_on_what_was_drawn_before() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let draw = |rng: &ChaCha8Rng, name| uniform_tensor(&mut stream_of(rng, name), &[4], 1.0);
+        let before = draw(&rng, "global.");
+        let _ = uniform_tensor(&mut rng, &[100], 1.0);
+        assert_eq!(draw(&rng, "global."), before);
+        assert_ne!(draw(&rng, "similarity.0."), before);
+        assert_ne!(draw(&ChaCha8Rng::seed_from_u64(6), "global."), before);
     }
 }

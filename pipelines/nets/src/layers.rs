@@ -1,13 +1,13 @@
 //! The layers that several nets share: convolution, batch normalisation, linear, and the block of few-shot nets.
 //!
-//! A layer holds slots; the tensors come with each call (see `params.rs`). Weights are drawn when a layer is made, in
-//! the order of the net. Initialisation: convolutions N(0, 2 / (k·k·out)), biases 0, normalisation 1 and 0
+//! A layer holds slots; the tensors come with each call (see `params.rs`). Weights are drawn when a layer is made, from
+//! a stream of the layer's own name, so that another layer before it changes nothing. Initialisation: convolutions N(0, 2 / (k·k·out)), biases 0, normalisation 1 and 0
 //! (CloserLook, Relation Net); linear layers U(±1/√in), weight and bias (PyTorch's default).
 
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-use crate::draw::{normal_tensor, uniform_tensor};
+use crate::draw::{normal_tensor, stream_of, uniform_tensor};
 use crate::params::{Params, Role, Slot};
 
 /// What a convolution looks like; square kernels only.
@@ -30,10 +30,10 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub(crate) fn new(params: &mut Params, name: &str, shape: ConvShape, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn new(params: &mut Params, name: &str, shape: ConvShape, rng: &ChaCha8Rng) -> Self {
         let fan_out = shape.kernel * shape.kernel * shape.output / shape.groups;
         let size = [shape.output, shape.input / shape.groups, shape.kernel, shape.kernel];
-        let drawn = normal_tensor(rng, &size, (2.0 / fan_out as f64).sqrt());
+        let drawn = normal_tensor(&mut stream_of(rng, name), &size, (2.0 / fan_out as f64).sqrt());
         let weight = params.add(format!("{name}.weight"), &drawn, Role::Trainable);
         let zeros = Tensor::zeros([shape.output], (Kind::Float, tch::Device::Cpu));
         let bias = shape.bias.then(|| params.add(format!("{name}.bias"), &zeros, Role::Trainable));
@@ -141,7 +141,7 @@ pub(crate) struct ConvBlock {
 }
 
 impl ConvBlock {
-    pub(crate) fn new(params: &mut Params, name: &str, (input, output): (i64, i64), rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn new(params: &mut Params, name: &str, (input, output): (i64, i64), rng: &ChaCha8Rng) -> Self {
         let shape = ConvShape { input, output, kernel: 3, stride: 1, groups: 1, bias: true };
         let conv = Conv::new(params, &format!("{name}.conv"), shape, rng);
         let norm = BatchNorm::new(params, &format!("{name}.bn"), output, 0.1, 1e-5);
@@ -180,8 +180,21 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// `name` is the prefix with its dot, or empty.
-    pub(crate) fn new(params: &mut Params, name: &str, input: i64, output: i64, rng: &mut ChaCha8Rng) -> Self {
-        let bound = 1.0 / (input as f64).sqrt();
+    pub(crate) fn new(params: &mut Params, name: &str, input: i64, output: i64, rng: &ChaCha8Rng) -> Self {
+        Self::within(params, name, (input, output), 1.0 / (input as f64).sqrt(), rng)
+    }
+
+    /// For layers behind a ReLU: weights U(±√(6 / input)), which keeps the spread of what goes through (He et al. 2015),
+    /// biases 0.
+    pub(crate) fn he(params: &mut Params, name: &str, input: i64, output: i64, rng: &ChaCha8Rng) -> Self {
+        let linear = Self::within(params, name, (input, output), (6.0 / input as f64).sqrt(), rng);
+        let _guard = tch::no_grad_guard();
+        let _ = params.at(linear.bias).shallow_clone().zero_();
+        linear
+    }
+
+    fn within(params: &mut Params, name: &str, (input, output): (i64, i64), bound: f64, rng: &ChaCha8Rng) -> Self {
+        let rng = &mut stream_of(rng, name);
         let weight = uniform_tensor(rng, &[output, input], bound);
         let bias = uniform_tensor(rng, &[output], bound);
         Linear {
@@ -222,9 +235,9 @@ impl Conv1d {
         params: &mut Params,
         name: &str,
         (input, output, kernel): (i64, i64, i64),
-        rng: &mut ChaCha8Rng,
+        rng: &ChaCha8Rng,
     ) -> Self {
-        let bound = 1.0 / ((input * kernel) as f64).sqrt();
+        let (bound, rng) = (1.0 / ((input * kernel) as f64).sqrt(), &mut stream_of(rng, name));
         let weight = uniform_tensor(rng, &[output, input, kernel], bound);
         let bias = uniform_tensor(rng, &[output], bound);
         Conv1d {
@@ -251,7 +264,7 @@ pub(crate) struct LstmCell {
 
 impl LstmCell {
     /// PyTorch's initialisation: U(±1/√hidden). `name` is the prefix with its dot.
-    pub(crate) fn new(params: &mut Params, name: &str, input: i64, hidden: i64, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn new(params: &mut Params, name: &str, input: i64, hidden: i64, rng: &ChaCha8Rng) -> Self {
         Self::within(params, name, input, hidden, 1.0 / (hidden as f64).sqrt(), rng)
     }
 
@@ -262,8 +275,9 @@ impl LstmCell {
         input: i64,
         hidden: i64,
         bound: f64,
-        rng: &mut ChaCha8Rng,
+        rng: &ChaCha8Rng,
     ) -> Self {
+        let rng = &mut stream_of(rng, name);
         let mut add = |tensor: &str, size: &[i64]| {
             params.add(format!("{name}{tensor}"), &uniform_tensor(rng, size, bound), Role::Trainable)
         };

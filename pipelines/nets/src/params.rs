@@ -180,6 +180,26 @@ impl Params {
         Ok(())
     }
 
+    /// Replaces the tensors that safetensors bytes hold, each by its name, and leaves the others: a backbone's weights
+    /// for a net that has more than a backbone.
+    ///
+    /// # Errors
+    /// As [`Params::load`], but no tensor is missing. After an error no tensor has changed.
+    pub fn load_part(&mut self, bytes: &[u8]) -> Result<(), NetError> {
+        let (given, _) = unpack(bytes)?;
+        for (name, tensor) in &given {
+            let entry = self.entries.iter().find(|entry| entry.name == *name);
+            check(entry.ok_or_else(|| NetError::Unexpected { name: name.clone() })?, tensor)?;
+        }
+        let _guard = tch::no_grad_guard();
+        for entry in &mut self.entries {
+            if let Some(tensor) = given.get(&entry.name) {
+                entry.tensor.f_copy_(tensor)?;
+            }
+        }
+        Ok(())
+    }
+
     fn handles(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<(String, Tensor)> {
         let entries = self.entries.iter().filter(|entry| wanted(entry));
         entries.map(|entry| (entry.name.clone(), entry.tensor.shallow_clone())).collect()
@@ -259,6 +279,17 @@ mod tests {
         assert!(matches!(refuse(&[w(), long]), NetError::WrongShape { expected, .. } if expected == [1]));
         let whole = ("mean".to_owned(), Tensor::from_slice(&[1i64]));
         assert!(matches!(refuse(&[w(), whole]), NetError::WrongKind { .. }));
+    }
+
+    #[test]
+    fn a_part_of_the_tensors_is_loaded_and_the_others_stay() {
+        let mut params = two();
+        let named = |name: &str| pack(&[(name.to_owned(), Tensor::from_slice(&[9.0f32, 8.0]))], "").unwrap();
+        params.load_part(&named("w")).unwrap();
+        assert_eq!(params.get("w").unwrap().double_value(&[1]), 8.0);
+        assert_eq!(params.get("mean").unwrap().double_value(&[0]), 3.0);
+        assert!(matches!(params.load_part(&named("x")), Err(NetError::Unexpected { name }) if name == "x"));
+        assert!(matches!(params.load_part(&named("mean")), Err(NetError::WrongShape { .. })));
     }
 
     #[test]

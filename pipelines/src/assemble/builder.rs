@@ -83,9 +83,13 @@ impl Builder<'_> {
         }
         for (name, section) in &self.config.meta_train {
             for k_shot in section.train_shot.to_vec() {
-                let (n_way, n_query) = (section.n_way, section.train_query);
-                let spec = EpisodeSpec { n_way, k_shot, n_query, seed: 0 };
+                let asked = |part| match part {
+                    Part::Val => (section.val_way(), section.val_query()),
+                    _ => (section.n_way, section.train_query),
+                };
                 for part in [Part::Base, Part::Val] {
+                    let (n_way, n_query) = asked(part);
+                    let spec = EpisodeSpec { n_way, k_shot, n_query, seed: 0 };
                     let what = format!("meta-train.{name}");
                     of_part(part).check(&spec).map_err(|e| named(part, &what, e))?;
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlsm_data::{EpisodeSpec, TrainPart};
+use mlsm_data::{ClassId, EpisodeSpec, Part, TrainPart};
 use mlsm_engine::{UnitInput, UnitRef};
 use mlsm_nets::{Levels, Precision};
 
@@ -123,6 +123,16 @@ impl Builder<'_> {
         }
     }
 
+    /// Tells whether the paper's figures may stand beside a row: 200 classes of CUB-200-2011 in parts of the paper's sizes,
+    /// its ways, its episodes.
+    fn is_papers_setting(&self, protocol: &str, n_way: usize) -> bool {
+        let count = |part: Part| self.parts.values().filter(|p| **p == part).count();
+        let first = self.scene.source.dataset.class(ClassId(1)).map_or("", |class| class.name.as_str());
+        let is_cub = first.ends_with("Black_footed_Albatross");
+        let sizes = [Part::Base, Part::Val, Part::Novel].map(count);
+        is_cub && sizes == [100, 50, 50] && protocol == "paper" && n_way == 5
+    }
+
     /// Adds a node for each protocol and number of shots; `shots`: only at these, or at all. For a user's own photos there is
     /// one node that predicts, and nothing to measure.
     fn evaluate(
@@ -147,14 +157,15 @@ impl Builder<'_> {
                 continue;
             }
             let EpisodeSpec { n_way, n_query, .. } = spec;
+            let protocol_name = evaluate.protocol_name(protocol).to_owned();
+            let is_papers = self.is_papers_setting(&protocol_name, n_way);
             let row = RowSpec {
                 n_way: n_way as i64,
                 k_shot: k_shot as i64,
                 n_query: n_query as i64,
-                protocol: evaluate.protocol_name(protocol).to_owned(),
+                protocol: protocol_name,
                 bn_eval: scoring.bn_eval().to_owned(),
-                // Beside drawn photos the paper's figures would say nothing.
-                paper_accuracy: paper::accuracy(&scoring, k_shot).filter(|_| self.config.data_path().is_some()),
+                paper_accuracy: paper::accuracy(&scoring, k_shot).filter(|_| is_papers),
                 ..row.clone()
             };
             let task = Arc::new(Evaluate {
@@ -276,8 +287,12 @@ fn learnt_row(
     let switch = |key: &str| section.switches.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     (row.pair, row.loss) = (switch("pair"), switch("loss"));
     row.mode = section.mode().name().to_owned();
-    if section.mode() == BackboneMode::EndToEnd {
-        row.augmentation = "none".to_owned(); // the base CNN's training plays no part
+    let in_episodes = word(section.augmentation);
+    match section.mode() {
+        BackboneMode::Frozen => {}
+        BackboneMode::EndToEnd => row.augmentation = in_episodes, // the base CNN's training plays no part
+        BackboneMode::BaseInit if in_episodes != "none" => row.augmentation = in_episodes,
+        BackboneMode::BaseInit => {}
     }
     let measured = (section.shot_models == ShotModels::Each).then_some(shots.as_slice());
     for bn_eval in section.bn_evals() {

@@ -9,6 +9,8 @@ pub(super) struct Measured<'a> {
     rows: Vec<&'a ResultRow>,
     /// For each episode, the mean over seeds.
     accuracies: Vec<f64>,
+    /// The same of each seed, in the order of the rows.
+    of_seeds: Vec<&'a [f64]>,
 }
 
 impl Measured<'_> {
@@ -33,7 +35,7 @@ pub(super) fn over_seeds(rows: &[Row]) -> Vec<Measured<'_>> {
     let mean = |lists: &[&[f64]], episode: usize| lists.iter().map(|list| list[episode]).sum::<f64>();
     let measured = found.into_iter().map(|(rows, lists)| {
         let accuracies = (0..lists[0].len()).map(|e| mean(&lists, e) / lists.len() as f64).collect();
-        Measured { rows, accuracies }
+        Measured { rows, accuracies, of_seeds: lists }
     });
     measured.collect()
 }
@@ -43,17 +45,35 @@ pub(super) fn averages(measured: &[Measured<'_>]) -> Vec<AverageRow> {
     let several = measured.iter().filter(|m| m.rows.len() > 1);
     let average = several.map(|m| {
         let over_episodes = mean_ci(&m.accuracies);
-        let each = m.rows.iter().map(|row| row.accuracy);
-        let squares: f64 = each.map(|accuracy| (accuracy - over_episodes.mean).powi(2)).sum();
+        let each: Vec<f64> = m.rows.iter().map(|row| row.accuracy).collect();
         AverageRow {
             nodes: m.rows.iter().map(|row| row.node.clone()).collect(),
             seeds: m.rows.iter().map(|row| row.spec.training_seed).collect(),
             accuracy: over_episodes.mean,
             ci95: over_episodes.ci95,
-            spread: (squares / (m.rows.len() - 1) as f64).sqrt(),
+            spread: spread(&each).unwrap_or_default(),
         }
     });
     average.collect()
+}
+
+/// The standard deviation of several values.
+fn spread(values: &[f64]) -> Option<f64> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())
+}
+
+/// The difference of two rows for each seed of the first: to the same seed of the second, or to all of it where it was
+/// not trained with that one.
+fn of_seeds(this: &Measured<'_>, other: &Measured<'_>) -> Vec<f64> {
+    let each = this.rows.iter().zip(&this.of_seeds).map(|(row, own)| {
+        let same = other.rows.iter().position(|theirs| theirs.spec.training_seed == row.spec.training_seed);
+        let theirs = same.map_or(other.accuracies.as_slice(), |at| other.of_seeds[at]);
+        paired(own, theirs).mean
+    });
+    each.collect()
 }
 
 /// Compares what people ask about: each learnt row with the training-free ones, the levels with each other, and the
@@ -69,6 +89,7 @@ pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
         };
         for other in measured.iter().filter(same) {
             let difference = paired(&this.accuracies, &other.accuracies);
+            let each = of_seeds(this, other);
             found.push(PairedRow {
                 row: title(row),
                 minus: title(other.row()),
@@ -76,6 +97,9 @@ pub(super) fn differences(measured: &[Measured<'_>]) -> Vec<PairedRow> {
                 protocol: row.spec.protocol.clone(),
                 difference: difference.mean,
                 ci95: difference.ci95,
+                spread: spread(&each),
+                seeds: each.len(),
+                agreeing: each.iter().filter(|d| d.signum() == difference.mean.signum()).count(),
             });
         }
     }
@@ -165,7 +189,10 @@ mod tests {
 
         let differences = differences(&measured);
         assert_eq!(differences.len(), 1, "one line for all seeds: {differences:?}");
-        assert!((differences[0].difference - 0.4).abs() < 1e-12);
+        let PairedRow { difference, spread, seeds, agreeing, .. } = &differences[0];
+        assert!((difference - 0.4).abs() < 1e-12);
+        assert_eq!((*seeds, *agreeing), (3, 3));
+        assert!((spread.unwrap() - 0.03f64.sqrt()).abs() < 1e-12, "of .3, .3 and .6");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId, Part, mean_ci};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, gradients, pack, unpack};
@@ -14,10 +15,10 @@ use mlsm_store::Field;
 use tch::{Device, Tensor};
 
 use super::CHECKPOINT_EVERY_S;
-use crate::config::{BackboneMode, MetaTrain as Section, Pairs, Schedule};
+use crate::config::{Augmentation, BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
 use crate::error::net_error;
-use crate::model::{Model, ModelRecipe, Represented, Rows, accuracy};
+use crate::model::{Model, ModelRecipe, Represented, Rows, Variation, accuracy};
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
@@ -60,6 +61,9 @@ impl Task for MetaTrain {
             train_shot: _, // resolved in `shots`
             shot_models: _,
             encoder_lr,
+            augmentation,
+            augmentation_area,
+            augmentation_jitter,
             pairs,
             n_way,
             train_query,
@@ -67,6 +71,8 @@ impl Task for MetaTrain {
             tasks,
             val_every,
             val_episodes,
+            val_way: _,   // resolved by `val_way()`
+            val_query: _, // resolved by `val_query()`
             patience,
             lr,
             schedule,
@@ -87,6 +93,8 @@ impl Task for MetaTrain {
             field("tasks", tasks.map(|tasks| tasks as i64)),
             field("val_every", *val_every as i64),
             field("val_episodes", *val_episodes as i64),
+            field("val_way", section.val_way() as i64),
+            field("val_query", section.val_query() as i64),
             field("patience", *patience as i64),
             field("lr", *lr),
             field("encoder_lr", encoder_lr.filter(|_| model.mode != BackboneMode::Frozen)),
@@ -97,6 +105,13 @@ impl Task for MetaTrain {
             field("weight_decay", *weight_decay),
             field("seed", *seed as i64),
         ]);
+        if *augmentation != Augmentation::None {
+            fields.extend([
+                field("augmentation", word(*augmentation)),
+                field("augmentation_area", *augmentation_area),
+                field("augmentation_jitter", *augmentation_jitter),
+            ]);
+        }
         fields
     }
 
@@ -142,9 +157,14 @@ impl Task for MetaTrain {
 impl MetaTrain {
     /// The episodes of training and those of selection come from seeds of their own.
     fn spec(&self, k_shot: usize, part: &str) -> EpisodeSpec {
-        let Section { n_way, train_query, .. } = &self.section;
-        let seed = self.seed.wrapping_mul(2).wrapping_add(u64::from(part == "val"));
-        EpisodeSpec { n_way: *n_way, k_shot, n_query: *train_query, seed }
+        let section = &self.section;
+        let is_val = part == "val";
+        let (n_way, n_query) = match is_val {
+            true => (section.val_way(), section.val_query()),
+            false => (section.n_way, section.train_query),
+        };
+        let seed = self.seed.wrapping_mul(2).wrapping_add(u64::from(is_val));
+        EpisodeSpec { n_way, k_shot, n_query, seed }
     }
 
     /// The share of the learning rate that is left.
@@ -190,10 +210,12 @@ impl<'a> Training<'a> {
         let (mut episode, mut losses) = self.resume(context)?;
         let mut saved = Instant::now();
         if self.curve.is_empty() {
-            self.validate(0)?;
+            // The untrained model is a candidate: with an anchor or a base CNN's weights it may well be the best.
+            self.best_accuracy = self.validate(0)?;
+            self.keep()?;
         }
         if self.learnt().is_empty() {
-            return self.keep();
+            return Ok(());
         }
         while episode < section.episodes && self.since_best < section.patience {
             if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
@@ -271,7 +293,7 @@ impl<'a> Training<'a> {
         let spec = self.stage.spec(shots[(index % shots.len() as u64) as usize], "base");
         let episode = self.base.image().pool().episode(&spec, index);
         let images: Vec<ImageId> = episode.support.concat().into_iter().chain(episode.query.concat()).collect();
-        let rows = self.model.represent(&self.base, &images, self.device, true)?; // [n, …]
+        let rows = self.model.represent_varied(&self.base, &images, self.device, self.variation(index).as_mut())?; // [n, …]
         let n_support = (spec.n_way * spec.k_shot) as i64;
         let support = rows.narrow(0, 0, n_support);
         let query = rows.narrow(0, n_support, (spec.n_way * spec.n_query) as i64);
@@ -287,9 +309,25 @@ impl<'a> Training<'a> {
         Ok(self.model.method.episode_loss(&support, &query, &labels))
     }
 
+    /// How the photos of a training episode are varied, and the draws for that.
+    fn variation(&self, index: u64) -> Option<Variation> {
+        let section = &self.stage.section;
+        (section.augmentation == Augmentation::Standard).then(|| Variation {
+            how: mlsm_nets::Augmentation {
+                min_area: section.augmentation_area,
+                jitter: section.augmentation_jitter,
+                ..Default::default()
+            },
+            draws: stream(self.stage.seed, "meta-train/augment", index),
+        })
+    }
+
     /// Measures the model on fixed episodes of the validation classes: the mean accuracy over the shots.
     fn validate(&mut self, episode: u64) -> Result<f64, StageError> {
         let section = &self.stage.section;
+        if episode > 0 && self.stage.model.mode != BackboneMode::Frozen {
+            self.model.centre(&self.base, self.device)?; // of the network as it is now
+        }
         let known = Represented::of(&self.model, &self.val, self.device)?;
         let pool = self.val.image().pool();
         let mut sum = 0.0;

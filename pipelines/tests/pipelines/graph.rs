@@ -87,6 +87,8 @@ const SWITCHES: &[(&str, &str)] = &[
     ("meta-train.mlsm.episodes", "7"),
     ("meta-train.mlsm.val_every", "7"),
     ("meta-train.mlsm.val_episodes", "7"),
+    ("meta-train.mlsm.val_way", "3"),
+    ("meta-train.mlsm.val_query", "7"),
     ("meta-train.mlsm.patience", "7"),
     ("meta-train.mlsm.lr", "0.7"),
     ("meta-train.mlsm.schedule", "'halve'"),

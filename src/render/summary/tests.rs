@@ -21,6 +21,9 @@ fn summary() -> Summary {
             protocol: "standard".to_owned(),
             difference: 0.034,
             ci95: 0.01,
+            spread: Some(0.012),
+            seeds: 3,
+            agreeing: 2,
         }],
         warnings: vec!["boxes < none".to_owned()],
         ..Summary::default()
@@ -67,7 +70,9 @@ fn the_papers_figures_stand_beside_and_unlike_weights_are_named() {
 #[test]
 fn differences_carry_their_sign_and_tables_without_rows_are_left_out() {
     let text = to_text(&summary(), None);
-    assert!(text.contains("+3.40 ± 1.00"), "{text}");
+    let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert!(lines.contains(&"mlsm I+G mlsm I +3.40 ± 1.00 1.20 2/3".to_owned()), "{text}");
+    assert!(text.contains("spread: standard deviation between seeds of training"), "{text}");
     assert!(!text.contains("IoU"), "{text}");
     assert!(text.ends_with("warning: boxes < none\n"), "{text}");
 }

@@ -41,6 +41,11 @@ impl BackboneKind {
         }
     }
 
+    /// Whether it is one of the small nets of four convolutions.
+    pub fn is_conv4(self) -> bool {
+        self.fixed_channels().is_none()
+    }
+
     /// Channels of the map, where they are not a matter of width.
     pub fn fixed_channels(self) -> Option<i64> {
         match self {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means, cross_entropy, prototypes};
-use crate::draw::normal_tensor;
+use crate::draw::{normal_tensor, stream_of};
 use crate::layers::Linear;
 use crate::params::{Params, Role, Slot};
 
@@ -61,8 +61,9 @@ impl Described for Feat {
         let mut params = Params::new(device);
         let d = shape.embedding_dim();
         let mut square = |name: &str| {
-            let drawn = normal_tensor(rng, &[d, d], (1.0 / d as f64).sqrt());
-            params.add(format!("attention.{name}.weight"), &drawn, Role::Trainable)
+            let name = format!("attention.{name}.weight");
+            let drawn = normal_tensor(&mut stream_of(rng, &name), &[d, d], (1.0 / d as f64).sqrt());
+            params.add(name, &drawn, Role::Trainable)
         };
         let attention = [square("query"), square("key"), square("value")];
         let output = Linear::new(&mut params, "output.", d, d, rng);

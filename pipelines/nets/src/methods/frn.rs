@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{Described, Head, Method, Reads, Shape, Support};
+use crate::backbone::BackboneKind;
 use crate::params::{Params, Role, Slot};
 
 /// The switches.
@@ -33,6 +34,7 @@ pub struct Frn {
     alpha: Slot, // [1]: the logarithm of the penalty
     beta: Slot,  // [1]: the logarithm of the reconstruction's factor
     scale: Slot, // [1]
+    divisor: f64,
 }
 
 struct Reconstruction<'a> {
@@ -55,7 +57,10 @@ impl Described for Frn {
         let mut number =
             |name: &str, value: f64| params.add(name, &Tensor::from_slice(&[value as f32]), Role::Trainable);
         let (alpha, beta, scale) = (number("alpha", 0.0), number("beta", 0.0), number("scale", options.scale));
-        Self { params, channels: shape.channels, alpha, beta, scale }
+        // Maps of ResNet-12 are divided by √640 in the authors' code, those of Conv-4 are not.
+        let is_resnet = shape.backbone.kind == BackboneKind::ResNet12;
+        let divisor = if is_resnet { (shape.channels as f64).sqrt() } else { 1.0 };
+        Self { params, channels: shape.channels, alpha, beta, scale, divisor }
     }
 }
 
@@ -76,7 +81,7 @@ impl Method for Frn {
     }
 
     fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
-        image.expect("the images were given").flatten(1, -1)
+        image.expect("the images were given").flatten(1, -1) / self.divisor
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {

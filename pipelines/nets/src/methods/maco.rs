@@ -61,7 +61,7 @@ impl Described for Maco {
     fn make(options: Self::Options, shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
         let MacoOptions { width, kernel } = options;
         let mut params = Params::new(device);
-        let mut linear = |name: &str, input, output| Linear::new(&mut params, name, input, output, rng);
+        let mut linear = |name: &str, input, output| Linear::he(&mut params, name, input, output, rng);
         let feature = linear("feature.", shape.embedding_dim(), width);
         let pairs = [linear("pairs.0.", 2 * width, width), linear("pairs.1.", width, width)];
         let class = linear("class.", width, width);

@@ -13,7 +13,7 @@ use super::maml::AdaptedNet;
 use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
 use crate::backbone::Backbone;
-use crate::draw::uniform_tensor;
+use crate::draw::{stream_of, uniform_tensor};
 use crate::layers::LstmCell;
 use crate::params::{Params, Role, Slot};
 
@@ -62,7 +62,8 @@ struct Gate {
 
 impl Gate {
     /// `bias`: the middle of the range, 1 wide, in which the bias starts.
-    fn new(params: &mut Params, name: &str, hidden: i64, bias: f64, rng: &mut ChaCha8Rng) -> Self {
+    fn new(params: &mut Params, name: &str, hidden: i64, bias: f64, rng: &ChaCha8Rng) -> Self {
+        let rng = &mut stream_of(rng, &format!("{OWN}{name}"));
         let weight = uniform_tensor(rng, &[1, hidden + 2], INIT);
         let bias = uniform_tensor(rng, &[1], 0.5) + bias;
         Self {

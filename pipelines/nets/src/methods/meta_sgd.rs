@@ -11,7 +11,7 @@ use super::maml::{AdaptedNet, Order, descend};
 use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
 use crate::backbone::Backbone;
-use crate::draw::uniform_tensor;
+use crate::draw::{stream_of, uniform_tensor};
 use crate::params::{Params, Role, Slot};
 
 /// What the names of the learnt rates begin with.
@@ -62,9 +62,10 @@ impl Described for MetaSgd {
         let weights = net.params().trainable();
         let mut rate = |place: &usize| {
             let (name, weight) = &weights[*place];
+            let rate = format!("{RATE}{name}");
             // U(.005, .1): the middle and half the width
-            let drawn = uniform_tensor(rng, &weight.size(), 0.0475) + 0.0525;
-            net.params_mut().add(format!("{RATE}{name}"), &drawn, Role::Trainable)
+            let drawn = uniform_tensor(&mut stream_of(rng, &rate), &weight.size(), 0.0475) + 0.0525;
+            net.params_mut().add(rate, &drawn, Role::Trainable)
         };
         let rates = places.iter().map(&mut rate).collect();
         Self { options, net, places, rates }

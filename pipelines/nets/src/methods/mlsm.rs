@@ -10,10 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::anchor::Anchor;
+use super::fuse::Fuse;
 use super::mlsm_options::{AnchorKind, FuseNorm, Fusion, FusionPoint, GapSource, Loss, MlsmOptions, Pair, ShotPool};
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::layers::{ConvBlock, Linear};
-use crate::params::{Params, Role, Slot};
+use crate::params::Params;
 
 /// Filters of the adjustment function.
 const WIDTH: i64 = 64;
@@ -34,7 +35,7 @@ pub struct Mlsm {
     image: Option<Adjust>,
     object: Option<Adjust>,
     global: Option<Linear>,
-    norms: [Option<LevelNorm>; 3],
+    fuse: Fuse,
     reduce: Option<Linear>,
     relation: Option<Adjust>,
     similarity: Vec<Linear>,
@@ -47,15 +48,8 @@ struct Adjust {
     blocks: [ConvBlock; 2],
 }
 
-/// What scales one level before the sum.
-#[derive(Debug)]
-enum LevelNorm {
-    Layer { weight: Slot, bias: Slot },
-    Scalar(Slot),
-}
-
 impl Adjust {
-    fn new(params: &mut Params, name: &str, channels: i64, rng: &mut ChaCha8Rng) -> Self {
+    fn new(params: &mut Params, name: &str, channels: i64, rng: &ChaCha8Rng) -> Self {
         let mut block = |index, input| ConvBlock::new(params, &format!("{name}.block{index}"), (input, WIDTH), rng);
         Adjust { blocks: [block(1, channels), block(2, WIDTH)] }
     }
@@ -88,32 +82,6 @@ impl Adjust {
     }
 }
 
-impl LevelNorm {
-    fn new(params: &mut Params, name: &str, kind: FuseNorm, length: i64) -> Option<Self> {
-        let ones = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
-        match kind {
-            FuseNorm::None => None,
-            FuseNorm::LayerNorm => Some(LevelNorm::Layer {
-                weight: params.add(format!("fuse.{name}.weight"), &ones(length), Role::Trainable),
-                bias: params.add(format!("fuse.{name}.bias"), &ones(length).zeros_like(), Role::Trainable),
-            }),
-            FuseNorm::Scalars => {
-                Some(LevelNorm::Scalar(params.add(format!("fuse.{name}.factor"), &ones(1), Role::Trainable)))
-            }
-        }
-    }
-
-    fn apply(&self, params: &Params, level: &Tensor) -> Tensor {
-        match self {
-            LevelNorm::Layer { weight, bias } => {
-                let length = level.size()[1];
-                level.layer_norm([length], Some(params.at(*weight)), Some(params.at(*bias)), 1e-5, true)
-            }
-            LevelNorm::Scalar(factor) => level * params.at(*factor),
-        }
-    }
-}
-
 impl Mlsm {
     /// Fresh weights from `rng`, only for the levels that are on.
     pub fn new(options: MlsmOptions, rng: &mut ChaCha8Rng, device: Device) -> Self {
@@ -130,9 +98,7 @@ impl Mlsm {
         let global = needs_linear.then(|| Linear::new(&mut params, "global.", channels, length, rng));
         let reduces = fusion == Fusion::Vec64 && (levels.image || levels.object);
         let reduce = reduces.then(|| Linear::new(&mut params, "reduce.", VECTOR, WIDTH, rng));
-        let on = [(levels.image, "image"), (levels.global, "global"), (levels.object, "object")];
-        let mut norm = |name| LevelNorm::new(&mut params, name, options.fuse_norm, length);
-        let norms = on.map(|(on, name)| on.then(|| norm(name)).flatten());
+        let fuse = Fuse::new(&mut params, options.fuse_norm, levels, length);
         let parts = options.pair.parts();
         let relation = is_map.then(|| Adjust::new(&mut params, "relation", channels * parts, rng));
         let mut input = if is_map { VECTOR } else { length * parts };
@@ -147,7 +113,7 @@ impl Mlsm {
         if let (Some(_), Some(last)) = (&anchor, similarity.last()) {
             last.silence(&params); // learning starts at the anchor
         }
-        Mlsm { options, params, image, object, global, norms, reduce, relation, similarity, anchor }
+        Mlsm { options, params, image, object, global, fuse, reduce, relation, similarity, anchor }
     }
 
     /// The switches it was made with.
@@ -162,36 +128,37 @@ impl Mlsm {
     /// # Panics
     /// When a map is not given that a level needs: `image_map` for I and G, `object_map` for O.
     pub fn represent(&self, image_map: Option<&Tensor>, object_map: Option<&Tensor>, train: bool) -> Tensor {
-        let MlsmOptions { levels, gap_source, share_adjust, .. } = self.options;
-        let image = || image_map.expect("level I or G is on: the image's map must be given");
-        let object = || object_map.expect("level O is on: the object's map must be given");
-        let mut parts = Vec::new();
-        let mut add = |index: usize, level: Tensor| {
-            let level = self.norms[index].as_ref().map_or(level.shallow_clone(), |n| n.apply(&self.params, &level));
-            parts.push(level.flatten(1, -1));
-        };
-        if levels.image {
-            add(0, self.adjust(&self.image, image(), train));
-        }
-        if levels.global {
+        let MlsmOptions { levels, gap_source, .. } = self.options;
+        let [image_level, object_level] = self.map_levels([image_map, object_map], train);
+        let global_level = levels.global.then(|| {
+            let image = image_map.expect("level G is on: the image's map must be given");
             let mean = |map: &Tensor| map.mean_dim([2i64, 3].as_slice(), false, Kind::Float); // [n, c]
             let mean = match (gap_source, object_map) {
-                (GapSource::ImageAndObject, Some(object)) => (mean(image()) + mean(object)) / 2.0,
-                _ => mean(image()),
+                (GapSource::ImageAndObject, Some(object)) => (mean(image) + mean(object)) / 2.0,
+                _ => mean(image),
             };
-            add(1, self.global_level(&mean, image()));
-        }
-        if levels.object {
-            add(2, self.adjust(if share_adjust { &self.image } else { &self.object }, object(), train));
-        }
+            self.global_level(&mean, image)
+        });
+        let on = [image_level, global_level, object_level].into_iter().enumerate();
+        let parts = on.filter_map(|(index, level)| Some((index, level?)));
+        let parts = parts.map(|(index, level)| self.fuse.normalised(&self.params, index, &level).flatten(1, -1));
         let vector = match self.options.fusion_point {
-            FusionPoint::Features => parts.into_iter().reduce(|a, b| a + b).expect("levels hold at least one"),
-            FusionPoint::Scores => Tensor::cat(&parts, 1),
+            FusionPoint::Features => self.fuse.sum(&self.params, parts),
+            FusionPoint::Scores => Tensor::cat(&parts.collect::<Vec<_>>(), 1),
         };
         match &self.anchor {
             Some(anchor) => Tensor::cat(&[vector, anchor.vectors(&self.params, [image_map, object_map])], 1),
             None => vector,
         }
+    }
+
+    /// The levels I and O, where they are on.
+    fn map_levels(&self, maps: [Option<&Tensor>; 2], train: bool) -> [Option<Tensor>; 2] {
+        let MlsmOptions { levels, share_adjust, .. } = self.options;
+        let image = levels.image.then(|| maps[0].expect("level I is on: the image's map must be given"));
+        let object = levels.object.then(|| maps[1].expect("level O is on: the object's map must be given"));
+        let of_object = if share_adjust { &self.image } else { &self.object };
+        [image.map(|map| self.adjust(&self.image, map, train)), object.map(|map| self.adjust(of_object, map, train))]
     }
 
     /// Parts vectors `[n, d]` into those of the similarity net and those of the anchor.
@@ -241,7 +208,10 @@ impl Mlsm {
         let ((classes, class_anchors), (queries, query_anchors)) = (self.parted(classes), self.parted(queries));
         let (classes, queries) = (classes.chunk(levels, 1), queries.chunk(levels, 1));
         let scores = classes.iter().zip(&queries).map(|(a, b)| self.similarity(a, b, train));
-        let scores = scores.reduce(|a, b| a + b).expect("levels hold at least one");
+        let scores = match self.options.fusion_point {
+            FusionPoint::Features => scores.reduce(|a, b| a + b).expect("there is one similarity"),
+            FusionPoint::Scores => self.fuse.sum(&self.params, scores),
+        };
         match (&self.anchor, class_anchors, query_anchors) {
             (Some(anchor), Some(classes), Some(queries)) => scores + anchor.scores(&self.params, &classes, &queries),
             _ => scores,
@@ -443,22 +413,62 @@ mod tests {
         assert!(alone.iter().all(|vectors| vectors.size() == [2, VECTOR]));
     }
 
+    /// An object level that sees the whole photo again adds nothing, and takes nothing away: neither from the vectors nor
+    /// from what the similarity net, whose first weights are the same, makes of them.
     #[test]
-    fn the_sum_of_levels_is_the_sum_of_single_levels() {
+    fn the_whole_photo_twice_is_image_and_global_where_maps_are_averaged() {
+        let (images, labels) = (map(7, 7), Tensor::from_slice(&[0i64, 1, 1]));
+        let run = |norm: FuseNorm, levels: &str, object: Option<&Tensor>| {
+            let head = made(levels, |o| o.fuse_norm = norm);
+            let vectors = head.represent(Some(&images), object, true);
+            let classes = head.class_vectors(&vectors.narrow(0, 0, 4), 2, 2);
+            let loss = head.loss(&head.scores(&classes, &vectors.narrow(0, 4, 3), true), &labels);
+            let blocks = head.params().get("adjust.block1.conv.weight").unwrap().shallow_clone();
+            (vectors, crate::gradients(&loss, &[blocks]).unwrap().remove(0))
+        };
+        let apart = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        for norm in [FuseNorm::MapMean, FuseNorm::Gate] {
+            let (alone, twice) = (run(norm, "I+G", None), run(norm, "I+G+O", Some(&images)));
+            assert!(apart(&alone.0, &twice.0) < 1e-5 && apart(&alone.1, &twice.1) < 1e-5, "{norm}");
+        }
+        let (alone, twice) = (run(FuseNorm::None, "I+G", None), run(FuseNorm::None, "I+G+O", Some(&images)));
+        assert!(apart(&alone.0, &twice.0) > 0.1, "the paper's plain sum grows with each level");
+    }
+
+    #[test]
+    fn a_level_more_leaves_the_first_weights_of_the_others_alone() {
+        let (some, all) = (made("I", |_| ()), made("I+G+O", |o| o.share_adjust = false));
+        for (name, tensor) in some.params().all() {
+            assert_eq!(Some(&tensor), all.params().get(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sum_of_levels_is_the_weighted_sum_of_single_levels() {
         let (image, object) = (map(2, 19), map(2, 19) * 0.5);
         let part = |head: &Mlsm, levels: Levels| {
             let mut single = Mlsm::new(head.options.clone(), &mut ChaCha8Rng::seed_from_u64(3), Device::Cpu);
             single.options.levels = levels;
+            single.fuse = Fuse::new(&mut Params::new(Device::Cpu), FuseNorm::None, levels, VECTOR);
             single.global = single.global.filter(|_| levels.global);
             single.represent(Some(&image), Some(&object), false)
         };
-        let head = made("I+G+O", |_| ());
         let none = Levels { image: false, global: false, object: false };
-        let sum = part(&head, Levels { image: true, ..none })
-            + part(&head, Levels { global: true, ..none })
-            + part(&head, Levels { object: true, ..none });
-        let whole = head.represent(Some(&image), Some(&object), false);
-        assert_near(&sum, &whole, 2, whole.abs().max().double_value(&[]));
+        let third = 1.0 / 3.0;
+        let shares = [
+            (FuseNorm::None, [1.0, 1.0, 1.0]),
+            (FuseNorm::Mean, [third, third, third]),
+            (FuseNorm::MapMean, [0.5, 1.0, 0.5]),
+            (FuseNorm::Gate, [0.5, 1.0, 0.5]),
+        ];
+        for (norm, [of_image, of_global, of_object]) in shares {
+            let head = made("I+G+O", |o| o.fuse_norm = norm);
+            let sum = part(&head, Levels { image: true, ..none }) * of_image
+                + part(&head, Levels { global: true, ..none }) * of_global
+                + part(&head, Levels { object: true, ..none }) * of_object;
+            let whole = head.represent(Some(&image), Some(&object), false);
+            assert_near(&sum, &whole, 4, whole.abs().max().double_value(&[]));
+        }
     }
 
     #[test]
@@ -466,7 +476,7 @@ mod tests {
         let labels = Tensor::from_slice(&[0i64, 1, 1]);
         for pair in [Pair::Concat, Pair::AbsDiffProduct, Pair::ConcatAbsDiffProduct] {
             for loss in [Loss::Mse, Loss::Bce, Loss::Ce] {
-                for norm in [FuseNorm::None, FuseNorm::LayerNorm, FuseNorm::Scalars] {
+                for norm in FuseNorm::ALL {
                     let head = made("I+G+O", |o| (o.pair, o.loss, o.fuse_norm) = (pair, loss, norm));
                     let all = head.represent(Some(&map(7, 5)), Some(&map(7, 5).cos()), true);
                     let classes = head.class_vectors(&all.narrow(0, 0, 4), 2, 2);

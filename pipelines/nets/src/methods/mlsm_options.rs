@@ -135,14 +135,36 @@ words!(Loss, "loss", "mse, bce, ce", Mse = "mse", Bce = "bce", Ce = "ce");
 /// What brings the levels to one scale before they are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FuseNorm {
-    /// Nothing: a plain sum.
+    /// Nothing: the plain sum of the paper's eq. 5.
     None,
+    /// The sum is divided by the number of levels.
+    Mean,
+    /// I and O, which go through the same blocks, count as one level: their mean.
+    MapMean,
+    /// The same with a learned share of O, which starts at one half.
+    Gate,
     /// Layer normalisation of each level, with learned scale and shift.
     LayerNorm,
     /// One learned factor per level, starting at 1.
     Scalars,
 }
-words!(FuseNorm, "fuse_norm", "none, layernorm, scalars", None = "none", LayerNorm = "layernorm", Scalars = "scalars");
+words!(
+    FuseNorm,
+    "fuse_norm",
+    "none, mean, map-mean, gate, layernorm, scalars",
+    None = "none",
+    Mean = "mean",
+    MapMean = "map-mean",
+    Gate = "gate",
+    LayerNorm = "layernorm",
+    Scalars = "scalars"
+);
+
+impl FuseNorm {
+    /// Every way.
+    pub const ALL: [FuseNorm; 6] =
+        [FuseNorm::None, FuseNorm::Mean, FuseNorm::MapMean, FuseNorm::Gate, FuseNorm::LayerNorm, FuseNorm::Scalars];
+}
 
 /// How the shots of a class become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +264,7 @@ impl Default for MlsmOptions {
             loss: Loss::Ce,
             sim_hidden: vec![64],
             share_adjust: true,
-            fuse_norm: FuseNorm::None,
+            fuse_norm: FuseNorm::MapMean,
             shot_pool: ShotPool::Mean,
             fusion: Fusion::Vec576,
             gap_source: GapSource::Image,
@@ -267,7 +289,7 @@ impl MlsmOptions {
 
     /// The paper's text: all levels, concatenation, mean squared error on sigmoid scores.
     pub fn paper() -> Self {
-        MlsmOptions { pair: Pair::Concat, loss: Loss::Mse, ..MlsmOptions::default() }
+        MlsmOptions { pair: Pair::Concat, loss: Loss::Mse, fuse_norm: FuseNorm::None, ..MlsmOptions::default() }
     }
 }
 
@@ -299,7 +321,7 @@ mod tests {
         for loss in [Loss::Mse, Loss::Bce, Loss::Ce] {
             assert_eq!(loss.to_string().parse::<Loss>().unwrap(), loss);
         }
-        for norm in [FuseNorm::None, FuseNorm::LayerNorm, FuseNorm::Scalars] {
+        for norm in FuseNorm::ALL {
             assert_eq!(norm.to_string().parse::<FuseNorm>().unwrap(), norm);
         }
         for pool in [ShotPool::Mean, ShotPool::Sum] {

@@ -8,6 +8,7 @@ mod baseline;
 mod baseline_plus;
 mod feat;
 mod frn;
+mod fuse;
 mod imprinted;
 mod maco;
 mod maml;

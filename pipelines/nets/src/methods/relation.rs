@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use super::mlsm_options::{Fusion, Levels, Loss, MlsmOptions, Pair, ShotPool};
 use super::{Described, Head, Method, Mlsm, Reads, Shape, Support};
-use crate::draw::normal_tensor;
+use crate::draw::{normal_tensor, stream_of};
 use crate::params::Params;
 
 /// The switches.
@@ -61,7 +61,7 @@ impl Described for Relation {
         let _guard = tch::no_grad_guard();
         for (name, mut tensor) in mlsm.params().trainable() {
             if name.starts_with("similarity.") && name.ends_with("weight") {
-                tensor.copy_(&normal_tensor(rng, &tensor.size(), 0.01));
+                tensor.copy_(&normal_tensor(&mut stream_of(rng, &name), &tensor.size(), 0.01));
             } else if name.starts_with("similarity.") {
                 let _ = tensor.fill_(1.0);
             }

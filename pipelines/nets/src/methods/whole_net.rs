@@ -1,5 +1,7 @@
 //! The network that MAML, Meta-SGD and Meta-LSTM adapt as a whole: a backbone and a linear layer over its embedding.
 
+use std::collections::BTreeSet;
+
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
@@ -53,13 +55,37 @@ impl WholeNet {
 
     /// The places, in the order of [`Params::trainable`], of the tensors that an episode adapts.
     pub(super) fn adapted(&self, adapt_norm: bool, own: &str) -> Vec<usize> {
+        // A normalisation is what has running statistics; the names of its layers differ between backbones.
+        let statistics = self.params().names().filter_map(|name| name.strip_suffix("running_mean"));
+        let norms: BTreeSet<&str> = statistics.collect();
+        let is_norm = |name: &str| name.rfind('.').is_some_and(|dot| norms.contains(&name[..=dot]));
         let is_adapted = |name: &str| !name.starts_with(own) && (adapt_norm || !is_norm(name));
         let named = self.params().trainable().into_iter().enumerate();
         named.filter(|(_, (name, _))| is_adapted(name)).map(|(place, _)| place).collect()
     }
 }
 
-/// Whether a tensor is the scale or shift of a normalisation.
-fn is_norm(name: &str) -> bool {
-    name.split('.').any(|part| part.starts_with("bn") || part.starts_with("_bn"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::{BackboneKind, BackboneSpec};
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn no_scale_or_shift_of_any_backbones_normalisation_is_adapted_unless_asked_for() {
+        let kinds = [BackboneKind::Conv4Pooled, BackboneKind::ResNet12, BackboneKind::EfficientNetLite0];
+        for kind in kinds {
+            let levels = "I".parse().unwrap();
+            let backbone = BackboneSpec::new(kind, 4);
+            let shape = Shape { backbone, channels: 4, embedding_side: 1, n_way: 2, levels };
+            let net = WholeNet::new(&shape, &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
+            let trainable = net.params().trainable();
+            let [without, with] = [false, true].map(|norm| net.adapted(norm, "-"));
+            let norms = net.params().names().filter(|name| name.ends_with("running_mean")).count();
+            assert_eq!(with.len() - without.len(), 2 * norms, "{kind}: scale and shift of each");
+            // Vectors that are no bias of a convolution or the classifier belong to a normalisation.
+            let is_vector = |place: &&usize| trainable[**place].1.dim() == 1 && !trainable[**place].0.ends_with("bias");
+            assert_eq!(without.iter().filter(is_vector).count(), 0, "{kind}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use mlsm_nets::{Levels, METHODS, MethodKind, Reads, Refused, Switches};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ObjectSource, OneOrMany, in_range};
+use super::{Augmentation, ObjectSource, OneOrMany, in_range};
 use crate::config::ConfigError;
 
 /// How F_φ comes about.
@@ -102,6 +102,12 @@ pub struct MetaTrain {
     pub object: Option<OneOrMany<ObjectSource>>,
     /// For the other methods: what they look at; a list makes a row each. The whole photo when absent.
     pub image_source: Option<OneOrMany<ImageSource>>,
+    /// How photos and crops are varied in training episodes, where F_φ is learnt.
+    pub augmentation: Augmentation,
+    /// For `standard`: the least share of the area that a random crop keeps.
+    pub augmentation_area: f64,
+    /// For `standard`: brightness, contrast and saturation are each scaled by a factor in `1 ± jitter`.
+    pub augmentation_jitter: f64,
     /// Which pairs train.
     pub pairs: Pairs,
     /// Classes of a training episode.
@@ -120,6 +126,10 @@ pub struct MetaTrain {
     pub val_every: u64,
     /// Validation episodes for each shot.
     pub val_episodes: u64,
+    /// Classes of a validation episode; `n_way` when absent.
+    pub val_way: Option<usize>,
+    /// Queries per class of a validation episode; `train_query` when absent.
+    pub val_query: Option<usize>,
     /// Validations without improvement after which training stops.
     pub patience: u64,
     /// Learning rate of Adam.
@@ -182,6 +192,9 @@ impl Default for MetaTrain {
             levels: None,
             object: None,
             image_source: None,
+            augmentation: Augmentation::None,
+            augmentation_area: 0.35,
+            augmentation_jitter: 0.4,
             pairs: Pairs::Query,
             n_way: 5,
             train_shot: OneOrMany::Many(vec![1, 5]),
@@ -191,6 +204,8 @@ impl Default for MetaTrain {
             tasks: None,
             val_every: 100,
             val_episodes: 200,
+            val_way: None,
+            val_query: None,
             patience: 20,
             lr: 1e-3,
             schedule: Schedule::Linear,
@@ -246,6 +261,16 @@ impl MetaTrain {
         self.bn_eval.as_ref().map_or_else(|| vec![BnEval::default()], OneOrMany::to_vec)
     }
 
+    /// Returns the classes of a validation episode.
+    pub fn val_way(&self) -> usize {
+        self.val_way.unwrap_or(self.n_way)
+    }
+
+    /// Returns the queries per class of a validation episode.
+    pub fn val_query(&self) -> usize {
+        self.val_query.unwrap_or(self.train_query)
+    }
+
     /// Returns the numbers of shots of each model that learns.
     pub fn shots_of_models(&self) -> Vec<Vec<usize>> {
         match self.shot_models {
@@ -288,9 +313,10 @@ impl MetaTrain {
         }
         let own = if kind.reads == Reads::Pixels { BackboneMode::EndToEnd } else { BackboneMode::Frozen };
         let mode = *self.backbone.get_or_insert(own);
-        if kind.reads == Reads::Pixels && mode != own {
-            let why = format!("`{}` adapts the whole network, which it learns from scratch", self.method);
-            return Err(ConfigError::invalid(&key("backbone"), &why).with_fix(format!("remove {}", key("backbone"))));
+        if kind.reads == Reads::Pixels && mode == BackboneMode::Frozen {
+            let why = format!("`{}` adapts the whole network, so none of it can be frozen", self.method);
+            let fix = format!("set {} = \"end-to-end\" or \"base-init\"", key("backbone"));
+            return Err(ConfigError::invalid(&key("backbone"), &why).with_fix(fix));
         }
         if kind.reads == Reads::Pixels && self.bn_eval.is_some() {
             return foreign("bn_eval", "has a rule of its own for batch normalisation");
@@ -316,6 +342,17 @@ impl MetaTrain {
             let fix = format!("set {path}.n_way = {evaluated_ways}, as evaluate.n_way");
             return Err(ConfigError::invalid(&key("n_way"), &why).with_fix(fix));
         }
+        if self.kind().reads == Reads::Pixels && self.val_way.is_some_and(|way| way != self.n_way) {
+            let why = format!("`{}` has an output for each class of an episode", self.method);
+            return Err(ConfigError::invalid(&key("val_way"), &why).with_fix(format!("remove {}", key("val_way"))));
+        }
+        if self.mode() == BackboneMode::Frozen && self.augmentation != Augmentation::None {
+            let why = "stored features are those of the photos as they are";
+            let fix = format!("set {} = \"base-init\", or augment train-base.{}", key("backbone"), self.embedding);
+            return Err(ConfigError::invalid(&key("augmentation"), why).with_fix(fix));
+        }
+        in_range(&key("augmentation_area"), self.augmentation_area, 1e-3, 1.0)?;
+        in_range(&key("augmentation_jitter"), self.augmentation_jitter, 0.0, 1.0)?;
         for shot in self.train_shot.to_vec() {
             in_range(&key("train_shot"), shot as f64, 1.0, 1000.0)?;
         }
@@ -337,6 +374,8 @@ impl MetaTrain {
         }
         in_range(&key("n_way"), self.n_way as f64, 2.0, 1000.0)?;
         in_range(&key("train_query"), self.train_query as f64, 1.0, 1000.0)?;
+        in_range(&key("val_way"), self.val_way() as f64, 2.0, 1000.0)?;
+        in_range(&key("val_query"), self.val_query() as f64, 1.0, 1000.0)?;
         in_range(&key("val_episodes"), self.val_episodes as f64, 1.0, 1e9)?;
         in_range(&key("lr_halve_every"), self.lr_halve_every as f64, 1.0, 1e12)?;
         in_range(&key("encoder_lr"), self.encoder_lr.unwrap_or(self.lr), 0.0, 100.0)?;

@@ -31,6 +31,8 @@ pub enum Head {
     Grid,
     /// The whole map, flattened.
     Flat,
+    /// The same, by its cosine to a vector of each class (Baseline++).
+    Cosine,
 }
 
 /// What takes the steps of a training.
