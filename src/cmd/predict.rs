@@ -43,6 +43,7 @@ pub struct PredictArgs {
 /// [`CliError`] of the set-up, of the first node that failed, or [`CliError::Cancelled`].
 pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
+    args.answer.format(settings)?; // refused before anything is computed
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
     let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;

@@ -16,7 +16,7 @@ pub struct ReportArgs {
     /// The run; the last successful one when left out
     #[arg(long, value_name = "ID")]
     run: Option<String>,
-    /// Writes `.md`, `.html` or text to this file
+    /// Writes to this file: .html, .md, .json or .txt
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -33,11 +33,17 @@ pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
         let text = summary::to_text(&found, terminal::width());
         return if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&text) };
     };
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    let text = match extension.as_str() {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let text = match ending.as_str() {
         "html" | "htm" => summary::to_html(&found, &heading),
         "md" => summary::to_markdown(&found, &heading),
-        _ => summary::to_text(&found, None),
+        "json" => serde_json::to_string_pretty(&found).expect("a summary that was read is written") + "\n",
+        "txt" | "" => summary::to_text(&found, None),
+        _ => {
+            let what = format!("cannot write the report to {}", path.display());
+            let fix = "end the name in .html, .md, .json or .txt";
+            return Err(CliError::usage(what, format!("the ending .{ending} names no format"), fix));
+        }
     };
     Ok(publish_file(path, text.as_bytes())?)
 }

@@ -90,8 +90,7 @@ fn one(table: &Table, settings: &Settings) -> Result<(), CliError> {
     }
     let width = terminal::width_of_sentences();
     let [words, sentences] = [Align::Left, Align::Text];
-    let mut columns =
-        TextTable::new(&[("column", words), ("type", words), ("unit", words), ("meaning", sentences)]);
+    let mut columns = TextTable::new(&[("column", words), ("type", words), ("unit", words), ("meaning", sentences)]);
     for c in &line.columns {
         columns.row(vec![c.column.clone(), c.kind.clone(), c.unit.to_owned(), c.meaning.to_owned()]);
     }

@@ -271,7 +271,11 @@ mod tests {
     #[test]
     fn at_every_width_nothing_is_wider_than_the_terminal() {
         let mut table = TextTable::new(&[("row", Align::Left), ("columns", Align::Text), ("n", Align::Right)]);
-        table.row(vec!["鳥の名前-x".to_owned(), "image_id, class_id, a_very_long_name_of_a_column".to_owned(), "12".to_owned()]);
+        table.row(vec![
+            "鳥の名前-x".to_owned(),
+            "image_id, class_id, a_very_long_name_of_a_column".to_owned(),
+            "12".to_owned(),
+        ]);
         for width in 8..100 {
             let text = table.fit(Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}:\n{text}");

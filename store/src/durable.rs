@@ -4,8 +4,6 @@
 //! can be lost, after something that refers to it was written.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -103,7 +101,7 @@ pub(crate) fn settle(temporary: &Path, path: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes the folder of a file and returns it.
-fn prepare_folder(path: &Path) -> Result<&Path, StoreError> {
+pub(crate) fn prepare_folder(path: &Path) -> Result<&Path, StoreError> {
     let folder = folder_of(path);
     make_folder(folder)?;
     Ok(folder)
@@ -122,62 +120,8 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     disk::sync_folder(above)
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().map_or(path, |folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-}
-
-/// Writes a file that a user named, wholly or not at all.
-///
-/// # Errors
-/// [`StoreError`] when the folder cannot be written or is full.
-pub fn publish_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write(path, bytes, folder_for(path)?)
-}
-
-/// Does the same with bytes that a function writes, too many to hold in memory.
-///
-/// # Errors
-/// [`StoreError`] when the folder cannot be written or is full, and what the function returns; then nothing is left.
-pub fn publish_stream<E: From<StoreError>>(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
-) -> Result<(), E> {
-    let temporary = temporary(folder_for(path)?);
-    let written = disk::create(&temporary).map_err(E::from).and_then(|mut file| {
-        let mut stream = Stream { file: &mut file, path: &temporary };
-        write(&mut stream)?;
-        Ok(disk::sync(&file, &temporary)?)
-    });
-    let result = written.and_then(|()| Ok(settle(&temporary, path)?));
-    if result.is_err() {
-        let _ = disk::remove_file(&temporary); // garbage at worst; the first error says more
-    }
-    result
-}
-
-/// Returns the folder of a file that a user named, which is made when it is not there.
-fn folder_for(path: &Path) -> Result<&Path, StoreError> {
-    if path.file_name().is_none() || path.is_dir() {
-        let source = io::Error::new(io::ErrorKind::IsADirectory, "it names a folder, not a file");
-        return Err(StoreError::io("write", path, source));
-    }
-    prepare_folder(path)
-}
-
-/// A file that is written piece by piece, each of them a step of the disk.
-struct Stream<'a> {
-    file: &'a mut File,
-    path: &'a Path,
-}
-
-impl Write for Stream<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        disk::write_some(self.file, self.path, buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }
 
 #[cfg(test)]
@@ -185,16 +129,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn a_published_file_replaces_the_old_one_and_leaves_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/out.txt");
-        publish_file(&path, b"one").unwrap();
-        publish_file(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
 
     #[test]
     fn a_temporary_name_is_known_again_and_no_other_is() {
@@ -205,24 +139,6 @@ mod tests {
         {
             assert!(!is_temporary(OsStr::new(other)), "{other}");
         }
-    }
-
-    #[test]
-    fn a_stream_is_published_whole_or_leaves_what_was_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out.txt");
-        let failed = || StoreError::io("write", &path, io::Error::other("no more"));
-        publish_stream(&path, |out| out.write_all(b"one").map_err(|_| failed())).unwrap();
-        publish_stream(&path, |out| out.write_all(b"two").map_err(|_| failed()).and(Err(failed()))).unwrap_err();
-        assert_eq!(fs::read(&path).unwrap(), b"one");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_folder_is_not_replaced_by_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(publish_file(folder.path(), b"x").is_err());
-        assert!(publish_file(&folder.path().join(".."), b"x").is_err());
     }
 
     #[test]

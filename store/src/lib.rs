@@ -31,6 +31,7 @@ mod store;
 mod sweep;
 mod tables;
 mod upstream;
+mod user_file;
 mod uses;
 mod verify;
 
@@ -39,7 +40,7 @@ mod tests;
 
 pub use blob::{Blob, BlobWriter};
 pub use digest::{Digest, Fingerprint, ParseHexError};
-pub use durable::{publish_file, publish_stream};
+
 pub use error::StoreError;
 pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan, Inventory, Stored};
@@ -54,5 +55,6 @@ pub use stat_cache::StatCache;
 pub use store::Store;
 pub use tables::{TableSource, WriteTable};
 pub use upstream::{Presence, Upstream};
+pub use user_file::{publish_file, publish_stream};
 pub use uses::LastUse;
 pub use verify::{Finding, VerifyOptions};

@@ -2,8 +2,8 @@
 //!
 //! They are copies (or reflinks), read-only: an analyst's write can never reach a blob.
 
-use std::fs::File;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mlsm_store::Digest;
 use thiserror::Error;
 
-use crate::task::{Count, Port, Task};
 use crate::EngineError;
+use crate::task::{Count, Port, Task};
 
 /// The position of a node in its graph; upstream nodes have smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,5 +7,5 @@ mod pixels;
 
 pub use arrays::{Array, ArrayView, ElementType, decode, encode};
 pub use gallery::Gallery;
-pub use parquet::{Column, embedding_column, read_table, table, with_texts};
+pub use parquet::{Column, embedding_column, read_table, table};
 pub use pixels::PackedPixels;

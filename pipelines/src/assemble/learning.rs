@@ -244,9 +244,8 @@ fn learnt_row(
     };
     let sides: Vec<_> = sides.into_iter().filter(|(side, source)| *side == Side::Image || source.is_some()).collect();
     let output = |model: &ModelRecipe| if model.array() == "map" { "maps" } else { model.array() };
-    let backbone = |builder: &Builder<'_>| {
-        UnitInput::one("backbone", builder.base_nets[&section.embedding].output("backbone"))
-    };
+    let backbone =
+        |builder: &Builder<'_>| UnitInput::one("backbone", builder.base_nets[&section.embedding].output("backbone"));
     let novel = |builder: &Builder<'_>, bn_eval| {
         let read = if bn_eval == BnEval::Batch { model.on_pixels() } else { model.clone() };
         let inputs = sides.iter().flat_map(|(side, source)| {

@@ -38,7 +38,9 @@ pub enum AssembleError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A unit does not fit the others: a defect of the program.
-    #[error("the graph of this configuration does not fit together\n  why: {0}\n  fix: report it with the configuration")]
+    #[error(
+        "the graph of this configuration does not fit together\n  why: {0}\n  fix: report it with the configuration"
+    )]
     Graph(#[from] GraphError),
     /// Stopping was asked for while photos were drawn, unpacked or hashed.
     #[error("cancelled")]

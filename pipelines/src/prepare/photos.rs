@@ -42,11 +42,7 @@ impl Source {
 }
 
 /// Opens the photos of a configuration, if it has any, and adds a user's own photos.
-pub(super) fn open_beside(
-    own: OwnPhotos,
-    config: &Config,
-    with: &Preparation<'_>,
-) -> Result<Source, AssembleError> {
+pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let has_photos = config.data_path().is_some() || config.synthetic_spec().is_some();
     let beside = if has_photos { Some(open(config, with)?) } else { None };
     let by_path = digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), with)?;
@@ -194,12 +190,7 @@ fn synthetic_request(spec: &SyntheticSpec) -> Request {
 }
 
 /// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.
-fn from_archive(
-    path: &Path,
-    name: String,
-    config: &Config,
-    with: &Preparation<'_>,
-) -> Result<Source, AssembleError> {
+fn from_archive(path: &Path, name: String, config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let cache = with.store.stat_cache()?;
     let (digest, _) = cache.digest(path)?;
     save(&cache)?;
@@ -253,10 +244,9 @@ fn digests(
     let digest = |photo: &Photo| {
         with.check()?;
         let (digest, _) = cache.digest(&file(photo)).map_err(|e| match e {
-            StoreError::Io { path, source, .. } => AssembleError::Data(format!(
-                "cannot read photo {}\n  why: {source}\n  fix: restore it",
-                path.display()
-            )),
+            StoreError::Io { path, source, .. } => {
+                AssembleError::Data(format!("cannot read photo {}\n  why: {source}\n  fix: restore it", path.display()))
+            }
             other => AssembleError::Store(other),
         })?;
         with.progress(done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64, "photos", "hashing");

@@ -109,7 +109,8 @@ const IMAGE: ColumnDoc = col("image_id", Int, "", "id of the photo, as in `image
 const CLASS: ColumnDoc = col("class_id", Int, "", "id of the true class of the photo");
 const SPLIT: ColumnDoc = col("split", Text, "", "part of the class: base, val or novel");
 const METHOD: ColumnDoc = col("method", Text, "", "few-shot method");
-const LEVELS: ColumnDoc = col("levels", Text, "", "levels of MLSM that are summed, such as I+G+O; empty for other methods");
+const LEVELS: ColumnDoc =
+    col("levels", Text, "", "levels of MLSM that are summed, such as I+G+O; empty for other methods");
 const N_WAY: ColumnDoc = col("n_way", Int, "", "classes of an episode");
 const K_SHOT: ColumnDoc = col("k_shot", Int, "", "labelled photos of each class of an episode");
 const N_QUERY: ColumnDoc = col("n_query", Int, "", "photos to classify of each class of an episode");
@@ -233,7 +234,12 @@ pub const TABLES: &[TableDoc] = &[
             col("dataset", Text, "", "name of the data set"),
             col("split_rule", Text, "", "rule that assigned the classes to base, val and novel"),
             col("training_seed", Int, "", "seed of the training of the row"),
-            col("paper_accuracy", Real, "share of 1", "figure that the paper prints, on other photos; null without one"),
+            col(
+                "paper_accuracy",
+                Real,
+                "share of 1",
+                "figure that the paper prints, on other photos; null without one",
+            ),
             col("episodes", Int, "", "number of episodes"),
             col("accuracy", Real, "share of 1", "mean over the episodes"),
             col("ci95", Real, "share of 1", "half the 95 % confidence interval of that mean, over episodes"),

@@ -114,10 +114,11 @@ impl TableFile {
             .set_max_row_group_row_count(Some(widest.clamp(1024, MAX_GROUP_ROWS)))
             .set_key_value_metadata(Some(said.collect()));
         for column in vectors {
-            let values = ColumnPath::from(["list", "item"].iter().fold(vec![column.name.to_owned()], |mut path, part| {
-                path.push((*part).to_owned());
-                path
-            }));
+            let values =
+                ColumnPath::from(["list", "item"].iter().fold(vec![column.name.to_owned()], |mut path, part| {
+                    path.push((*part).to_owned());
+                    path
+                }));
             properties = properties.set_column_dictionary_enabled(values, false);
         }
         properties.build()

@@ -134,7 +134,8 @@ fn nothing_that_learns_sees_a_photo_of_a_novel_class() {
     // The port is not all: the shards that are read are those that `evaluate` reads as base and val, or none of its.
     let sources = |stage: &str, part: Option<Part>| -> BTreeSet<(usize, usize)> {
         let units = graph.nodes().iter().filter(|n| n.stage == stage).flat_map(|n| &n.units);
-        let inputs = units.flat_map(|u| &u.inputs).filter(|i| part.is_none_or(|part| i.port.ends_with(&part.to_string())));
+        let inputs =
+            units.flat_map(|u| &u.inputs).filter(|i| part.is_none_or(|part| i.port.ends_with(&part.to_string())));
         inputs
             .filter_map(|i| match &i.source {
                 InputSource::Output(from, _) => Some((from.node.0, from.unit)),

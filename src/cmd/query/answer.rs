@@ -1,12 +1,13 @@
 //! A table that answers somebody, as a frame in memory: what `mlsm query` shows and `mlsm predict` writes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use mlsm_store::publish_file;
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader};
 
-use super::frame;
+use super::{arrow_file, frame};
 use crate::error::CliError;
 use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
@@ -20,9 +21,12 @@ pub struct AnswerArgs {
     /// How to write the answer [default: by the ending of --out, else table]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Writes the answer to this file
+    /// Writes the answer to this file; its ending names the format
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Puts ' before text in CSV and TSV that a spreadsheet would take for a formula
+    #[arg(long)]
+    pub(super) escape_formulas: bool,
 }
 
 /// How an answer is written.
@@ -32,26 +36,46 @@ pub enum Format {
     Table,
     /// Comma-separated values; lists become text.
     Csv,
+    /// Tab-separated values; lists become text.
+    Tsv,
     /// One array of objects.
     Json,
     /// One object on each line.
     Jsonl,
     /// Apache Parquet.
     Parquet,
+    /// An Apache Arrow file, also known as Feather.
+    Arrow,
 }
 
 impl AnswerArgs {
     /// Returns the format that was asked for.
-    pub fn format(&self, settings: &Settings) -> Format {
-        let by_name = |path: &Path| match path.extension()?.to_str()? {
-            "csv" => Some(Format::Csv),
-            "json" => Some(Format::Json),
-            "jsonl" | "ndjson" => Some(Format::Jsonl),
-            "parquet" => Some(Format::Parquet),
-            _ => None,
-        };
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for an ending that names no format.
+    pub fn format(&self, settings: &Settings) -> Result<Format, CliError> {
         let default = if settings.is_json() { Format::Json } else { Format::Table };
-        self.format.or_else(|| by_name(self.out.as_deref()?)).unwrap_or(default)
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let Some((path, ending)) = self.out.as_deref().and_then(|path| Some((path, path.extension()?))) else {
+            return Ok(default);
+        };
+        let ending = ending.to_string_lossy().to_lowercase();
+        Ok(match ending.as_str() {
+            "csv" => Format::Csv,
+            "tsv" | "tab" => Format::Tsv,
+            "json" => Format::Json,
+            "jsonl" | "ndjson" => Format::Jsonl,
+            "parquet" => Format::Parquet,
+            "arrow" | "feather" => Format::Arrow,
+            "txt" => Format::Table,
+            _ => {
+                let what = format!("cannot write the answer to {}", path.display());
+                let fix = "end the name in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .txt, or give `--format`";
+                return Err(CliError::usage(what, format!("the ending .{ending} names no format"), fix));
+            }
+        })
     }
 }
 
@@ -79,8 +103,9 @@ impl Answer {
     /// [`CliError::Usage`] for a type that the format does not know, [`CliError::Store`] when the file cannot be written.
     pub fn deliver(mut self, args: &AnswerArgs, settings: &Settings) -> Result<(), CliError> {
         let rows = self.take_rows();
+        let format = args.format(settings)?;
         let answer = &mut self.0;
-        let bytes = match args.format(settings) {
+        let bytes = match format {
             Format::Table => {
                 let width = if args.out.is_none() { terminal::width() } else { None };
                 let (text, shown) = frame::to_text(answer, width);
@@ -90,10 +115,17 @@ impl Answer {
                 }
                 text.into_bytes()
             }
-            Format::Csv => frame::to_csv(answer).map_err(|e| unwritable(&e))?,
+            Format::Csv => frame::to_csv(answer, b',', args.escape_formulas).map_err(|e| unwritable(&e))?,
+            Format::Tsv => frame::to_csv(answer, b'\t', args.escape_formulas).map_err(|e| unwritable(&e))?,
             Format::Json => frame::to_json(answer).map_err(|e| unwritable(&e))?,
             Format::Jsonl => frame::to_json_lines(answer).map_err(|e| unwritable(&e))?,
             Format::Parquet => frame::to_parquet(answer).map_err(|e| unwritable(&e))?,
+            Format::Arrow => {
+                let parquet = frame::to_parquet(answer).map_err(|e| unwritable(&e))?;
+                let mut bytes = Vec::new();
+                arrow_file::from_parquet(Bytes::from(parquet), &mut bytes).map_err(|e| unwritable(&e))?;
+                bytes
+            }
         };
         match &args.out {
             Some(path) => Ok(publish_file(path, &bytes)?),
@@ -111,7 +143,7 @@ impl Answer {
     }
 }
 
-fn unwritable(error: &polars::error::PolarsError) -> CliError {
+fn unwritable(error: &dyn std::error::Error) -> CliError {
     let fix = "choose other columns, or another `--format`";
     CliError::usage("cannot write the answer in this format", error.to_string(), fix)
 }

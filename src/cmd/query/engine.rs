@@ -49,13 +49,19 @@ impl Engine {
         let prelude = format!(
             "SET enable_progress_bar=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
              SET temp_directory={}; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; \
-             SET allowed_directories=[{}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
+             SET allowed_directories=[{}, {}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
              SET lock_configuration=true;",
             text(&spilled.path().display().to_string()),
             text(&folder.display().to_string()),
+            text(&spilled.path().display().to_string()),
             views.collect::<String>(),
         );
         Ok(Self { program, prelude, spilled })
+    }
+
+    /// Returns a place for a file that lives as long as the engine.
+    pub fn temporary(&self, name: &str) -> PathBuf {
+        self.spilled.path().join(name)
     }
 
     /// Returns the columns of the answer to a query, or why it is refused.
@@ -74,7 +80,11 @@ impl Engine {
     /// Starts a statement; what it copies to `/dev/stdout` is the child's stdout.
     pub fn start(&self, flags: &[&str], statement: &str) -> Result<Child, Refusal> {
         let mut command = Command::new(&self.program);
-        command.args(["-init", "/dev/null", "-batch"]).args(flags).arg("-c").arg(format!("{} {statement}", self.prelude));
+        command
+            .args(["-init", "/dev/null", "-batch"])
+            .args(flags)
+            .arg("-c")
+            .arg(format!("{} {statement}", self.prelude));
         command.current_dir(self.spilled.path()).env_remove("DUCKDB_RC_PATH");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().map_err(Refusal::Engine)

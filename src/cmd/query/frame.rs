@@ -8,6 +8,8 @@ use crate::render::table::{Align, TextTable};
 pub const ROWS: usize = 200;
 /// How many values of a list a cell of a text table shows.
 const VALUES: usize = 6;
+/// Characters that begin a formula in spreadsheets.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Lays the first rows out as text within the width of a terminal; also returns how many they are.
 pub fn to_text(answer: &DataFrame, width: Option<usize>) -> (String, usize) {
@@ -21,11 +23,12 @@ pub fn to_text(answer: &DataFrame, width: Option<usize>) -> (String, usize) {
     (table.fit(width), shown)
 }
 
-/// Writes the answer as CSV; lists become text in brackets, because CSV has no lists.
+/// Writes the answer as CSV; lists become text in brackets, because CSV has no lists. `escape`: text that a spreadsheet would
+/// take for a formula gets a `'` in front.
 ///
 /// # Errors
 /// polars' own, for a type that has no text.
-pub fn to_csv(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+pub fn to_csv(answer: &mut DataFrame, separator: u8, escape: bool) -> PolarsResult<Vec<u8>> {
     let nested: Vec<_> = answer.columns().iter().filter(|c| c.dtype().is_nested()).cloned().collect();
     for column in nested {
         let texts = (0..column.len()).map(|row| match column.get(row)? {
@@ -35,8 +38,15 @@ pub fn to_csv(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
         let texts = texts.collect::<PolarsResult<Vec<_>>>()?;
         answer.with_column(Column::new(column.name().clone(), texts))?;
     }
+    if escape {
+        let texts: Vec<_> = answer.columns().iter().filter(|c| c.dtype().is_string()).cloned().collect();
+        for column in texts {
+            let escaped = column.str()?.iter().map(|text| text.map(escaped)).collect::<Vec<_>>();
+            answer.with_column(Column::new(column.name().clone(), escaped))?;
+        }
+    }
     let mut bytes = Vec::new();
-    CsvWriter::new(&mut bytes).finish(answer)?;
+    CsvWriter::new(&mut bytes).with_separator(separator).finish(answer)?;
     Ok(bytes)
 }
 
@@ -69,6 +79,11 @@ pub fn to_parquet(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes).finish(answer)?;
     Ok(bytes)
+}
+
+fn escaped(text: &str) -> String {
+    let mark = if text.starts_with(FORMULA) { "'" } else { "" };
+    format!("{mark}{text}")
 }
 
 fn align(kind: &DataType) -> Align {
@@ -115,8 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn formulas_are_escaped_on_demand() {
+        let mut answer = df!("file" => ["=1+1", "-a.jpg", "b.jpg"], "n" => [-1i64, 2, 3]).unwrap();
+        let csv = String::from_utf8(to_csv(&mut answer, b'\t', true).unwrap()).unwrap();
+        assert_eq!(csv, "file\tn\n'=1+1\t-1\n'-a.jpg\t2\nb.jpg\t3\n");
+    }
+
+    #[test]
     fn csv_and_json_and_parquet_take_lists() {
-        let csv = String::from_utf8(to_csv(&mut answer()).unwrap()).unwrap();
+        let csv = String::from_utf8(to_csv(&mut answer(), b',', false).unwrap()).unwrap();
         assert_eq!(csv, "name,n,ids\na,1,\"[1, 2]\"\n\"b,c\",,[3]\n");
         let json: serde_json::Value = serde_json::from_slice(&to_json(&mut answer()).unwrap()).unwrap();
         assert_eq!(json[0]["ids"], serde_json::json!([1, 2]));

@@ -60,7 +60,10 @@ fn a_file_that_is_written_bit_by_bit_is_listed_with_its_digest() {
     let store = open(&folder);
     let bytes: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
     let write = |out: &mut (dyn std::io::Write + Send)| {
-        bytes.chunks(7777).try_for_each(|some| out.write_all(some)).map_err(|e| StoreError::io("write", folder.path(), e))
+        bytes
+            .chunks(7777)
+            .try_for_each(|some| out.write_all(some))
+            .map_err(|e| StoreError::io("write", folder.path(), e))
     };
     let published = store.publish_tables("r1", &[("a/b.bin".to_owned(), TableSource::Written(&write))], true).unwrap();
     assert_eq!(fs::read(published.join("a/b.bin")).unwrap(), bytes);

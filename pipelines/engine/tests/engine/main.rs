@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mlsm_engine::{
-    Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunIdentity, RunOptions, RunReport,
-    StageError, Unit, explain, plan, run,
+    Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunIdentity, RunOptions, RunReport, StageError,
+    Unit, explain, plan, run,
 };
 use mlsm_store::{Access, Digest, Store};
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use mlsm_engine::{
-    Cancel, Context, EngineError, Event, Graph, InputSource, Item, Outputs, Port, RunIdentity, RunOptions, RunReport, StageError, Task,
-    Unit, UnitInput, plan, run,
+    Cancel, Context, EngineError, Event, Graph, InputSource, Item, Outputs, Port, RunIdentity, RunOptions, RunReport,
+    StageError, Task, Unit, UnitInput, plan, run,
 };
 use mlsm_store::{Access, Digest, Field, Store, Value};
 use tempfile::TempDir;
