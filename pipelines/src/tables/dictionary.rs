@@ -144,7 +144,7 @@ pub const TABLES: &[TableDoc] = &[
             N_WAY,
             K_SHOT,
             N_QUERY,
-            col("seed", Int, "", "seed that the episodes are drawn from"),
+            col("episode_seed", Int, "", "seed that the episodes are drawn from"),
             col("episode", Int, "", "index of the episode; equal seeds, ways, shots and indices are the same photos"),
             col("support_ids", Ints, "", "ids of the labelled photos, class after class"),
             col("query_ids", Ints, "", "ids of the photos to classify, class after class"),
