@@ -47,6 +47,11 @@ impl Fixture {
         self.tensors.keys().filter_map(move |name| name.strip_prefix(prefix)).filter(is_result)
     }
 
+    /// How far apart rounding puts a result, as a share of its largest value.
+    pub fn spread(&self, name: &str) -> f64 {
+        self.get(&format!("{name}.spread")).double_value(&[0]) / self.get(name).abs().max().double_value(&[])
+    }
+
     /// How far a result may lie from PyTorch's f64 one.
     pub fn tolerance(&self, name: &str) -> f64 {
         let spread = self.get(&format!("{name}.spread")).double_value(&[0]);

@@ -94,15 +94,20 @@ fn apart(left: &Tensor, right: &Tensor) -> f64 {
     (left - right).abs().max().double_value(&[])
 }
 
-/// How far two equal episodes may lie apart: as for a fixture, but what an ulp does is measured here, on this CPU.
+/// How far two equal episodes may lie apart: as for a fixture, with what rounding does to the method's scores in PyTorch or
+/// what an ulp does here, whichever is more.
 fn tolerances(kind: &MethodKind) -> [f64; 2] {
     static KNOWN: Mutex<BTreeMap<&str, [f64; 2]>> = Mutex::new(BTreeMap::new());
     *KNOWN.lock().unwrap().entry(kind.name).or_insert_with(|| {
+        let fixture =
+            Fixture::read(&if kind.has_levels { "mlsm-default".into() } else { format!("method-{}", kind.name) });
+        let rounded = fixture.names("").filter(|name| name.ends_with("scores")).map(|name| fixture.spread(name));
+        let rounded = rounded.fold(FLOOR, f64::max);
         let plain = scores(kind, &IN_ORDER, 0);
         let noises: Vec<_> = (1..=4).map(|noise| scores(kind, &IN_ORDER, noise)).collect();
         [0, 1].map(|i| {
-            let floor = FLOOR * plain[i].abs().max().double_value(&[]);
-            MULTIPLE * noises.iter().map(|moved| apart(&moved[i], &plain[i])).fold(floor, f64::max)
+            let of_rounding = rounded * plain[i].abs().max().double_value(&[]);
+            MULTIPLE * noises.iter().map(|moved| apart(&moved[i], &plain[i])).fold(of_rounding, f64::max)
         })
     })
 }
