@@ -165,7 +165,8 @@ fn a_name_that_is_no_text_is_unpacked_as_it_is() {
     header.as_mut_bytes().copy_from_slice(&bytes[..512]);
     header.set_cksum();
     bytes[..512].copy_from_slice(header.as_bytes());
-    let root = Scene::new(&bytes).unpack().unwrap();
+    let scene = Scene::new(&bytes);
+    let root = scene.unpack().unwrap();
     assert_eq!(fs::read_dir(root.join("a")).unwrap().count(), 1);
 }
 
