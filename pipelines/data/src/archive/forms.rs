@@ -101,3 +101,13 @@ fn a_zip_as_macos_and_pipes_write_it_is_read() {
         assert!(!root.join("a/._x.jpg").exists() && !root.join("__MACOSX").exists());
     }
 }
+
+#[test]
+fn bytes_behind_a_gzip_are_padding_and_its_members_are_one() {
+    let tar = packed(&[plain("a/x.jpg", b"1"), plain("b/y.jpg", b"2")]);
+    let members = [gzip(&tar[..700]), gzip(&tar[700..])].concat();
+    for bytes in [members.clone(), [members.clone(), vec![0; 600]].concat(), [members, b"surplus".to_vec()].concat()] {
+        let scene = Scene::new(&bytes);
+        assert_eq!(fs::read(scene.unpack().unwrap().join("b/y.jpg")).unwrap(), b"2");
+    }
+}

@@ -1,10 +1,10 @@
 //! How an archive is packed, told by its first bytes: names say it wrongly.
 
 use bzip2::read::MultiBzDecoder;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 
 /// A form of archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,31 @@ impl Packing {
     pub fn tar_stream(self, file: File) -> io::Result<Box<dyn Read>> {
         let source = BufReader::with_capacity(1 << 20, file);
         Ok(match self {
-            Self::Gzip => Box::new(MultiGzDecoder::new(source)),
+            Self::Gzip => Box::new(Members(Some(GzDecoder::new(source)))),
             Self::Xz => Box::new(XzReader::new(source, true)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(source)),
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(source)?),
             Self::Plain | Self::Zip | Self::Unread(_) => Box::new(source),
         })
+    }
+}
+
+/// The members of a gzip one after the other; as for gzip itself, what follows the last one and begins no other is padding.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            match member.read(buffer)? {
+                0 if !buffer.is_empty() => {
+                    let mut source = self.0.take().map(GzDecoder::into_inner).ok_or(io::ErrorKind::UnexpectedEof)?;
+                    if source.fill_buf()?.starts_with(b"\x1f") {
+                        self.0 = Some(GzDecoder::new(source));
+                    }
+                }
+                n => return Ok(n),
+            }
+        }
+        Ok(0)
     }
 }

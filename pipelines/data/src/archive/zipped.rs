@@ -5,9 +5,12 @@ use crate::DataError;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
-use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
+
+/// What to do about a zip that is whole and not read.
+const ANOTHER_FORM: &str = "unpack it and give the folder, or pack it again by the usual method of zip";
 
 /// Unpacks a zip.
 pub(super) fn unpack(file: File, writer: &mut Writer<'_>) -> Result<(), DataError> {
@@ -16,7 +19,7 @@ pub(super) fn unpack(file: File, writer: &mut Writer<'_>) -> Result<(), DataErro
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(|error| refused(error, writer))?;
         let listed = path_of(&entry);
-        let (is_folder, is_encrypted) = (entry.is_dir(), entry.encrypted());
+        let (is_folder, is_encrypted, method) = (entry.is_dir(), entry.encrypted(), entry.compression());
         let kind = entry.unix_mode().map_or(0, |mode| mode & 0o170_000);
         drop(entry);
         match kind {
@@ -31,6 +34,9 @@ pub(super) fn unpack(file: File, writer: &mut Writer<'_>) -> Result<(), DataErro
         if is_encrypted {
             let why = format!("{} is encrypted", listed.display());
             return Err(writer.unusable(why, "unpack it with its password and give the folder"));
+        }
+        if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+            return Err(writer.unusable(format!("it is packed by {method}, which is not read"), ANOTHER_FORM));
         }
         let mut entry = archive.by_index(index).map_err(|error| refused(error, writer))?;
         let size = entry.size();
@@ -56,12 +62,7 @@ fn path_of<R: io::Read>(entry: &ZipFile<'_, R>) -> PathBuf {
 fn refused(error: ZipError, writer: &Writer<'_>) -> DataError {
     match error {
         ZipError::UnsupportedArchive(what) => {
-            let fix = "unpack it and give the folder, or pack it again with the usual method of zip";
-            writer.unusable(format!("it is a zip of a form that is not read: {what}"), fix)
-        }
-        ZipError::CompressionMethodNotSupported(method) => {
-            let fix = "unpack it and give the folder, or pack it again with the usual method of zip";
-            writer.unusable(format!("it is a zip packed by method {method}, which is not read"), fix)
+            writer.unusable(format!("it is a zip of a form that is not read: {what}"), ANOTHER_FORM)
         }
         other => writer.damaged(&io::Error::from(other)),
     }
