@@ -1,20 +1,22 @@
-//! Unpacks a dataset's archive (`.tgz`, `.tar.gz`, `.tar`) without trusting a byte of it.
+//! Unpacks a dataset's archive (zip, or tar packed by gzip, xz, bzip2, zstd or nothing) without trusting a byte of it.
 //!
 //! An archive comes from the network: it may be cut off, name paths outside, hold links that lead there, or unpack to
-//! more than any disk holds. Only photos and CUB's lists are written; anything that is not a plain file or folder below
-//! the target refuses the whole archive.
+//! more than any disk holds. Only photos, by their names or first bytes, and CUB's lists are written. What is common and
+//! harmless is accepted: a file that was appended again (the last one counts, as for tar), a hard link to a file of the
+//! archive. Anything else that is not a plain file or folder below the target refuses the whole archive.
+
+mod packing;
+mod tape;
+mod writer;
+mod zipped;
 
 use crate::DataError;
-use flate2::read::MultiGzDecoder;
 use md5::{Digest as _, Md5};
+use packing::Packing;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Component, Path, PathBuf};
-use tar::{Archive, EntryType};
-
-/// The lists of a CUB folder.
-const LISTS: [&str; 5] =
-    ["images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt", "train_test_split.txt"];
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use writer::Writer;
 
 /// How much an archive may unpack to.
 #[derive(Clone, Copy, Debug)]
@@ -58,97 +60,68 @@ pub fn unpack(
     limits: Limits,
     progress: &dyn Fn(u64),
 ) -> Result<PathBuf, DataError> {
-    let io = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| DataError::Io { action, path, source }
-    };
-    fs::create_dir_all(target).map_err(io("make the folder", target))?;
-    let file = File::open(archive).map_err(io("open", archive))?;
-    let size = file.metadata().map_err(io("read", archive))?.len();
+    fs::create_dir_all(target).map_err(|error| DataError::io("make the folder", target, error))?;
+    check_md5(archive, md5)?;
+    let mut file = File::open(archive).map_err(|error| DataError::io("open", archive, error))?;
+    let size = file.metadata().map_err(|error| DataError::io("read", archive, error))?.len();
     let most = limits.total.max(limits.ratio.saturating_mul(size));
-    let mut source = BufReader::with_capacity(1 << 20, Hashed { file, hash: Md5::new() });
-    {
-        let is_gzip = source.fill_buf().map_err(io("read", archive))?.starts_with(&[0x1f, 0x8b]);
-        let plain: Box<dyn Read + '_> =
-            if is_gzip { Box::new(MultiGzDecoder::new(&mut source)) } else { Box::new(&mut source) };
-        let mut reader = Archive::new(Bounded { inner: plain, left: most });
-        let mut count = 0u64;
-        for entry in reader.entries().map_err(|e| damaged(archive, &e, most))? {
-            let mut entry = entry.map_err(|e| damaged(archive, &e, most))?;
-            let listed = entry.path().map_err(|e| damaged(archive, &e, most))?.into_owned();
-            let Some(path) = wanted(archive, &listed, entry.header().entry_type(), what)? else { continue };
-            if entry.size() > limits.file {
-                let why = format!("{} claims {} bytes, the limit is {}", listed.display(), entry.size(), limits.file);
-                return Err(hostile(archive, why));
-            }
-            let path = target.join(path);
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(io("make the folder", folder))?;
-            }
-            let mut out = match File::create_new(&path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(hostile(archive, format!("it holds {} twice", listed.display())));
-                }
-                out => out.map_err(io("write", &path))?,
-            };
-            copy(&mut entry, &mut out, archive, &path, most)?;
-            count += 1;
-            if count.is_multiple_of(100) {
-                progress(count);
+    let mut writer = Writer::new(archive, target, what, limits.file, most, progress);
+    match Packing::of(&mut file).map_err(|error| DataError::io("read", archive, error))? {
+        Packing::Zip => zipped::unpack(file, &mut writer)?,
+        Packing::Unread(name) => {
+            let fix = "unpack it and give the folder, or pack it as zip or tar";
+            return Err(writer.unusable(format!("{name} archives are not read"), fix));
+        }
+        packing => {
+            let again = file.try_clone().map_err(|error| DataError::io("read", archive, error))?;
+            let stream = packing.tar_stream(file).map_err(|error| writer.damaged(&error))?;
+            if !tape::unpack(stream, &mut writer)? {
+                zip_behind_a_program(packing, again, &mut writer)?;
             }
         }
-        // The rest holds gzip's checksum; a bomb may also hide behind the end of the archive.
-        io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(|e| damaged(archive, &e, most))?;
     }
-    io::copy(&mut source, &mut io::sink()).map_err(io("read", archive))?;
-    let found = hex(&source.into_inner().hash.finalize());
-    match md5 {
-        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(DataError::Archive {
-            path: archive.to_owned(),
-            why: format!("its MD5 digest is {found}, expected {expected}"),
-            fix: "download it again from its publisher",
-        }),
+    match what {
+        Unpack::All if writer.is_empty() => {
+            let fix = "give an archive of a CUB folder, or of a folder with one folder of photos per class";
+            Err(writer.unusable("it holds no photo".into(), fix))
+        }
         _ => Ok(innermost(target)),
     }
 }
 
-/// Copies in pieces, so that an error of the archive can be told from one of the disk.
-fn copy(entry: &mut dyn Read, out: &mut File, archive: &Path, path: &Path, most: u64) -> Result<(), DataError> {
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match entry.read(&mut buffer).map_err(|e| damaged(archive, &e, most))? {
-            0 => return Ok(()),
-            n => io::Write::write_all(out, &buffer[..n]).map_err(|source| DataError::Io {
-                action: "write",
-                path: path.to_owned(),
-                source,
-            })?,
-        }
+/// Unpacks a zip that begins with a program, as archives that unpack themselves do; anything else is no archive.
+fn zip_behind_a_program(packing: Packing, mut file: File, writer: &mut Writer<'_>) -> Result<(), DataError> {
+    let fix = "give the folder itself, or pack it as zip or tar";
+    file.rewind().map_err(|error| DataError::io("read", writer.archive(), error))?;
+    let is_zip = packing == Packing::Plain && zip::ZipArchive::new(&file).is_ok();
+    match (is_zip, packing) {
+        (true, _) => zipped::unpack(file, writer),
+        (false, Packing::Plain) => Err(writer.unusable("it is neither a zip nor a tar, by its content".into(), fix)),
+        (false, _) => Err(writer.unusable("what is packed in it is not a tar".into(), fix)),
     }
 }
 
-/// Returns where an entry goes below the target; nothing for folders and for files that no dataset needs.
-fn wanted(archive: &Path, listed: &Path, kind: EntryType, what: Unpack) -> Result<Option<PathBuf>, DataError> {
-    let mut path = PathBuf::new();
-    for component in listed.components() {
-        match component {
-            Component::Normal(name) => path.push(name),
-            Component::CurDir => {}
-            _ => return Err(hostile(archive, format!("{} leads out of the folder", listed.display()))),
+/// Compares the digest of a whole file with the one that its publisher gives.
+fn check_md5(archive: &Path, expected: Option<&str>) -> Result<(), DataError> {
+    let Some(expected) = expected else { return Ok(()) };
+    let failed = |error| DataError::io("read", archive, error);
+    let mut file = File::open(archive).map_err(failed)?;
+    let (mut hash, mut buffer) = (Md5::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            n => hash.update(&buffer[..n]),
         }
     }
-    match kind {
-        EntryType::Directory | EntryType::XGlobalHeader => return Ok(None),
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {}
-        EntryType::Link | EntryType::Symlink => {
-            return Err(hostile(archive, format!("{} is a link", listed.display())));
-        }
-        _ => return Err(hostile(archive, format!("{} is neither a file nor a folder", listed.display()))),
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    match expected.eq_ignore_ascii_case(&found) {
+        true => Ok(()),
+        false => Err(DataError::Archive {
+            path: archive.to_owned(),
+            why: format!("its MD5 digest is {found}, expected {expected}"),
+            fix: "download it again from its publisher",
+        }),
     }
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    let is_list = LISTS.contains(&name);
-    let is_photo = what == Unpack::All && !name.starts_with("._") && crate::dataset::is_photo_name(name);
-    Ok((is_list || is_photo).then_some(path))
 }
 
 /// Descends while a folder holds nothing but one folder: archives often wrap the dataset in one.
@@ -163,56 +136,7 @@ pub fn innermost(target: &Path) -> PathBuf {
     }
 }
 
-fn hostile(archive: &Path, why: String) -> DataError {
-    DataError::Archive { path: archive.to_owned(), why, fix: "do not use this copy; get it from its publisher" }
-}
-
-fn damaged(archive: &Path, error: &io::Error, most: u64) -> DataError {
-    match error.get_ref().is_some_and(|e| e.is::<TooMuch>()) {
-        true => hostile(archive, format!("it unpacks to more than {most} bytes, which photos of its size never do")),
-        false => DataError::Archive {
-            path: archive.to_owned(),
-            why: format!("it is cut off or damaged: {error}"),
-            fix: "download it again, or pack it again",
-        },
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// A file that is hashed while it is read.
-struct Hashed {
-    file: File,
-    hash: Md5,
-}
-
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        self.hash.update(&buffer[..n]);
-        Ok(n)
-    }
-}
-
-/// A stream that ends in an error once it has given more than it may.
-struct Bounded<'a> {
-    inner: Box<dyn Read + 'a>,
-    left: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("too much")]
-struct TooMuch;
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(TooMuch))?;
-        Ok(n)
-    }
-}
-
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,17 @@ use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write as _;
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 
 /// One entry: path, kind, link target, content.
-type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
+pub(super) type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
 
-fn plain<'a>(path: &'a str, content: &'a [u8]) -> Entry<'a> {
+pub(super) fn plain<'a>(path: &'a str, content: &'a [u8]) -> Entry<'a> {
     (path, EntryType::Regular, "", content)
 }
 
 /// Packs entries as they are, also those that `tar`'s own functions refuse to write.
-fn packed(entries: &[Entry<'_>]) -> Vec<u8> {
+pub(super) fn packed(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (path, kind, link, content) in entries {
         let mut header = Header::new_gnu();
@@ -27,16 +27,16 @@ fn packed(entries: &[Entry<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn zipped(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn zipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-struct Scene(tempfile::TempDir);
+pub(super) struct Scene(tempfile::TempDir);
 
 impl Scene {
-    fn new(bytes: &[u8]) -> Self {
+    pub fn new(bytes: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.tgz"), bytes).unwrap();
         Self(folder)
@@ -50,11 +50,11 @@ impl Scene {
         self.0.path().join("inner/target")
     }
 
-    fn unpack_with(&self, what: Unpack, md5: Option<&str>, limits: Limits) -> Result<PathBuf, DataError> {
+    pub fn unpack_with(&self, what: Unpack, md5: Option<&str>, limits: Limits) -> Result<PathBuf, DataError> {
         unpack(&self.archive(), &self.target(), what, md5, limits, &|_| {})
     }
 
-    fn unpack(&self) -> Result<PathBuf, DataError> {
+    pub fn unpack(&self) -> Result<PathBuf, DataError> {
         self.unpack_with(Unpack::All, None, Limits::default())
     }
 }
@@ -92,14 +92,18 @@ fn an_archive_without_compression_is_read_too() {
 
 #[test]
 fn what_leads_out_of_the_folder_refuses_the_archive() {
-    let hostile: [(Entry<'_>, &str); 7] = [
+    let hostile: [(Entry<'_>, &str); 11] = [
         (plain("../x.jpg", b"1"), "leads out"),
         (plain("a/../../x.jpg", b"1"), "leads out"),
         (plain("/tmp/x.jpg", b"1"), "leads out"),
         (("a/x.jpg", EntryType::Symlink, "/etc/passwd", b""), "is a link"),
-        (("a/x.jpg", EntryType::Link, "/etc/passwd", b""), "is a link"),
+        (("a/x.jpg", EntryType::Link, "/etc/passwd", b""), "leads out"),
+        (("a/x.jpg", EntryType::Link, "../../x.jpg", b""), "leads out"),
+        (("a/x.jpg", EntryType::Link, "b/gone.jpg", b""), "does not hold"),
+        (("../a", EntryType::Directory, "", b""), "leads out"),
         (("a", EntryType::Symlink, "/tmp", b""), "is a link"),
         (("a/x.jpg", EntryType::Fifo, "", b""), "neither a file nor a folder"),
+        (("a/x.jpg", EntryType::Char, "", b""), "neither a file nor a folder"),
     ];
     for (entry, why) in hostile {
         let scene = Scene::new(&zipped(&packed(&[entry])));
@@ -111,9 +115,59 @@ fn what_leads_out_of_the_folder_refuses_the_archive() {
 }
 
 #[test]
-fn a_file_listed_twice_refuses_the_archive() {
-    let error = Scene::new(&packed(&[plain("a/x.jpg", b"1"), plain("a/x.jpg", b"2")])).unpack().unwrap_err();
-    assert!(error.to_string().contains("twice"), "{error}");
+fn a_file_behind_a_link_of_the_archive_is_never_written() {
+    let entries = [("a", EntryType::Symlink, "/tmp", b"".as_slice()), plain("a/through.jpg", b"1")];
+    assert!(Scene::new(&packed(&entries)).unpack().unwrap_err().to_string().contains("a is a link"));
+    assert!(!Path::new("/tmp/through.jpg").exists());
+}
+
+#[test]
+fn a_file_that_was_appended_again_counts_as_the_last() {
+    let scene = Scene::new(&packed(&[plain("a/x.jpg", b"older"), plain("b/y.jpg", b"y"), plain("a/x.jpg", b"new")]));
+    assert_eq!(fs::read(scene.unpack().unwrap().join("a/x.jpg")).unwrap(), b"new");
+}
+
+#[test]
+fn a_path_that_is_a_file_and_a_folder_refuses_the_archive() {
+    let error = Scene::new(&packed(&[plain("a.jpg", b"1"), plain("a.jpg/x.jpg", b"2")])).unpack().unwrap_err();
+    assert!(error.to_string().contains("both a file and a folder"), "{error}");
+}
+
+#[test]
+fn a_hard_link_inside_is_the_file_that_it_names() {
+    let link = |path, to| (path, EntryType::Link, to, b"".as_slice());
+    let scene = Scene::new(&packed(&[
+        plain("a/x.jpg", b"photo"),
+        plain("a/notes.pdf", b"text"),
+        link("b/y.jpg", "./a/x.jpg"),
+        link("b/notes.pdf", "a/notes.pdf"),
+        link("a/x.jpg", "a/x.jpg"),
+    ]));
+    let root = scene.unpack().unwrap();
+    assert_eq!(fs::read(root.join("b/y.jpg")).unwrap(), b"photo");
+    assert_eq!(fs::read(root.join("a/x.jpg")).unwrap(), b"photo");
+    assert!(!root.join("b/notes.pdf").exists());
+}
+
+#[test]
+fn a_photo_without_its_ending_is_unpacked_and_a_text_is_not() {
+    let gif = b"GIF89a\x01\0\x01\0\0\0\0;".as_slice();
+    let scene = Scene::new(&packed(&[plain("a/photo", gif), plain("a/notes", b"text"), plain("b/y.jpg", b"y")]));
+    let root = scene.unpack().unwrap();
+    assert!(root.join("a/photo").exists() && !root.join("a/notes").exists());
+}
+
+#[test]
+fn a_name_that_is_no_text_is_unpacked_as_it_is() {
+    let mut bytes = packed(&[plain("a/?.jpg", b"1"), plain("b/y.jpg", b"2")]);
+    bytes[2] = 0xe4;
+    let mut header = Header::new_gnu();
+    header.as_mut_bytes().copy_from_slice(&bytes[..512]);
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    let scene = Scene::new(&bytes);
+    let root = scene.unpack().unwrap();
+    assert_eq!(fs::read_dir(root.join("a")).unwrap().count(), 1);
 }
 
 #[test]
