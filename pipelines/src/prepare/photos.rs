@@ -249,7 +249,10 @@ fn digests(
             }
             other => AssembleError::Store(other),
         })?;
-        with.progress(done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64, "photos", "hashing");
+        let (done, total) = (done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64);
+        if done % 64 == 0 || done == total {
+            with.progress(done, total, "photos", "hashing");
+        }
         Ok((photo.image_id, digest))
     };
     let digests: Result<BTreeMap<_, _>, AssembleError> = photos.par_iter().map(digest).collect();
