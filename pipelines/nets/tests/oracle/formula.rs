@@ -51,18 +51,25 @@ pub fn fill(params: &mut Params, prefix: &str) {
     params.load(&pack(&tensors, "").unwrap()).unwrap();
 }
 
-/// A tensor whose values are moved by about an ulp, at random; `noise` is the seed, and 0 moves nothing.
-pub fn nudged(tensor: &Tensor, name: &str, noise: u32) -> Tensor {
-    if noise == 0 {
+/// By how many ulps values are moved, and from which draw; no ulps move nothing.
+#[derive(Clone, Copy, Default)]
+pub struct Noise {
+    pub draw: u32,
+    pub ulps: u32,
+}
+
+/// A tensor whose values are moved at random.
+pub fn nudged(tensor: &Tensor, name: &str, Noise { draw, ulps }: Noise) -> Tensor {
+    if ulps == 0 {
         return tensor.shallow_clone();
     }
-    let step = |u: f64| ((3.0 * u).floor() - 1.0) as f32 * f32::EPSILON;
-    let steps: Vec<f32> = units(&format!("noise{noise}.{name}"), tensor.numel()).map(step).collect();
+    let step = |u: f64| ((3.0 * u).floor() - 1.0) as f32 * ulps as f32 * f32::EPSILON;
+    let steps: Vec<f32> = units(&format!("noise{draw}.{name}"), tensor.numel()).map(step).collect();
     tensor * (Tensor::from_slice(&steps).reshape(tensor.size()) + 1.0)
 }
 
 /// Does the same to every tensor of a net.
-pub fn nudge(params: &mut Params, noise: u32) {
+pub fn nudge(params: &mut Params, noise: Noise) {
     let tensors: Vec<(String, Tensor)> =
         params.all().into_iter().map(|(name, old)| (name.clone(), nudged(&old, &name, noise))).collect();
     params.load(&pack(&tensors, "").unwrap()).unwrap();

@@ -11,10 +11,14 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use crate::compare::{FLOOR, Fixture, MULTIPLE};
-use crate::formula::{fill, nudge, nudged, pixels, tensor};
+use crate::formula::{Noise, fill, nudge, nudged, pixels, tensor};
 
 const WAYS: i64 = 3;
 const QUERIES: i64 = 4;
+/// Draws of pixels that are tried.
+const DRAWS: i64 = 6;
+/// Noise that shows whether a tie is near.
+const MANY_ULPS: u32 = 32;
 
 /// Fixture, method, and the switches that are not as by default.
 fn cases() -> Vec<(&'static str, &'static str, serde_json::Value)> {
@@ -66,8 +70,8 @@ fn no_method_is_without_a_fixture() {
 }
 
 /// Scores of four queries of three classes by two shots each, with the weights of the formula and with fresh ones;
-/// `places`: where each of the ten images stands; `noise`: weights and representations are moved by it (0: by nothing).
-fn scores(kind: &MethodKind, places: &[i64; 10], noise: u32) -> [Tensor; 2] {
+/// `places`: where each of the ten images stands; weights and representations are moved by `noise`.
+fn moved_scores(kind: &MethodKind, draw: i64, places: &[i64; 10], noise: Noise) -> [Tensor; 2] {
     let places = Tensor::from_slice(places);
     [true, false].map(|by_formula| {
         let mut method = make(kind, Switches::new());
@@ -78,7 +82,7 @@ fn scores(kind: &MethodKind, places: &[i64; 10], noise: u32) -> [Tensor; 2] {
         let [image, object] = ["image", "object"].map(|name| match kind.reads {
             Reads::Embeddings => tensor(name, &[10, 24]).index_select(0, &places),
             Reads::Maps => tensor(name, &[10, 6, 7, 7]).abs().index_select(0, &places),
-            Reads::Pixels => pixels(10, 84, 0).index_select(0, &places),
+            Reads::Pixels => pixels(10, 84, draw).index_select(0, &places),
         });
         let rows = method.represent(Some(&image), kind.has_levels.then_some(&object), false);
         let (shots, queries) = parted(&nudged(&rows, "rows", noise), 2);
@@ -94,22 +98,36 @@ fn apart(left: &Tensor, right: &Tensor) -> f64 {
     (left - right).abs().max().double_value(&[])
 }
 
-/// How far two equal episodes may lie apart: as for a fixture, but what an ulp does is measured here, on this CPU.
-fn tolerances(kind: &MethodKind) -> [f64; 2] {
-    static KNOWN: Mutex<BTreeMap<&str, [f64; 2]>> = Mutex::new(BTreeMap::new());
-    *KNOWN.lock().unwrap().entry(kind.name).or_insert_with(|| {
-        let plain = scores(kind, &IN_ORDER, 0);
-        let noises: Vec<_> = (1..=4).map(|noise| scores(kind, &IN_ORDER, noise)).collect();
-        [0, 1].map(|i| {
-            let floor = FLOOR * plain[i].abs().max().double_value(&[]);
-            MULTIPLE * noises.iter().map(|moved| apart(&moved[i], &plain[i])).fold(floor, f64::max)
-        })
+/// What an ulp moves, the largest over some draws of the noise, for each kind of weights.
+fn spread(kind: &MethodKind, draw: i64, ulps: u32) -> [f64; 2] {
+    let plain = moved_scores(kind, draw, &IN_ORDER, Noise::default());
+    let moved = [1, 2, 3, 4].map(|noise| moved_scores(kind, draw, &IN_ORDER, Noise { draw: noise, ulps }));
+    [0, 1].map(|i| {
+        let floor = FLOOR * plain[i].abs().max().double_value(&[]);
+        moved.iter().map(|moved| apart(&moved[i], &plain[i])).fold(floor, f64::max)
     })
+}
+
+/// The draw of the inputs, and how far two equal episodes may lie apart: as for a fixture, but what an ulp does is measured
+/// here, on this CPU. Of pixels that draw is taken which noise of many ulps moves least, as it is the farthest from a tie
+/// in a ReLU or a maximum that a sum in another order would break the other way.
+fn prepared(kind: &MethodKind) -> (i64, [f64; 2]) {
+    static KNOWN: Mutex<BTreeMap<&str, (i64, [f64; 2])>> = Mutex::new(BTreeMap::new());
+    *KNOWN.lock().unwrap().entry(kind.name).or_insert_with(|| {
+        let draws = if kind.reads == Reads::Pixels { 0..DRAWS } else { 0..1 };
+        let largest = |draw: &i64| spread(kind, *draw, MANY_ULPS).into_iter().fold(0.0, f64::max);
+        let draw = draws.min_by(|a, b| largest(a).total_cmp(&largest(b))).unwrap_or(0);
+        (draw, spread(kind, draw, 1).map(|spread| MULTIPLE * spread))
+    })
+}
+
+fn scores(kind: &MethodKind, places: &[i64; 10]) -> [Tensor; 2] {
+    moved_scores(kind, prepared(kind).0, places, Noise::default())
 }
 
 #[track_caller]
 fn assert_same(kind: &MethodKind, left: &[Tensor; 2], right: &[Tensor; 2]) {
-    for ((left, right), allowed) in left.iter().zip(right).zip(tolerances(kind)) {
+    for ((left, right), allowed) in left.iter().zip(right).zip(prepared(kind).1) {
         let apart = apart(left, right);
         println!("{}: {:.3} of the tolerance", kind.name, apart / allowed);
         assert!(apart <= allowed, "{}: {apart:e} apart, allowed {allowed:e}", kind.name);
@@ -118,7 +136,7 @@ fn assert_same(kind: &MethodKind, left: &[Tensor; 2], right: &[Tensor; 2]) {
 
 #[track_caller]
 fn assert_unlike(kind: &MethodKind, left: &[Tensor; 2], right: &[Tensor; 2]) {
-    let mut pairs = left.iter().zip(right).zip(tolerances(kind));
+    let mut pairs = left.iter().zip(right).zip(prepared(kind).1);
     assert!(pairs.any(|((left, right), allowed)| apart(left, right) > 10.0 * allowed), "{}", kind.name);
 }
 
@@ -127,19 +145,19 @@ const IN_ORDER: [i64; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 #[test]
 fn the_shots_of_a_class_and_the_queries_may_stand_in_any_order() {
     for kind in METHODS {
-        let plain = scores(kind, &IN_ORDER, 0);
-        assert_same(kind, &scores(kind, &[1, 0, 2, 3, 5, 4, 6, 7, 8, 9], 0), &plain);
-        assert_same(kind, &scores(kind, &[0, 1, 2, 3, 4, 5, 8, 6, 9, 7], 0), &moved(&plain, 0, &[2, 0, 3, 1]));
+        let plain = scores(kind, &IN_ORDER);
+        assert_same(kind, &scores(kind, &[1, 0, 2, 3, 5, 4, 6, 7, 8, 9]), &plain);
+        assert_same(kind, &scores(kind, &[0, 1, 2, 3, 4, 5, 8, 6, 9, 7]), &moved(&plain, 0, &[2, 0, 3, 1]));
         // A shot of the first class in the second one's place, and the other way round, is another episode.
-        assert_unlike(kind, &scores(kind, &[2, 1, 0, 3, 4, 5, 6, 7, 8, 9], 0), &plain);
+        assert_unlike(kind, &scores(kind, &[2, 1, 0, 3, 4, 5, 6, 7, 8, 9]), &plain);
     }
 }
 
 #[test]
 fn classes_may_change_places_unless_the_method_says_so() {
     for kind in METHODS {
-        let plain = moved(&scores(kind, &IN_ORDER, 0), 1, &[2, 0, 1]);
-        let found = scores(kind, &[4, 5, 0, 1, 2, 3, 6, 7, 8, 9], 0);
+        let plain = moved(&scores(kind, &IN_ORDER), 1, &[2, 0, 1]);
+        let found = scores(kind, &[4, 5, 0, 1, 2, 3, 6, 7, 8, 9]);
         match kind.classes_may_swap {
             true => assert_same(kind, &found, &plain),
             false => assert_unlike(kind, &found, &plain),
@@ -151,8 +169,8 @@ fn classes_may_change_places_unless_the_method_says_so() {
 fn a_query_is_scored_alone_unless_the_method_says_so() {
     for kind in METHODS {
         // The first query beside itself three times: the same score, where the others play no part.
-        let plain = moved(&scores(kind, &IN_ORDER, 0), 0, &[0]);
-        let alone = moved(&scores(kind, &[0, 1, 2, 3, 4, 5, 6, 6, 6, 6], 0), 0, &[0]);
+        let plain = moved(&scores(kind, &IN_ORDER), 0, &[0]);
+        let alone = moved(&scores(kind, &[0, 1, 2, 3, 4, 5, 6, 6, 6, 6]), 0, &[0]);
         match kind.bn_eval {
             "batch" => assert_unlike(kind, &alone, &plain),
             _ => assert_same(kind, &alone, &plain),
