@@ -7,7 +7,7 @@ use mlsm_engine::StageError;
 use mlsm_nets::DeviceChoice;
 use tch::Device;
 
-/// The libtorch that the program is linked with; a fitting one is checked when it is set up.
+/// The libtorch that the program is made for; a fitting one is checked when it is set up.
 const LIBTORCH_VERSION: &str = "2.11.0";
 
 /// The device and torch's threads, shared by the stages of one process.
@@ -30,10 +30,11 @@ impl Runtime {
     pub fn device(&self) -> Result<Device, StageError> {
         let resolved = self.device.get_or_init(|| {
             mlsm_nets::keep_heap();
-            mlsm_nets::pick(self.choice).map_err(|e| e.to_string())
+            mlsm_nets::load_torch().and_then(|()| mlsm_nets::pick(self.choice)).map_err(|e| e.to_string())
         });
+        let device = resolved.clone().map_err(StageError::Setup)?;
         self.use_threads(self.threads);
-        resolved.clone().map_err(StageError::Setup)
+        Ok(device)
     }
 
     /// Sets torch's threads inside one operation: what a checkpoint was made with is what it goes on with.

@@ -1,7 +1,7 @@
 //! `mlsm doctor`: checks what the pipeline needs on this machine, and says how to mend what is missing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use mlsm_nets::DeviceChoice;
@@ -79,21 +79,19 @@ fn text(checks: &[Check]) -> String {
     table.fit(Some(terminal::width_of_sentences()))
 }
 
-/// The process could not have started without libtorch, so this says which one it found.
+/// Loads libtorch, as a run that computes would, and says which one it is.
 fn libtorch() -> Check {
-    let fix = "run `make libtorch`, then build again";
-    let Some(path) = loaded("libtorch_cpu") else {
+    let fix = "run `make build`; beside a copied program lay its libmlsm_torch.so";
+    if let Err(error) = mlsm_nets::load_torch() {
+        let why = error.to_string().lines().nth(1).unwrap_or_default().trim().trim_start_matches("why: ").to_owned();
+        return Check::new("libtorch", Verdict::Bad, format!("cannot be loaded: {why}"), fix);
+    }
+    let Some(folder) = mlsm_nets::torch_folder() else {
         return Check::new("libtorch", Verdict::Limited, "linked in a way this check does not know", fix);
     };
-    let version = path.parent().and_then(Path::parent).and_then(torch_version).unwrap_or_else(|| "?".to_owned());
-    Check::new("libtorch", Verdict::Ok, format!("{version} in {}", path.display()), fix)
-}
-
-/// Returns the path of a library that this process has loaded.
-fn loaded(name: &str) -> Option<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
-    paths.find(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name)))
+    let version = folder.parent().and_then(torch_version).unwrap_or_else(|| "?".to_owned());
+    let through = mlsm_nets::torch_library().map(|path| format!(", through {}", path.display())).unwrap_or_default();
+    Check::new("libtorch", Verdict::Ok, format!("{version} in {}{through}", folder.display()), fix)
 }
 
 /// Reads the version that the distribution of libtorch states: a Python package or a bare archive.

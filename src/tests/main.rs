@@ -7,6 +7,7 @@ mod contract;
 mod flips;
 mod incremental;
 mod interrupted;
+mod libtorch;
 mod looking;
 mod methods;
 mod predict;

@@ -8,7 +8,12 @@ use serde_json::Value;
 
 /// Returns the program with the flags that every test gives, and none of the surrounding environment's settings.
 pub fn command(store: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlsm"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_mlsm")), store)
+}
+
+/// Returns the same with a copy of the program.
+pub fn command_of(program: &Path, store: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MLSM_") {
             command.env_remove(name);

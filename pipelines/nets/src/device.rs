@@ -1,6 +1,6 @@
 //! Where tensors live: parses the user's choice, loads CUDA when asked for, says why a device cannot be used.
 //!
-//! The binary links the CPU libtorch only. CUDA registers itself when `libtorch_cuda.so` is loaded, and only if that
+//! The program loads the CPU libtorch only. CUDA registers itself when `libtorch_cuda.so` is loaded, and only if that
 //! happens before the first CUDA query of the process: so every query goes through [`pick`].
 
 use std::fmt;
@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tch::{Cuda, Device};
 
 use crate::error::NetError;
+use crate::libtorch::{load_torch, torch_folder};
 
 /// The device that the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,7 @@ pub fn pick(choice: DeviceChoice) -> Result<Device, NetError> {
         DeviceChoice::Auto => Ok(if cuda_cards() > 0 { Device::Cuda(0) } else { Device::Cpu }),
         DeviceChoice::Cuda(index) if index < cuda_cards() => Ok(Device::Cuda(index)),
         DeviceChoice::Cuda(_) => {
+            load_torch()?;
             let why = match load_cuda() {
                 Err(reason) => format!("this libtorch has no CUDA ({reason})"),
                 Ok(()) => format!("CUDA is there, with {} cards that can be used", cuda_cards()),
@@ -86,22 +88,37 @@ fn cuda_cards() -> usize {
 /// Loads `libtorch_cuda.so` once per process, before any CUDA query.
 fn load_cuda() -> Result<(), &'static str> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
-    LOADED.get_or_init(open_cuda_library).as_ref().copied().map_err(String::as_str)
+    LOADED
+        .get_or_init(|| {
+            load_torch().map_err(|error| error.to_string())?;
+            open_cuda_library()
+        })
+        .as_ref()
+        .copied()
+        .map_err(String::as_str)
 }
 
+/// Opens CUDA's library in the folder of the libtorch that is loaded, else wherever the loader finds one.
 #[cfg(unix)]
 fn open_cuda_library() -> Result<(), String> {
-    // SAFETY: the name is a NUL-terminated literal; dlerror's string is copied at once; loading registers kernels in
-    // the library's own static constructors and runs no code of ours.
+    use std::ffi::{CStr, CString};
+    use std::os::unix::ffi::OsStrExt as _;
+
+    const NAME: &str = "libtorch_cuda.so";
+    let beside = torch_folder().map(|folder| folder.join(NAME)).filter(|path| path.exists());
+    let path = beside.map_or_else(|| NAME.into(), |path| path.into_os_string());
+    let path = CString::new(path.as_bytes()).map_err(|error| error.to_string())?;
+    // SAFETY: the name is NUL-terminated; dlerror's string is copied at once; loading registers kernels in the library's
+    // own static constructors and runs no code of ours.
     unsafe {
-        if !libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+        if !libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
             return Ok(());
         }
         let reason = libc::dlerror();
         if reason.is_null() {
-            return Err("libtorch_cuda.so cannot be loaded".to_owned());
+            return Err(format!("{NAME} cannot be loaded"));
         }
-        Err(std::ffi::CStr::from_ptr(reason).to_string_lossy().into_owned())
+        Err(CStr::from_ptr(reason).to_string_lossy().into_owned())
     }
 }
 

@@ -102,6 +102,15 @@ pub enum NetError {
         /// The reason.
         why: String,
     },
+    /// libtorch is not there, or not the one that this program was made for.
+    #[error(
+        "libtorch cannot be loaded\n  why: {why}\n  fix: `make build` links this program to libtorch 2.11; a program that \
+         was copied needs its libmlsm_torch.so beside it"
+    )]
+    TorchAbsent {
+        /// The loader's reason.
+        why: String,
+    },
     /// libtorch refused an operation.
     #[error("libtorch failed: {}", first_sentence(.0))]
     Torch(TchError),

@@ -14,6 +14,7 @@ mod device;
 mod draw;
 mod error;
 mod layers;
+mod libtorch;
 mod methods;
 mod pack;
 mod params;
@@ -35,6 +36,7 @@ pub use cam_box::{BoxOptions, Region, cam_box};
 pub use classifier::{Classifier, Head};
 pub use device::{DeviceChoice, pick, set_threads};
 pub use error::NetError;
+pub use libtorch::{load_torch, torch_folder, torch_library};
 pub use methods::{
     AnchorKind, Described, FuseNorm, Fusion, FusionPoint, GapSource, Head as MethodHead, Levels, Loss, METHODS, Method,
     MethodKind, Metric, Mlsm, MlsmOptions, Pair, Prototypical, Reads, Refused, Shape, ShotPool, SimpleShot, Support,

@@ -1,6 +1,0 @@
-//! Points tests at the libtorch they were linked against, so that they run with no variable exported.
-fn main() {
-    if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
-    }
-}
