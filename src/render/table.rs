@@ -263,7 +263,7 @@ mod tests {
         let mut table = TextTable::new(&[("word", Align::Left), ("text", Align::Text), ("n", Align::Right)]);
         table.row(vec!["a-rather-long-name".to_owned(), "three words of text".to_owned(), "123456".to_owned()]);
         let text = table.fit(Some(32));
-        let expected = "word         text             n\n───────────  ───────────  ──────\n\
+        let expected = "word         text              n\n───────────  ───────────  ──────\n\
                         a-rather-l…  three words  123456\n             of text\n";
         assert_eq!(text, expected);
     }
@@ -286,7 +286,7 @@ mod tests {
     fn a_cell_cannot_steer_the_terminal() {
         let mut table = TextTable::new(&[("row", Align::Left)]);
         table.row(vec!["a\u{1b}[2Jb\nc".to_owned()]);
-        assert_eq!(table.to_text(), "row\n───────────────\na\\u{1b}[2Jb\\nc\n");
+        assert_eq!(table.to_text(), "row\n──────────────\na\\u{1b}[2Jb\\nc\n");
     }
 
     #[test]

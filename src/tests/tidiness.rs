@@ -47,6 +47,8 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
                 "mlsm-pipelines",
                 "mlsm-remote",
                 "mlsm-store",
+                "arrow",
+                "parquet",
                 "polars",
                 "torch-sys",
             ],

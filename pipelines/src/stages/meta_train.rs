@@ -44,7 +44,7 @@ impl Task for MetaTrain {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {

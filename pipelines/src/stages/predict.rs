@@ -64,7 +64,7 @@ impl Task for Predict {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {

@@ -49,7 +49,7 @@ impl Task for TrainBase {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {

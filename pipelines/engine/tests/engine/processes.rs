@@ -234,7 +234,7 @@ fn several_processes_at_once_compute_every_unit_exactly_once() {
             let mut computed = lines(&root.with_extension("computed"));
             computed.sort();
             let mut once: Vec<_> =
-                (0..CLASSES).map(|i| format!("scale photo-{i}")).chain(["sum all".to_owned()]).collect();
+                (0..CLASSES).map(|i| format!("scale in/photo-{i}")).chain(["sum all".to_owned()]).collect();
             once.sort();
             assert_eq!(computed, once, "{count} processes, seed {seed}");
             let told: u64 = lines(&root.with_extension("told")).iter().map(|line| line.parse::<u64>().unwrap()).sum();
