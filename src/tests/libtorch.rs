@@ -2,7 +2,7 @@
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::program::{Answer, command_of, mlsm};
 use crate::scene::{Scene, config};
@@ -25,7 +25,7 @@ fn without_libtorch(scene: &Scene) -> PathBuf {
     program
 }
 
-fn answer(program: &PathBuf, scene: &Scene, words: &[&str]) -> Answer {
+fn answer(program: &Path, scene: &Scene, words: &[&str]) -> Answer {
     let all = words.iter().map(|word| (*word).to_owned()).chain(config(&scene.data()));
     Answer::of(command_of(program, &scene.store()).args(all).output().expect("the program starts"))
 }
