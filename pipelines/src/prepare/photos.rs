@@ -172,6 +172,7 @@ fn synthetic_request(spec: &SyntheticSpec) -> Request {
         bird_side,
         clutter,
         camouflage,
+        blur,
         relatives,
         variation,
     } = spec;
@@ -183,10 +184,11 @@ fn synthetic_request(spec: &SyntheticSpec) -> Request {
         field("bird_side", bird_side.map(f64::from).to_vec()),
         field("clutter", *clutter),
         field("camouflage", f64::from(*camouflage)),
+        field("blur", blur.map(f64::from).to_vec()),
         field("relatives", *relatives),
         field("variation", f64::from(*variation)),
     ];
-    Request { stage: "synthetic".to_owned(), version: 2, recipe, inputs: Vec::new() }
+    Request { stage: "synthetic".to_owned(), version: 3, recipe, inputs: Vec::new() }
 }
 
 /// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.

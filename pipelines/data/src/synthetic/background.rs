@@ -1,7 +1,7 @@
 //! Cluttered backgrounds: soft patches, branches, leaves, stones and flowers in the colours of plumage.
 //!
 //! They say nothing about the class, and their colours are the birds' own, so a whole-photo colour
-//! statistic is a poor guide.
+//! statistic is a poor guide. They are out of focus: what tells the bird from them is that it is sharp.
 
 use std::f32::consts::PI;
 
@@ -39,6 +39,7 @@ pub(super) fn background(rng: &mut ChaCha8Rng, spec: &SyntheticSpec) -> Canvas {
             _ => flower(&mut canvas, rng, spec),
         }
     }
+    canvas.blur((between(rng, spec.blur[0], spec.blur[1]) * size).round() as usize);
     canvas
 }
 

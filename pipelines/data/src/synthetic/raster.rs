@@ -247,6 +247,29 @@ impl Canvas {
             }
         }
     }
+
+    /// Puts the picture out of focus: the mean over squares of `2 · radius + 1` pixels a side, twice. Beyond the frame its
+    /// edge goes on.
+    pub(super) fn blur(&mut self, radius: usize) {
+        if radius == 0 {
+            return;
+        }
+        for _ in 0..2 {
+            (0..self.size).for_each(|row| self.blur_line(radius, row * self.size, 1));
+            (0..self.size).for_each(|column| self.blur_line(radius, column, self.size));
+        }
+    }
+
+    /// Replaces each pixel of one row or column by the mean of its neighbours there.
+    fn blur_line(&mut self, radius: usize, first: usize, step: usize) {
+        let line: Vec<Colour> = (0..self.size).map(|i| self.pixels[first + i * step]).collect();
+        let near = |i: usize, offset: usize| line[(i + offset).saturating_sub(radius).min(self.size - 1)];
+        for i in 0..self.size {
+            let sum =
+                (0..=2 * radius).map(|offset| near(i, offset)).fold([0.0; 3], |a, b| [0, 1, 2].map(|c| a[c] + b[c]));
+            self.pixels[first + i * step] = sum.map(|c| c / (2 * radius + 1) as f32);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +282,27 @@ mod tests {
         canvas.lay(place, &Fill::whole(shape, Paint::Flat([1.0; 3])), 1.0, 1.0, Some(&mut mask));
         assert!(canvas.pixels.iter().zip(&mask).all(|(pixel, covered)| (pixel[0] - covered).abs() < 1e-6));
         mask.iter().sum()
+    }
+
+    #[test]
+    fn a_blurred_point_is_spread_over_two_means_and_nothing_is_lost() {
+        let mut canvas = Canvas::new(15, [0.0; 3]);
+        canvas.pixels[7 * 15 + 7] = [1.0, 0.5, 0.0];
+        canvas.blur(1);
+        let share = [0.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0]; // a mean of three, twice, in ninths
+        for (y, x) in (4..=10).flat_map(|y| (4..=10).map(move |x| (y, x))) {
+            let expected = share[y - 4] * share[x - 4] / 81.0;
+            assert!((canvas.pixels[y * 15 + x][0] - expected).abs() < 1e-6, "{x} {y}");
+        }
+        let sum = canvas.pixels.iter().fold([0.0; 3], |a, b| [0, 1, 2].map(|c| a[c] + b[c]));
+        assert!((sum[0] - 1.0).abs() < 1e-5 && (sum[1] - 0.5).abs() < 1e-5 && sum[2] == 0.0);
+    }
+
+    #[test]
+    fn one_colour_stays_as_it_is_up_to_the_frame() {
+        let mut canvas = Canvas::new(9, [0.25, 0.5, 0.75]);
+        canvas.blur(4);
+        assert!(canvas.pixels.iter().all(|pixel| *pixel == [0.25, 0.5, 0.75]));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct SyntheticSpec {
     pub clutter: u32,
     /// Share of the background's things that come in plumage colours, 0 to 1.
     pub camouflage: f32,
+    /// How far out of focus the background is: the least and the greatest radius of its blur, as a share of the photo's
+    /// side, 0 to 0.2. The bird is sharp.
+    pub blur: [f32; 2],
     /// Species of one genus: they share their shape and part of their plumage, which makes them fine-grained.
     pub relatives: u32,
     /// How far one bird's colours stray from its species' (standard deviation per channel, 0 to 1).
@@ -39,6 +42,7 @@ impl Default for SyntheticSpec {
             bird_side: [0.42, 0.66],
             clutter: 10,
             camouflage: 0.6,
+            blur: [0.03, 0.06],
             relatives: 3,
             variation: 0.04,
         }
@@ -49,6 +53,7 @@ impl SyntheticSpec {
     /// Refuses what cannot be drawn.
     pub(super) fn check(&self) -> Result<(), DataError> {
         let [shortest, longest] = self.bird_side;
+        let [sharpest, softest] = self.blur;
         let problem = if self.classes == 0 || self.images_per_class == 0 {
             "it asks for no photo at all"
         } else if !(32..=4096).contains(&self.size_px) {
@@ -57,6 +62,8 @@ impl SyntheticSpec {
             "bird_side must be two rising shares between 0.05 and 0.95"
         } else if !(0.0..=1.0).contains(&self.camouflage) {
             "camouflage must be a share between 0 and 1"
+        } else if !(0.0 <= sharpest && sharpest <= softest && softest <= 0.2) {
+            "blur must be two rising shares between 0 and 0.2"
         } else if self.relatives == 0 || !(0.0..=0.5).contains(&self.variation) {
             "relatives must be at least 1 and variation between 0 and 0.5"
         } else {
