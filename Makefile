@@ -3,7 +3,7 @@
 SEED ?= 0
 DATA ?=
 
-.PHONY: libtorch build demo test lint switches methods-smoke torture compare-peers
+.PHONY: libtorch build demo dist test lint switches methods-smoke torture compare-peers
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -12,6 +12,10 @@ build: libtorch
 
 demo: build
 	target/release/mlsm run --config demo --set seed=$(SEED)
+
+# A wheel for those who have no Rust, tried in an empty environment: target/dist/mlsm-*.whl.
+dist: build
+	python3 src/dist/try.py "$$(python3 src/dist/wheel.py target/release/mlsm target/dist)" .libtorch
 
 test: libtorch
 	python3 store/remote/setup/s3_server.py cargo test --release --workspace
