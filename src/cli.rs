@@ -72,6 +72,8 @@ pub enum Verb {
     Run(cmd::run::RunArgs),
     /// Shows what a run would compute, and why; computes nothing
     Plan(cmd::plan::PlanArgs),
+    /// Draws the nodes, what each reads and what a run would do with it: text, Mermaid, Graphviz, JSON
+    Graph(cmd::graph::GraphArgs),
     /// Shows in short which stages are up to date, and the last run
     Status,
     /// Says what changed in a node or stage since its last run
@@ -96,6 +98,8 @@ pub enum Verb {
     Push(cmd::transfer::TransferArgs),
     /// Brings what this store lacks here, from another one
     Pull(cmd::transfer::TransferArgs),
+    /// Prints the configuration with every default, and where each value comes from
+    Config(cmd::config::ConfigArgs),
     /// Draws synthetic photos, checks a data set
     Data(cmd::data::DataArgs),
     /// Fetches pretrained weights, lists those known
@@ -119,6 +123,8 @@ impl Verb {
             | Self::Data(_)
             | Self::Weights(_) => signals::TO_KEEP_WORK,
             Self::Plan(_)
+            | Self::Graph(_)
+            | Self::Config(_)
             | Self::Status
             | Self::Explain(_)
             | Self::Query(_)

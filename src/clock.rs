@@ -23,7 +23,8 @@ pub fn run_id() -> String {
     ID.get_or_init(new).clone()
 }
 
-fn since_epoch() -> Duration {
+/// Returns the time since 1970-01-01.
+pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

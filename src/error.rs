@@ -9,6 +9,8 @@ use mlsm_pipelines::{AssembleError, ConfigError};
 use mlsm_store::StoreError;
 use thiserror::Error;
 
+use crate::signals;
+
 /// A check answered no.
 pub const CHECK_FAILED: u8 = 1;
 /// A flag, a key or the set-up does not fit.
@@ -67,6 +69,11 @@ pub enum CliError {
     /// A signal stopped the run.
     #[error("cancelled\n  why: a signal asked to stop\n  fix: the same command goes on where this run stopped")]
     Cancelled,
+    /// The time that the work was given is over.
+    #[error(
+        "stopped\n  why: the time given with --max-time is over\n  fix: the same command goes on where this run stopped"
+    )]
+    TimeOver,
     /// The program has a defect; the panic's own message is printed already.
     #[error(
         "the program stopped in a way that nobody foresaw\n  why: the message above says where\n  fix: report it with \
@@ -82,6 +89,11 @@ impl CliError {
     /// Describes a mistake that the user can mend.
     pub fn usage(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Usage { what: what.into(), why: why.into(), fix: fix.into() }
+    }
+
+    /// Says of work that was stopped what stopped it: a signal, or the end of its time.
+    pub fn with_cause(self) -> Self {
+        if self.exit_code() == CANCELLED && signals::is_time_over() { Self::TimeOver } else { self }
     }
 
     /// Returns the exit code of the process.
@@ -101,7 +113,7 @@ impl CliError {
             Self::Data(_) => BAD_DATA,
             Self::Nodes(nodes) => nodes.first().map_or(STAGE_FAILED, |(_, error)| of_stage(error)),
             Self::Busy => STORE_BUSY,
-            Self::Cancelled => CANCELLED,
+            Self::Cancelled | Self::TimeOver => CANCELLED,
             Self::Stdout(_) | Self::Panicked => STAGE_FAILED,
         }
     }

@@ -31,7 +31,7 @@ fn main() {
             CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox")
         })?;
         begin_trial()?;
-        Settings::new(cli.common).and_then(|settings| cmd::dispatch(cli.verb, &settings))
+        Settings::new(cli.common).and_then(|settings| cmd::dispatch(cli.verb, &settings)).map_err(CliError::with_cause)
     };
     // A panic is a defect, but scheduled jobs still need an exit code that is documented; artifacts are whole anyway.
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(CliError::Panicked));

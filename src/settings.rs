@@ -2,7 +2,7 @@
 
 mod layers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use mlsm_pipelines::{Config, DeviceChoice};
@@ -56,6 +56,8 @@ pub struct NamedConfig {
     pub name: String,
     /// The configuration.
     pub config: Config,
+    /// Where each value comes from that is no default, by its key with dots: a file, a preset, a variable or a flag.
+    pub origins: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -220,6 +222,11 @@ impl Settings {
         self.load(reference)
     }
 
+    /// Returns the name of the configuration, whether it can be read or not; empty where none is named.
+    pub fn config_name(&self) -> String {
+        self.config.as_deref().map(name_of).unwrap_or_default()
+    }
+
     /// Does the same with a preset where none is named.
     ///
     /// # Errors
@@ -233,12 +240,12 @@ impl Settings {
             let why = source.to_string();
             CliError::usage("cannot find the working folder", why, "change to a folder that exists")
         })?;
-        let mut table = layers::read(reference, &here)?;
-        layers::apply_environment(&mut table, &self.environment, &here)?;
-        layers::apply_set(&mut table, &self.set, &here)?;
-        let mut config = Config::from_table(table)?;
+        let mut layers = layers::read(reference, &here)?;
+        layers::apply_environment(&mut layers, &self.environment, &here)?;
+        layers::apply_set(&mut layers, &self.set, &here)?;
+        let mut config = Config::from_table(layers.table)?;
         config.resolve_paths(&here);
-        Ok(NamedConfig { name: name_of(reference), config })
+        Ok(NamedConfig { name: name_of(reference), config, origins: layers.origins })
     }
 }
 

@@ -14,18 +14,21 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use crate::error::CANCELLED;
+use crate::error::{CANCELLED, CliError};
 use crate::render::json;
 
 /// How long work that can keep a checkpoint has for it.
 pub const TO_KEEP_WORK: Duration = Duration::from_millis(1500);
 /// How long work that leaves nothing behind has.
 pub const TO_LOOK: Duration = Duration::from_millis(100);
+/// How long work has that was given a time, once that is over: a checkpoint may be far away.
+const AFTER_TIME: Duration = Duration::from_secs(30);
 /// How long the last line may take when nobody reads it.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static GRACE_MS: AtomicU64 = AtomicU64::new(0);
+static IS_TIME_OVER: AtomicBool = AtomicBool::new(false);
 
 /// Listens to signals from now on; those that the caller has told this process to ignore stay ignored.
 ///
@@ -61,6 +64,22 @@ pub fn asked() -> Arc<AtomicBool> {
     Arc::clone(ASKED.get_or_init(Arc::default))
 }
 
+/// Asks the work to stop after so much time, as the first signal does, and ends the process soon after.
+pub fn stop_after(limit: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        IS_TIME_OVER.store(true, Ordering::SeqCst);
+        asked().store(true, Ordering::SeqCst);
+        std::thread::sleep(AFTER_TIME);
+        end();
+    });
+}
+
+/// Tells whether the time that the work was given is over.
+pub fn is_time_over() -> bool {
+    IS_TIME_OVER.load(Ordering::SeqCst)
+}
+
 /// Returns the same as a request to stop.
 pub fn cancel() -> Cancel {
     Cancel::from_flag(asked())
@@ -70,7 +89,7 @@ pub fn cancel() -> Cancel {
 fn end() -> ! {
     let (said, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let _ = json::stream().finish(Some(&crate::error::CliError::Cancelled));
+        let _ = json::stream().finish(Some(&CliError::Cancelled.with_cause()));
         let _ = said.send(());
     });
     let _ = heard.recv_timeout(LAST_LINE); // whoever should read it may not

@@ -6,10 +6,12 @@
 mod artifact;
 mod assemble;
 mod base_net;
+mod certainty;
 mod config;
 mod curve;
 mod error;
 mod model;
+pub mod predictions;
 mod prepare;
 mod recipe;
 pub mod results;
@@ -20,6 +22,7 @@ mod tables;
 pub mod weights;
 
 pub use assemble::{AssembleError, Assembly, Execution, assemble};
+pub use certainty::Certainty;
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;
 pub use prepare::{Preparation, Purpose, Scene, Source, prepare, prepare_beside};

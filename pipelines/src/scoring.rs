@@ -20,6 +20,11 @@ use crate::stages::ports::{self, Side};
 const OWN_SUPPORT_ALONE: [&str; 8] =
     ["mlsm", "prototypical", "simpleshot", "imprinted", "frn", "relation", "siamese", "triplet"];
 
+/// The usual temperature of squared distances between unit-length vectors.
+const CL2N_TEMPERATURE: f64 = 0.1;
+/// The usual temperature of squared distances between photos of values 0 to 1.
+const PIXELS_TEMPERATURE: f64 = 100.0;
+
 /// How queries are scored.
 #[derive(Clone)]
 pub enum Scoring {
@@ -91,6 +96,16 @@ impl Scoring {
                 *bn_eval == BnEval::Running && OWN_SUPPORT_ALONE.contains(&recipe.method.name)
             }
             Self::Cl2n { .. } | Self::Pixels => true,
+        }
+    }
+
+    /// Returns the temperature that its scores usually need to become probabilities (see [`crate::certainty`]): 1 where a
+    /// softmax or a sigmoid of scores was trained, a measured one of distances.
+    pub fn temperature(&self) -> f64 {
+        match self {
+            Self::Method { .. } => 1.0,
+            Self::Cl2n { .. } => CL2N_TEMPERATURE,
+            Self::Pixels => PIXELS_TEMPERATURE,
         }
     }
 

@@ -1,11 +1,13 @@
 //! One file per verb: what it takes and what it does.
 
 pub mod completions;
+pub mod config;
 pub mod data;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod gc;
+pub mod graph;
 pub mod plan;
 pub mod predict;
 pub mod query;
@@ -30,6 +32,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
     match verb {
         Verb::Run(args) => run::run(&args, settings),
         Verb::Plan(args) => plan::plan(&args, settings),
+        Verb::Graph(args) => graph::graph(&args, settings),
         Verb::Status => status::status(settings),
         Verb::Explain(args) => explain::explain(&args, settings),
         Verb::Predict(args) => predict::predict(&args, settings),
@@ -42,6 +45,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Push(args) => transfer::push(&args, settings),
         Verb::Pull(args) => transfer::pull(&args, settings),
         Verb::Diff(args) => diff::diff(&args, settings),
+        Verb::Config(args) => config::config(&args.action, settings),
         Verb::Data(args) => data::data(&args.action, settings),
         Verb::Weights(args) => weights::weights(&args.action, settings),
         Verb::Doctor => doctor::doctor(settings),

@@ -1,12 +1,15 @@
 //! `mlsm predict`: tells photos of one's own apart, by a few labelled ones.
 
+mod answer;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use mlsm_data::OwnPhotos;
-use mlsm_engine::RunOptions;
+use mlsm_engine::{RunOptions, RunReport};
+use mlsm_pipelines::predictions::Predictions;
 use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
-use mlsm_store::Access;
+use mlsm_store::{Access, Store};
 
 use crate::cmd::query::answer::{Answer, AnswerArgs};
 use crate::cmd::run;
@@ -33,6 +36,12 @@ pub struct PredictArgs {
     /// The row of the configuration that predicts; not needed where it has but one
     #[arg(long, value_name = "ROW")]
     row: Option<String>,
+    /// Writes the N likeliest classes of each photo, on a line each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "unknown_threshold")]
+    top: Option<u32>,
+    /// Writes `unknown` in place of a class that is less probable than this, from 0 to 1
+    #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
+    unknown_threshold: Option<f64>,
     #[command(flatten)]
     answer: AnswerArgs,
 }
@@ -58,16 +67,65 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let options = RunOptions { targets: vec![node.clone()], threads: settings.threads, ..RunOptions::default() };
     let report = mlsm_engine::run(&assembly.graph, &store, &identity, &options, &cancel, &view, &crate::clock::now)?;
     let report = run::ended_well(report)?;
-    let outputs = report.manifests[&node].values().flat_map(|manifest| &manifest.outputs);
-    let digest = outputs.map(|(_, output)| output.digest).next().expect("a node that predicts has one output");
-    let answer = Answer::read(&store.open_blob(&digest)?)?;
-    let unread = answer.missing("score");
-    if unread > 0 && settings.verbosity != Verbosity::Quiet {
-        stderr::line(&format!("{unread} photos could not be read: nothing is predicted of them"));
+    let predictions = read(&report, &node, &store)?;
+    if predictions.row.classes.iter().any(|name| args.unknown_threshold.is_some() && name == answer::UNKNOWN) {
+        let why = "a class of that name could not be told from photos of no class";
+        return Err(CliError::usage(
+            "a class is named `unknown`",
+            why,
+            "rename its folder, or leave the threshold out",
+        ));
     }
+    if settings.verbosity != Verbosity::Quiet {
+        comments(&predictions, args.unknown_threshold).iter().for_each(|line| stderr::line(line));
+    }
+    let table = match args.top {
+        Some(top) => answer::long(&predictions, top as usize),
+        None => answer::wide(&predictions, args.unknown_threshold),
+    };
+    let answer = Answer::of(table.map_err(|e| CliError::BadData(format!("cannot make the table: {e}")))?);
     answer.deliver(&args.answer, settings)?;
     json::stream().release(); // the answer is the last line
     Ok(())
+}
+
+/// Reads what a node predicted.
+fn read(report: &RunReport, node: &str, store: &Store) -> Result<Predictions, CliError> {
+    let outputs: Vec<_> = report.manifests[node].values().flat_map(|manifest| &manifest.outputs).collect();
+    let open = |name: &str| {
+        let found = outputs.iter().find(|(output, _)| *output == name);
+        store.open_blob(&found.expect("a node that predicts has both outputs").1.digest)
+    };
+    Predictions::read(&open("row")?, &open("predictions")?).map_err(|e| CliError::BadData(e.to_string()))
+}
+
+/// Says beside the table what it cannot: photos without a prediction, and what the probabilities rest on.
+fn comments(predictions: &Predictions, unknown_threshold: Option<f64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let unread = predictions.photos.iter().filter(|photo| photo.ranked.is_empty()).count();
+    if unread > 0 {
+        lines.push(format!("{unread} photos could not be read: nothing is predicted of them"));
+    }
+    let certainty = &predictions.row.certainty;
+    lines.push(match certainty.held_out {
+        0 => "how sure: not checked, because no class has two labelled photos; the probabilities are rough".to_owned(),
+        n => format!(
+            "how sure: of {n} labelled photos, each predicted by the others, {} were right ({:.0} %); the probabilities are \
+             fitted on them",
+            certainty.right,
+            100.0 * certainty.right as f64 / n as f64
+        ),
+    });
+    if let Some(threshold) = unknown_threshold {
+        let unknown = answer::unknown(predictions, threshold);
+        lines.push(format!("{unknown} photos are unknown: no class has a probability of {threshold}"));
+    }
+    lines
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("a probability is from 0 to 1".to_owned()) }
 }
 
 /// Chooses the node that predicts.

@@ -1,13 +1,18 @@
 //! `mlsm run`: computes what is missing, publishes the tables, prints the results.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use clap::Args;
-use mlsm_engine::{Action, Cancel, Node, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_engine::{Action, Cancel, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_nets::{Device, DeviceChoice};
-use mlsm_store::Published;
+use mlsm_pipelines::results::Summary;
+use mlsm_store::{Published, publish_file};
 
 use crate::clock;
 use crate::cmd::report;
 use crate::error::CliError;
+use crate::render::metrics::{self, RunMetrics};
 use crate::render::view::View;
 use crate::render::{json, stderr, stdout, summary, terminal};
 use crate::settings::{NamedConfig, Settings, Verbosity};
@@ -38,6 +43,12 @@ pub struct RunArgs {
     /// Refuses artifacts that were made on another kind of device
     #[arg(long)]
     strict_device: bool,
+    /// Stops at the next checkpoint after this time, such as 90s or 2h30m, with exit code 130; the same command goes on
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_time: Option<Duration>,
+    /// Writes how the run went to this file, in the text format of Prometheus
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
 }
 
 impl RunArgs {
@@ -59,6 +70,39 @@ impl RunArgs {
 /// # Errors
 /// [`CliError`] of the set-up, of the first node that failed, or [`CliError::Cancelled`].
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
+    if let Some(limit) = args.max_time {
+        signals::stop_after(limit);
+    }
+    let begun = Instant::now();
+    let mut found = Found::default();
+    let result = compute(args, settings, &mut found);
+    let Some(file) = &args.metrics_file else { return result };
+    let text = metrics::to_text(&RunMetrics {
+        config: &settings.config_name(),
+        exit_code: result.as_ref().err().map_or(0, CliError::exit_code),
+        finished: clock::since_epoch(),
+        took: begun.elapsed(),
+        nodes: &found.nodes,
+        results: found.results.as_ref(),
+    });
+    let written = publish_file(file, text.as_bytes()).map_err(CliError::from);
+    match (result, written) {
+        (Err(error), Err(unwritten)) => {
+            stderr::print(&unwritten.render());
+            Err(error)
+        }
+        (result, written) => result.and(written),
+    }
+}
+
+/// What is known of a run, however far it came.
+#[derive(Default)]
+struct Found {
+    nodes: Vec<NodeSummary>,
+    results: Option<Summary>,
+}
+
+fn compute(args: &RunArgs, settings: &Settings, found: &mut Found) -> Result<(), CliError> {
     let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
@@ -76,8 +120,9 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     } else {
         Ok(None)
     };
+    found.nodes.clone_from(&report.nodes);
     tell(settings, &report, published.as_ref().ok().and_then(Option::as_ref))?;
-    published?;
+    found.results = published?.filter(|_| args.metrics_file.is_some()).map(|p| report::read(&p)).transpose()?;
     ended_well(report).map(drop)
 }
 

@@ -3,6 +3,7 @@
 pub mod bytes;
 pub mod json;
 pub mod lines;
+pub mod metrics;
 pub mod progress;
 pub mod stderr;
 pub mod stdout;

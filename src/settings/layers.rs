@@ -2,6 +2,7 @@
 //!
 //! Paths are made absolute in the layer they come from: relative to the file they stand in, or to the working folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,17 +33,47 @@ const DEPTH: usize = 8;
 const FLAGS: [&str; 7] =
     ["MLSM_CACHE", "MLSM_CONFIG", "MLSM_DEVICE", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS", "MLSM_TRIAL"];
 
+/// Layers that lie over one another, as one table, and where each value in it comes from.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// The values.
+    pub table: Table,
+    /// For each key, with dots between its sections: a file, a preset, a variable or a flag.
+    pub origins: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// Lays a table over the others.
+    fn lay(&mut self, over: Table, origin: &str) {
+        note(&over, "", origin, &mut self.origins);
+        merge(&mut self.table, over);
+    }
+}
+
+/// Notes the origin of each value in a table.
+fn note(table: &Table, section: &str, origin: &str, origins: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        match value {
+            Value::Table(table) => note(table, &key, origin, origins),
+            _ => {
+                origins.insert(key, origin.to_owned());
+            }
+        }
+    }
+}
+
 /// Reads a file, or a preset when no such file exists, with everything it extends below it.
-pub fn read(reference: &str, here: &Path) -> Result<Table, CliError> {
+pub fn read(reference: &str, here: &Path) -> Result<Layers, CliError> {
     read_layer(reference, here, DEPTH)
 }
 
-fn read_layer(reference: &str, base: &Path, depth: usize) -> Result<Table, CliError> {
+fn read_layer(reference: &str, base: &Path, depth: usize) -> Result<Layers, CliError> {
     if depth == 0 {
         let why = format!("more than {DEPTH} configurations extend one another");
         return Err(CliError::usage(format!("cannot read `{reference}`"), why, "remove an `extends` that goes round"));
     }
-    let (text, folder) = text_of(reference, base)?;
+    let (text, folder, origin) = text_of(reference, base)?;
     let mut table: Table = toml::from_str(&text).map_err(|e| {
         let at = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let why = format!("line {at}: {}", e.message());
@@ -50,32 +81,30 @@ fn read_layer(reference: &str, base: &Path, depth: usize) -> Result<Table, CliEr
     })?;
     let extends = table.remove("extends");
     make_absolute(&mut table, &folder);
-    match extends {
-        None => Ok(table),
-        Some(Value::String(below)) => {
-            let mut merged = read_layer(&below, &folder, depth - 1)?;
-            merge(&mut merged, table);
-            Ok(merged)
-        }
+    let mut layers = match extends {
+        None => Layers::default(),
+        Some(Value::String(below)) => read_layer(&below, &folder, depth - 1)?,
         Some(_) => {
             let what = format!("cannot use `extends` of `{reference}`");
-            Err(CliError::usage(what, "it is not a string", "name one preset or one file: extends = \"demo\""))
+            return Err(CliError::usage(what, "it is not a string", "name one preset or one file: extends = \"demo\""));
         }
-    }
+    };
+    layers.lay(table, &origin);
+    Ok(layers)
 }
 
-/// Returns the text, and the folder that its paths are relative to.
-fn text_of(reference: &str, base: &Path) -> Result<(String, PathBuf), CliError> {
+/// Returns the text, the folder that its paths are relative to, and what to call it.
+fn text_of(reference: &str, base: &Path) -> Result<(String, PathBuf, String), CliError> {
     let path = base.join(reference);
     match (path.is_file(), presets::find(reference)) {
-        (false, Some(text)) => Ok((text.to_owned(), base.to_owned())),
+        (false, Some(text)) => Ok((text.to_owned(), base.to_owned(), format!("preset {reference}"))),
         (false, None) => Err(unknown(reference, &path)),
         (true, _) => {
             let text = fs::read_to_string(&path).map_err(|source| {
                 let what = format!("cannot read configuration `{}`", path.display());
                 CliError::usage(what, source.to_string(), "give a readable text file in UTF-8")
             })?;
-            Ok((text, path.parent().unwrap_or(base).to_owned()))
+            Ok((text, path.parent().unwrap_or(base).to_owned(), reference.to_owned()))
         }
     }
 }
@@ -113,7 +142,7 @@ fn make_absolute(table: &mut Table, base: &Path) {
 
 /// Lays variables such as `MLSM_META_TRAIN__MLSM__K_SHOT` over the table: `__` stands between keys. Other variables that
 /// begin with `MLSM_` belong to somebody else: Kubernetes sets several in every pod beside a service of that name.
-pub fn apply_environment(table: &mut Table, variables: &[(String, String)], here: &Path) -> Result<(), CliError> {
+pub fn apply_environment(layers: &mut Layers, variables: &[(String, String)], here: &Path) -> Result<(), CliError> {
     let sections = mlsm_pipelines::Config::default().resolved();
     for (variable, text) in variables {
         let Some(keys) = variable.strip_prefix("MLSM_").filter(|_| !FLAGS.contains(&variable.as_str())) else {
@@ -125,8 +154,8 @@ pub fn apply_environment(table: &mut Table, variables: &[(String, String)], here
         if !is_ours || segments.iter().any(String::is_empty) {
             continue;
         }
-        let path = existing_spelling(table, &segments);
-        put(table, &path, value_of(&path, text), here, variable)?;
+        let path = existing_spelling(&layers.table, &segments);
+        put(layers, &path, value_of(&path, text), here, variable)?;
     }
     Ok(())
 }
@@ -147,7 +176,7 @@ fn existing_spelling(table: &Table, segments: &[String]) -> Vec<String> {
 }
 
 /// Lays `key.path=value` over the table, in the order given.
-pub fn apply_set(table: &mut Table, assignments: &[String], here: &Path) -> Result<(), CliError> {
+pub fn apply_set(layers: &mut Layers, assignments: &[String], here: &Path) -> Result<(), CliError> {
     for assignment in assignments {
         let (keys, text) = assignment.split_once('=').unwrap_or((assignment, ""));
         let path: Vec<_> = keys.split('.').map(|k| k.trim().to_owned()).collect();
@@ -155,7 +184,7 @@ pub fn apply_set(table: &mut Table, assignments: &[String], here: &Path) -> Resu
             let what = format!("cannot use `--set {assignment}`");
             return Err(CliError::usage(what, "it is not KEY=VALUE", "write `--set evaluate.episodes=100`"));
         }
-        put(table, &path, value_of(&path, text.trim()), here, &format!("--set {assignment}"))?;
+        put(layers, &path, value_of(&path, text.trim()), here, &format!("--set {assignment}"))?;
     }
     Ok(())
 }
@@ -182,11 +211,11 @@ fn takes_text(path: &[String]) -> bool {
     TEXTS.iter().any(|pattern| fits(pattern))
 }
 
-fn put(table: &mut Table, path: &[String], value: Value, here: &Path, origin: &str) -> Result<(), CliError> {
+fn put(layers: &mut Layers, path: &[String], value: Value, here: &Path, origin: &str) -> Result<(), CliError> {
     let (last, sections) = path.split_last().expect("splitting text gives at least one piece");
     let mut layer = Table::from_iter([(last.clone(), value)]);
     for (depth, section) in sections.iter().enumerate().rev() {
-        if let Some(value) = value_at(table, &sections[..=depth]).filter(|v| !v.is_table()) {
+        if let Some(value) = value_at(&layers.table, &sections[..=depth]).filter(|v| !v.is_table()) {
             let what = format!("cannot use `{origin}`");
             let name = sections[..=depth].join(".");
             let why = format!(
@@ -197,7 +226,7 @@ fn put(table: &mut Table, path: &[String], value: Value, here: &Path, origin: &s
         layer = Table::from_iter([(section.clone(), Value::Table(layer))]);
     }
     make_absolute(&mut layer, here);
-    merge(table, layer);
+    layers.lay(layer, origin);
     Ok(())
 }
 

@@ -80,3 +80,38 @@ fn the_environment_is_a_layer_between_file_and_set() {
     assert_eq!(plan(Some("2"), None), Some(0));
     assert_eq!(plan(Some("2"), Some("evaluate.n_way=0")), Some(2));
 }
+
+#[test]
+fn the_configuration_that_is_shown_is_the_one_that_runs() {
+    let scene = Scene::finished();
+    let shown = scene.mlsm(&["config", "show", "--set", "seed=0"]).ok().stdout;
+    let file = scene.path("tiny.toml");
+    std::fs::write(&file, &shown).unwrap();
+    let plan = mlsm(&scene.store(), ["plan", "--check", "--config", file.to_str().unwrap()]);
+    assert_eq!(plan.code, 0, "{plan:?}\n{shown}");
+    let origins = scene.mlsm(&["config", "show", "--origin", "--output", "json"]).ok().json();
+    let from = |key: &str| {
+        let line = origins.as_array().unwrap().iter().find(|line| line["key"] == key).unwrap();
+        line["origin"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(from("train-base.conv.width"), "preset tiny");
+    assert!(from("data.path").starts_with("--set data.path="), "{}", from("data.path"));
+    assert_eq!(from("numerics.threads"), "default");
+}
+
+#[test]
+fn the_graph_says_what_each_node_reads_and_what_a_run_would_do() {
+    let scene = Scene::finished();
+    let graph = scene.mlsm(&["graph", "--set", "evaluate.episodes=3", "--format", "json"]).ok().json();
+    let of_stage = |stage: &str| {
+        let nodes = graph["nodes"].as_array().unwrap().iter();
+        nodes.filter(|node| node["stage"] == stage).cloned().collect::<Vec<_>>()
+    };
+    assert!(of_stage("extract").iter().all(|node| node["action"] == "reuse"));
+    let measured = of_stage("evaluate");
+    assert!(!measured.is_empty() && measured.iter().all(|node| node["action"] == "execute"), "{graph}");
+    let names: Vec<_> = graph["nodes"].as_array().unwrap().iter().map(|node| node["node"].clone()).collect();
+    let read = measured.iter().flat_map(|node| node["reads"].as_array().unwrap().clone());
+    assert!(read.into_iter().all(|read| names.contains(&read)), "{graph}");
+    assert!(scene.mlsm(&["graph", "--format", "mermaid"]).ok().stdout.starts_with("flowchart LR\n"));
+}

@@ -1,5 +1,6 @@
 //! Runs that are stopped, killed, or meet another run.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Child;
 
@@ -76,4 +77,28 @@ fn an_interrupted_and_killed_run_ends_with_the_digests_of_an_undisturbed_one() {
         assert_eq!(our, their, "{}", names(our));
     }
     assert_eq!(ours.len(), theirs.len());
+}
+
+#[test]
+fn a_run_whose_time_is_over_goes_on_later_and_its_metrics_say_so() {
+    let scene = Scene::photos();
+    let file = scene.path("mlsm.prom");
+    let metrics = ["--metrics-file", file.to_str().unwrap()];
+    let arguments = ["run", "--output", "json", "--max-time", "1s"];
+    let stopped = scene.mlsm(&[&arguments[..], &metrics[..]].concat());
+    assert_eq!(stopped.code, 130, "{stopped:?}");
+    assert!(stopped.stderr.contains("--max-time is over"), "{}", stopped.stderr);
+    let last = stopped.json();
+    assert_eq!((&last["outcome"], &last["exit_code"]), (&Value::from("cancelled"), &Value::from(130)));
+    let written = || fs::read_to_string(&file).unwrap();
+    assert!(written().contains("mlsm_run_exit_code{config=\"tiny\"} 130\n"), "{}", written());
+
+    let finished = scene.run(&metrics);
+    assert_eq!(finished.digests(), undisturbed().digests());
+    for line in ["mlsm_run_exit_code{config=\"tiny\"} 0\n", ",outcome=\"executed\"} ", "mlsm_accuracy_ratio{config="] {
+        assert!(written().contains(line), "{line} in {}", written());
+    }
+    let refused = scene.mlsm(&[&["run", "--set", "seed=x"][..], &metrics[..]].concat());
+    assert_eq!(refused.code, 2);
+    assert!(written().contains("mlsm_run_exit_code{config=\"tiny\"} 2\n"), "{}", written());
 }

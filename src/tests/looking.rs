@@ -11,7 +11,7 @@ use crate::scene::{Scene, config};
 
 /// Every verb that looks, with what it needs.
 fn verbs(scene: &Scene) -> Vec<Vec<String>> {
-    let with_config = [&["plan"][..], &["status"], &["explain", "crop"]];
+    let with_config = [&["plan"][..], &["graph"], &["status"], &["explain", "crop"], &["config", "show", "--origin"]];
     let plain = [
         &["doctor"][..],
         &["query", "SELECT node, accuracy FROM results"],

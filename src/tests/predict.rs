@@ -1,6 +1,8 @@
 //! Photos of one's own are told apart by a few labelled ones.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -11,7 +13,7 @@ use crate::scene::{Scene, config};
 /// that of their class.
 fn own_photos(scene: &Scene) {
     let novel = scene.query("SELECT path, class_name FROM images WHERE split = 'novel' ORDER BY path");
-    let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+    let mut seen = BTreeMap::<&str, usize>::new();
     for photo in novel.as_array().unwrap() {
         let (path, class) = (photo["path"].as_str().unwrap(), photo["class_name"].as_str().unwrap());
         let count = seen.entry(class).or_default();
@@ -24,6 +26,9 @@ fn own_photos(scene: &Scene) {
         fs::copy(scene.data().join("images").join(path), to).unwrap();
     }
 }
+
+/// The columns of the table, a line for each photo.
+const HEADER: &str = "path,class_name,probability,score,second_class_name,second_probability,second_score\n";
 
 fn predict(scene: &Scene, arguments: &[String]) -> Answer {
     let (support, query) = (scene.path("support"), scene.path("query"));
@@ -72,6 +77,90 @@ fn a_learnt_row_predicts_new_photos_and_only_what_is_new_is_computed() {
     mlsm(&scene.store(), ["verify"]).ok();
 }
 
+/// Lays the photos of an episode out as a user's own: returns the scores of each query, by its class, in the table's words.
+fn episode_as_own_photos(scene: &Scene, node: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
+    let of_node = format!("node = '{node}' AND episode = 0");
+    let episode = scene.query(&format!("SELECT support_ids, query_ids FROM episodes WHERE {of_node}"));
+    let images = scene.query("SELECT image_id, path, class_id, class_name FROM images");
+    let image = |id: &Value| images.as_array().unwrap().iter().find(|image| image["image_id"] == *id).unwrap().clone();
+    let copy = |id: &Value, to: &Path| {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(scene.data().join("images").join(image(id)["path"].as_str().unwrap()), to).unwrap();
+    };
+    let support = episode[0]["support_ids"].as_array().unwrap();
+    for id in support {
+        copy(id, &scene.path("support").join(image(id)["class_name"].as_str().unwrap()).join(format!("{id}.jpg")));
+    }
+    let mut names = Vec::<String>::new(); // in the order of the episode's scores
+    for id in support {
+        let name = image(id)["class_name"].as_str().unwrap().to_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let lines = scene.query(&format!("SELECT image_id, scores FROM predictions WHERE {of_node}"));
+    let scored = |line: &Value| {
+        copy(&line["image_id"], &scene.path("query").join(format!("{}.jpg", line["image_id"])));
+        let scores = line["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap());
+        (format!("{}.jpg", line["image_id"]), names.iter().cloned().zip(scores).collect())
+    };
+    lines.as_array().unwrap().iter().map(scored).collect()
+}
+
+#[test]
+fn an_episode_laid_out_as_own_photos_has_the_scores_that_were_measured() {
+    for (row, node) in [
+        ("cl2n-conv", "evaluate:cl2n-conv[k_shot=5]"),
+        ("mlsm[levels=I+G+O,object=grad-cam,seed=0]", "evaluate:mlsm[levels=I+G+O,object=grad-cam,seed=0,k_shot=5]"),
+    ] {
+        let scene = Scene::finished();
+        let measured = episode_as_own_photos(&scene, node);
+        let arguments = words(&["--format", "json", "--top", "9", "--row", row]);
+        let lines = predict(&scene, &[arguments, config(&scene.data()).to_vec()].concat()).ok().json();
+        let lines = lines.as_array().unwrap();
+        assert_eq!(lines.len(), measured.values().map(BTreeMap::len).sum::<usize>());
+        for line in lines {
+            let (path, class) = (line["path"].as_str().unwrap(), line["class_name"].as_str().unwrap());
+            let predicted = line["score"].as_f64().unwrap();
+            assert_eq!(predicted as f32, measured[path][class] as f32, "{row}: {path} as {class}");
+        }
+    }
+}
+
+#[test]
+fn how_sure_a_row_is_comes_with_its_answer() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let ask = |more: &[&str]| {
+        let row = words(&["--format", "json", "--row", "cl2n-conv"]);
+        predict(&scene, &[row, words(more), config(&scene.data()).to_vec()].concat())
+    };
+    let wide = ask(&[]).ok();
+    assert!(wide.stderr.contains("how sure: of 20 labelled photos, each predicted by the others, "), "{}", wide.stderr);
+    let wide = wide.json();
+    let closest: Vec<&Value> = wide.as_array().unwrap().iter().collect();
+    let long = ask(&["--top", "9"]).ok().json();
+    let lines = long.as_array().unwrap();
+    assert_eq!(lines.len(), 44 * 4, "four classes");
+    for (photo, ranked) in closest.iter().zip(lines.chunks(4)) {
+        let probability = |line: &Value| line["probability"].as_f64().unwrap();
+        assert!((ranked.iter().map(probability).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(ranked.windows(2).all(|pair| probability(&pair[0]) >= probability(&pair[1])));
+        assert_eq!(
+            [&photo["class_name"], &photo["probability"]],
+            [&ranked[0]["class_name"], &ranked[0]["probability"]]
+        );
+    }
+    let unsure = closest.iter().filter(|photo| photo["probability"].as_f64().unwrap() < 0.6).count();
+    let unknown = ask(&["--unknown-threshold", "0.6"]).ok();
+    assert!(unknown.stderr.contains(&format!("{unsure} photos are unknown")), "{}", unknown.stderr);
+    let named = unknown.json();
+    assert_eq!(named.as_array().unwrap().iter().filter(|photo| photo["class_name"] == "unknown").count(), unsure);
+    for refused in [["--top", "0"], ["--unknown-threshold", "60"]] {
+        assert_eq!(ask(&refused).code, 2);
+    }
+}
+
 #[test]
 fn without_other_photos_the_labelled_ones_are_all_there_is() {
     let scene = Scene::finished();
@@ -86,7 +175,7 @@ fn without_other_photos_the_labelled_ones_are_all_there_is() {
     let answer = predict(&scene, &words(&arguments)).ok();
     assert!(answer.stderr.contains("1 photos could not be read"), "{}", answer.stderr);
     let text = fs::read_to_string(&out).unwrap();
-    assert!(text.starts_with("path,class_name,score,second_class_name,second_score\nbroken.jpg,"), "{text}");
+    assert!(text.starts_with(HEADER) && text.contains("\nbroken.jpg,"), "{text}");
     assert_eq!(text.lines().count(), 46);
     fs::remove_dir_all(scene.path("support")).unwrap();
     assert_eq!(predict(&scene, &words(&arguments)).code, 6);

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use mlsm_data::{ClassId, Episode, ImageId, OwnPhotos};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_store::{Field, Value};
+use tch::Tensor;
 
 use super::extract::floats;
-use crate::artifact::{Column, table};
+use crate::certainty::HeldOut;
+use crate::predictions::{Photo, Predictions, Row};
 use crate::recipe::field;
 use crate::runtime::Runtime;
 use crate::scoring::{Scorer, Scoring};
@@ -16,7 +18,10 @@ use crate::scoring::{Scorer, Scoring};
 /// Photos that are scored at once.
 const BATCH: usize = 256;
 
-/// Predicts with one row. Output: `predictions`, one line for each photo asked for.
+/// Groups of labelled photos that are held out in turn, to fit how sure the row is.
+const FOLDS: usize = 10;
+
+/// Predicts with one row. Outputs: `predictions`, one line for each photo asked for, and `row`, what they have in common.
 pub struct Predict {
     scoring: Scoring,
     /// The names of the classes.
@@ -64,7 +69,7 @@ impl Task for Predict {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -83,7 +88,7 @@ impl Task for Predict {
     }
 
     fn outputs(&self) -> &'static [&'static str] {
-        &["predictions"]
+        &["row", "predictions"]
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
@@ -99,45 +104,79 @@ impl Task for Predict {
         let known = scorer.known(&self.scoring, device)?;
         let photos = scorer.photos().classes();
         let support = self.support(photos)?;
+        let held_out =
+            self.held_out(&support, |episode| rows_of(&scorer.scores(known.as_ref(), episode, device)?))?;
         let (asked, paths) = &self.asked;
         let readable = photos.get(asked).cloned().unwrap_or_default();
         let mut scores = BTreeMap::<ImageId, Vec<f32>>::new();
         for some in readable.chunks(BATCH) {
             context.check()?;
-            let (classes, query) = (self.classes.keys().copied().collect(), vec![some.to_vec()]);
-            let episode = Episode { classes, support: support.clone(), query };
-            let rows = floats(&scorer.scores(known.as_ref(), &episode, device)?)?;
-            scores.extend(some.iter().copied().zip(rows.chunks_exact(self.classes.len()).map(<[f32]>::to_vec)));
+            let rows =
+                rows_of(&scorer.scores(known.as_ref(), &self.episode(support.clone(), some.to_vec()), device)?)?;
+            scores.extend(some.iter().copied().zip(rows));
             context.progress(scores.len() as u64, readable.len() as u64, "photos", "");
         }
-        let bytes = self.predictions(paths, &scores)?;
-        Ok(Outputs::default().with("predictions", context.put(&bytes)?).made_by(&self.runtime.provenance()?))
+        let row = Row {
+            classes: self.classes.values().cloned().collect(),
+            certainty: held_out.fit(self.scoring.temperature()),
+        };
+        let predictions = Predictions { row, photos: by_path(paths, &scores) };
+        Ok(Outputs::default()
+            .with("row", context.put(&predictions.row_to_json())?)
+            .with("predictions", context.put(&predictions.to_parquet()?)?)
+            .made_by(&self.runtime.provenance()?))
     }
 }
 
 impl Predict {
-    /// A line for each photo, by path; of one that could not be read nothing is predicted.
-    fn predictions(
-        &self,
-        paths: &BTreeMap<ImageId, String>,
-        scores: &BTreeMap<ImageId, Vec<f32>>,
-    ) -> Result<Vec<u8>, StageError> {
-        let mut lines: Vec<(&str, Vec<(f32, &str)>)> = Vec::new();
-        for (id, path) in paths {
-            let of_photo = scores.get(id).map(Vec::as_slice).unwrap_or_default();
-            let mut ranked: Vec<_> = of_photo.iter().copied().zip(self.classes.values().map(String::as_str)).collect();
-            ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-            lines.push((path, ranked));
-        }
-        lines.sort_by_key(|(path, _)| *path);
-        let name = |rank: usize| lines.iter().map(|(_, r)| r.get(rank).map_or("", |r| r.1).to_owned()).collect();
-        let score = |rank: usize| lines.iter().map(|(_, r)| r.get(rank).map(|r| r.0)).collect();
-        table(vec![
-            Column::Text("path", lines.iter().map(|(path, _)| (*path).to_owned()).collect()),
-            Column::Text("class_name", name(0)),
-            Column::F32("score", score(0)),
-            Column::Text("second_class_name", name(1)),
-            Column::F32("second_score", score(1)),
-        ])
+    fn episode(&self, support: Vec<Vec<ImageId>>, query: Vec<ImageId>) -> Episode {
+        Episode { classes: self.classes.keys().copied().collect(), support, query: vec![query] }
     }
+
+    /// Predicts labelled photos by the others: with at most [`FOLDS`] folds, each photo of a class that has two is held out
+    /// once.
+    fn held_out(
+        &self,
+        support: &[Vec<ImageId>],
+        scores: impl Fn(&Episode) -> Result<Vec<Vec<f32>>, StageError>,
+    ) -> Result<HeldOut, StageError> {
+        let mut held_out = HeldOut::default();
+        let most = support.iter().map(Vec::len).max().unwrap_or(0);
+        for fold in 0..most.min(FOLDS) {
+            let is_out = |photos: &[ImageId], at: usize| photos.len() > 1 && at % FOLDS == fold;
+            let keep = |out: bool, photos: &Vec<ImageId>| -> Vec<ImageId> {
+                let chosen = photos.iter().enumerate().filter(|(at, _)| is_out(photos, *at) == out);
+                chosen.map(|(_, photo)| *photo).collect()
+            };
+            let query: Vec<Vec<ImageId>> = support.iter().map(|photos| keep(true, photos)).collect();
+            if query.iter().all(Vec::is_empty) {
+                continue;
+            }
+            let truths = query.iter().enumerate().flat_map(|(class, photos)| photos.iter().map(move |_| class));
+            let truths: Vec<usize> = truths.collect();
+            let kept = support.iter().map(|photos| keep(false, photos)).collect();
+            let rows = scores(&self.episode(kept, query.concat()))?;
+            rows.into_iter().zip(truths).for_each(|(row, class)| held_out.push(row, class));
+        }
+        Ok(held_out)
+    }
+}
+
+/// Returns the scores of each photo: a row of `[q, n_way]`.
+fn rows_of(scores: &Tensor) -> Result<Vec<Vec<f32>>, StageError> {
+    let n_way = scores.size()[1] as usize;
+    Ok(floats(scores)?.chunks_exact(n_way).map(<[f32]>::to_vec).collect())
+}
+
+/// Ranks the classes of each photo, by path; of one that could not be read nothing is predicted.
+fn by_path(paths: &BTreeMap<ImageId, String>, scores: &BTreeMap<ImageId, Vec<f32>>) -> Vec<Photo> {
+    let ranked = |id: &ImageId| {
+        let mut ranked: Vec<(u32, f32)> = (0..).zip(scores.get(id).cloned().unwrap_or_default()).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked
+    };
+    let mut photos: Vec<Photo> =
+        paths.iter().map(|(id, path)| Photo { path: path.clone(), ranked: ranked(id) }).collect();
+    photos.sort_by(|a, b| a.path.cmp(&b.path));
+    photos
 }

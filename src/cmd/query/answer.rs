@@ -83,6 +83,11 @@ impl AnswerArgs {
 pub struct Answer(DataFrame);
 
 impl Answer {
+    /// A table in memory.
+    pub fn of(table: DataFrame) -> Self {
+        Self(table)
+    }
+
     /// Reads a table out of its Parquet file.
     ///
     /// # Errors
@@ -90,11 +95,6 @@ impl Answer {
     pub fn read(parquet: &[u8]) -> Result<Self, CliError> {
         let read = ParquetReader::new(std::io::Cursor::new(parquet)).finish();
         read.map(Self).map_err(|e| CliError::BadData(format!("cannot read a table: {e}")))
-    }
-
-    /// Counts the rows without a value in a column.
-    pub fn missing(&self, column: &str) -> usize {
-        self.0.column(column).map_or(0, |column| column.null_count())
     }
 
     /// Prints or writes it.

@@ -7,17 +7,17 @@ fn table(text: &str) -> Table {
 }
 
 fn set(below: &str, assignments: &[&str]) -> Result<Table, CliError> {
-    let mut table = table(below);
+    let mut layers = Layers { table: table(below), ..Layers::default() };
     let assignments: Vec<_> = assignments.iter().map(|a| (*a).to_owned()).collect();
-    apply_set(&mut table, &assignments, Path::new("/here"))?;
-    Ok(table)
+    apply_set(&mut layers, &assignments, Path::new("/here"))?;
+    Ok(layers.table)
 }
 
 fn environment(below: &str, variables: &[(&str, &str)]) -> Table {
-    let mut table = table(below);
+    let mut layers = Layers { table: table(below), ..Layers::default() };
     let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    apply_environment(&mut table, &variables, Path::new("/here")).unwrap();
-    table
+    apply_environment(&mut layers, &variables, Path::new("/here")).unwrap();
+    layers.table
 }
 
 #[test]
@@ -99,7 +99,10 @@ fn a_file_lies_over_what_it_extends_and_its_paths_are_relative_to_it() {
     fs::write(folder.path().join("below.toml"), "seed = 1\n[data]\npath = 'low'\nstrict = true").unwrap();
     fs::write(folder.path().join("deep/top.toml"), "extends = '../below.toml'\nseed = 2\n[splits]\nfile = 's.txt'")
         .unwrap();
-    let found = read("deep/top.toml", folder.path()).unwrap();
+    let layers = read("deep/top.toml", folder.path()).unwrap();
+    let origin = |key: &str| layers.origins[key].as_str();
+    assert_eq!([origin("seed"), origin("data.strict")], ["deep/top.toml", "../below.toml"]);
+    let found = layers.table;
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     assert_eq!(found["seed"].as_integer(), Some(2));
     assert_eq!(found["data"]["strict"].as_bool(), Some(true));
@@ -121,4 +124,17 @@ fn a_broken_file_is_refused_with_its_line() {
     fs::write(folder.path().join("a.toml"), "seed = 1\nseed = = 2\n").unwrap();
     let error = read("a.toml", folder.path()).unwrap_err();
     assert!(error.render().contains("line 2"), "{}", error.render());
+}
+
+#[test]
+fn each_value_knows_the_last_layer_that_set_it() {
+    let mut layers = read("tiny", Path::new("/here")).unwrap();
+    let variables = [("MLSM_SEED".to_owned(), "3".to_owned()), ("MLSM_EVALUATE__N_QUERY".to_owned(), "4".to_owned())];
+    apply_environment(&mut layers, &variables, Path::new("/here")).unwrap();
+    apply_set(&mut layers, &["evaluate.n_query=5".to_owned()], Path::new("/here")).unwrap();
+    let origin = |key: &str| layers.origins.get(key).map(String::as_str);
+    assert_eq!(origin("seed"), Some("MLSM_SEED"));
+    assert_eq!(origin("evaluate.n_query"), Some("--set evaluate.n_query=5"));
+    assert_eq!(origin("data.synthetic.classes"), Some("preset tiny"));
+    assert_eq!(origin("numerics.threads"), None);
 }
