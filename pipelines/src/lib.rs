@@ -23,4 +23,4 @@ pub use assemble::{AssembleError, Assembly, Execution, assemble};
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;
 pub use prepare::{Preparation, Purpose, Scene, Source, prepare, prepare_beside};
-pub use tables::dictionary;
+pub use tables::{CONFIG, SUMMARY, dictionary};
