@@ -3,6 +3,7 @@
 //! Start at [`stages`], the table of contents. [`prepare`] reads, draws
 //! and hashes what a [`Config`] refers to; [`assemble`] makes both a graph for `mlsm-engine`, without touching anything.
 
+pub mod album;
 mod artifact;
 mod assemble;
 mod base_net;

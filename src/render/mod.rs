@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod json;
 pub mod lines;
 pub mod progress;
+pub mod report;
 pub mod stderr;
 pub mod stdout;
 pub mod summary;
