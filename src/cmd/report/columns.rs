@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use arrow::array::{Array as _, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array as _, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use mlsm_store::Published;
 use parquet::arrow::ProjectionMask;
@@ -82,6 +82,14 @@ impl Columns {
     pub fn reals(&self, name: &str) -> Result<&Float64Array, CliError> {
         let column = self.batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Float64Type>());
         column.ok_or_else(|| self.lacks(name))
+    }
+
+    /// Returns a column of lists.
+    ///
+    /// # Errors
+    /// As [`Columns::texts`].
+    pub fn lists(&self, name: &str) -> Result<&ListArray, CliError> {
+        self.batch.column_by_name(name).and_then(|c| c.as_list_opt()).ok_or_else(|| self.lacks(name))
     }
 
     /// Returns a column of flags.

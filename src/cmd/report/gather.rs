@@ -9,6 +9,7 @@ use mlsm_pipelines::{CONFIG, Config};
 use mlsm_store::{Published, RunRecord, Store};
 
 use super::columns::each;
+use super::episode;
 use super::extremes::{Extremes, Kept};
 use crate::error::CliError;
 use crate::render::report::content::{
@@ -26,12 +27,13 @@ pub fn content(store: &Store, published: &Published, summary: Summary) -> Result
     let run = run.ok_or_else(|| "the record of the run is not in the store".to_owned());
     let kept = Extremes::read(published)?;
     let mut confusions = confusions(published)?;
-    let wanted = kept.iter().flat_map(Extremes::images).collect();
+    let classes = class_names(published)?;
+    let episode = episode::read(published, &summary, &classes)?;
+    let of_episode = episode.iter().flat_map(|e| e.support.iter().copied().chain(e.queries.iter().map(|q| q.image_id)));
+    let wanted = kept.iter().flat_map(Extremes::images).chain(of_episode).collect();
     let lines = photo_lines(published, &wanted, confusions.as_mut().ok())?;
-    let examples = confusions.iter().flat_map(|c| c.examples.values().copied());
-    let images: BTreeSet<i64> = wanted.iter().copied().chain(examples).collect();
     let (photos, galleries) = match &run {
-        Ok(run) => pictures(store, run, kept, &lines, &images, &class_names(published)?)?,
+        Ok(run) => pictures(store, run, kept, &lines, &classes)?,
         Err(why) => (BTreeMap::new(), Err(why.clone())),
     };
     Ok(Content {
@@ -42,8 +44,10 @@ pub fn content(store: &Store, published: &Published, summary: Summary) -> Result
         run,
         summary,
         confusions,
+        episode,
         galleries,
         photos,
+        lines,
     })
 }
 
@@ -89,7 +93,7 @@ fn confusions(published: &Published) -> Result<Found<Confusions>, CliError> {
     Ok(if is_there { Ok(found) } else { Err(absent("predictions", why)) })
 }
 
-/// Returns the photos that are wanted, and names the classes of a confusion matrix by the photos that it meets.
+/// Returns the photos that are wanted. Those that it meets name the classes of a confusion matrix, the first of each.
 fn photo_lines(
     published: &Published,
     wanted: &BTreeSet<i64>,
@@ -103,14 +107,16 @@ fn photo_lines(
         let (path, split) = (rows.texts("path")?, rows.texts("split")?);
         let (width, height, boxes) = (rows.ints("width")?, rows.ints("height")?, rows.boxes()?);
         for i in 0..rows.rows() {
+            let mut is_example = false;
             if let Some(confusions) = confusions.as_deref_mut()
                 && let Some(known) = confusions.classes.get_mut(&class.value(i))
                 && !confusions.examples.contains_key(&class.value(i))
             {
                 *known = name.value(i).to_owned();
                 confusions.examples.insert(class.value(i), image.value(i));
+                is_example = true;
             }
-            if wanted.contains(&image.value(i)) {
+            if is_example || wanted.contains(&image.value(i)) {
                 let line = PhotoLine {
                     image_id: image.value(i),
                     path: path.value(i).to_owned(),
@@ -146,11 +152,10 @@ fn pictures(
     run: &RunRecord,
     kept: Option<Extremes>,
     lines: &BTreeMap<i64, PhotoLine>,
-    images: &BTreeSet<i64>,
     classes: &BTreeMap<i64, String>,
 ) -> Result<Pictures, CliError> {
     let album = Album::open(store, run)?;
-    let photos = album.photos(images)?;
+    let photos = album.photos(&lines.keys().copied().collect())?;
     let Some(kept) = kept else { return Ok((photos, Err(absent("crops", ": no boxes were drawn")))) };
     let mut galleries = Vec::new();
     for Kept { node, part, boxes, groups } in kept.of_nodes() {

@@ -142,7 +142,7 @@ fn table(counts: &Counts, classes: &BTreeMap<i64, String>) -> (TextTable, String
 /// A photo of each class.
 fn photos(confusions: &Confusions, thumbnails: &mut Thumbnails<'_>) -> String {
     let photo = |(class, name): (&i64, &String)| {
-        let view = thumbnails.photo(*confusions.examples.get(class)?, 1.0, &format!("a photo of class {name}"), "")?;
+        let view = thumbnails.photo(*confusions.examples.get(class)?, &format!("a photo of class {name}"), "")?;
         Some(format!("<li><figure>{view}<figcaption>{}</figcaption></figure></li>\n", escape::name(name)))
     };
     let photos: String = confusions.classes.iter().take(MOST_PHOTOS).filter_map(photo).collect();

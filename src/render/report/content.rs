@@ -21,10 +21,14 @@ pub struct Content {
     pub curves: Found<Vec<CurvePoint>>,
     /// Which classes were taken for which.
     pub confusions: Found<Confusions>,
+    /// One episode of a row.
+    pub episode: Found<EpisodeShown>,
     /// Boxes on photos, node after node.
     pub galleries: Found<Vec<Gallery>>,
     /// The whole photos that the report shows, by id.
     pub photos: BTreeMap<i64, Square>,
+    /// What is known of them.
+    pub lines: BTreeMap<i64, PhotoLine>,
     /// The nodes of the run.
     pub times: Found<Vec<NodeTime>>,
     /// The configuration.
@@ -55,6 +59,50 @@ pub struct Confusions {
     pub classes: BTreeMap<i64, String>,
     /// A photo of each class, where one is at hand.
     pub examples: BTreeMap<i64, i64>,
+}
+
+/// An episode of the table `episodes`, and what was predicted in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EpisodeShown {
+    /// The node that measured it.
+    pub node: String,
+    /// Its index.
+    pub episode: i64,
+    /// The share of right predictions.
+    pub accuracy: f64,
+    /// Its labelled photos, class after class.
+    pub support: Vec<i64>,
+    /// Labelled photos of each class.
+    pub k_shot: usize,
+    /// The photos that were classified, class after class.
+    pub queries: Vec<QueryShown>,
+    /// The names of its classes.
+    pub classes: BTreeMap<i64, String>,
+}
+
+impl EpisodeShown {
+    /// Returns the classes in the order of the support set, and of each query's scores.
+    pub fn order(&self) -> Vec<i64> {
+        self.queries.iter().fold(Vec::new(), |mut order, query| {
+            if !order.contains(&query.class_id) {
+                order.push(query.class_id);
+            }
+            order
+        })
+    }
+}
+
+/// A row of the table `predictions`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryShown {
+    /// The photo.
+    pub image_id: i64,
+    /// Its class.
+    pub class_id: i64,
+    /// The class with the largest score.
+    pub predicted_class_id: i64,
+    /// The score of each class of the episode.
+    pub scores: Vec<f32>,
 }
 
 /// A photo of the table `images`.

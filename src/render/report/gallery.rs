@@ -53,8 +53,7 @@ fn shown(galleries: &[Gallery], thumbnails: &mut Thumbnails<'_>) -> String {
 /// A photo with its boxes, the same with its heat map, and the object.
 fn card(shown: &Shown, thumbnails: &mut Thumbnails<'_>) -> Option<String> {
     let Shown { line, photo, cam_class, heat, object } = shown;
-    let [width, height] = photo.size_px;
-    let ratio = height / width;
+    let width = photo.size_px[0];
     let fit = match (line.is_fallback, line.iou) {
         (true, _) => "nothing found, the whole photo was taken".to_owned(),
         (false, Some(iou)) => format!("IoU {iou:.2}"),
@@ -63,9 +62,9 @@ fn card(shown: &Shown, thumbnails: &mut Thumbnails<'_>) -> Option<String> {
     let boxes =
         photo.true_box.map_or(String::new(), |b| rectangle(b, width, "true")) + &rectangle(line.drawn, width, "drawn");
     let alt = format!("photo {} of class {} with the drawn box: {fit}", photo.path, photo.class_name);
-    let mut views = vec![thumbnails.photo(line.image_id, ratio, &alt, &boxes)?];
-    if let Some(heat) = heat.as_ref().and_then(|map| thumbnails.heat(map, ratio)) {
-        views.extend(thumbnails.photo(line.image_id, ratio, "the same photo under its heat map", &heat));
+    let mut views = vec![thumbnails.photo(line.image_id, &alt, &boxes)?];
+    if let Some(heat) = heat.as_ref().and_then(|map| thumbnails.heat(line.image_id, map)) {
+        views.extend(thumbnails.photo(line.image_id, "the same photo under its heat map", &heat));
     }
     views.extend(object.as_ref().and_then(|object| thumbnails.square(object, "the object that was cut out")));
     let seen = cam_class.as_ref().map_or(String::new(), |class| format!(", map of class {}", escape::name(class)));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::content::{Content, Found};
 use super::figure::{Block, Figure};
 use super::thumbnail::Thumbnails;
-use super::{accuracy, configuration, confusion, curves, differences, escape, gallery, timings};
+use super::{accuracy, configuration, confusion, curves, differences, episode, escape, gallery, timings};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 
 /// Writes the report as one HTML file that needs nothing else.
 pub fn to_html(content: &Content) -> String {
-    let mut thumbnails = Thumbnails::new(&content.photos);
+    let mut thumbnails = Thumbnails::new(&content.photos, &content.lines);
     let parts = parts(content, &mut thumbnails);
     let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
     for (title, part) in parts {
@@ -48,12 +48,13 @@ pub fn to_html(content: &Content) -> String {
 
 /// The parts in the order of the page, each whole or with the reason why it is not there.
 fn parts(content: &Content, thumbnails: &mut Thumbnails<'_>) -> Vec<(&'static str, Found<Block>)> {
-    let Content { run_id, run, summary, curves, confusions, galleries, times, configuration, photos: _ } = content;
+    let Content { run_id, run, summary, curves, confusions, galleries, episode, times, configuration, .. } = content;
     vec![
         ("Accuracy", accuracy::block(summary)),
         ("Differences", differences::block(summary)),
         ("Training", given(curves).and_then(|points| curves::block(points))),
         ("Confusion matrix", given(confusions).and_then(|c| confusion::block(c, summary, thumbnails))),
+        ("One episode", given(episode).and_then(|shown| episode::block(shown, summary, thumbnails))),
         ("Boxes", gallery::block(galleries, summary, thumbnails)),
         ("Timings", given(times).and_then(|times| timings::block(times, run))),
         ("Configuration", given(configuration).and_then(|c| configuration::block(c, run_id))),

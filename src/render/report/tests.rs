@@ -4,7 +4,10 @@ use mlsm_pipelines::album::Square;
 use mlsm_pipelines::results::{AverageRow, PairedRow, ResultRow, Summary};
 use serde_json::Value;
 
-use super::content::{BoxLine, Configuration, Confusions, Content, CurvePoint, Gallery, NodeTime, PhotoLine, Shown};
+use super::content::{
+    BoxLine, Configuration, Confusions, Content, CurvePoint, EpisodeShown, Gallery, NodeTime, PhotoLine, QueryShown,
+    Shown,
+};
 use super::to_html;
 
 /// A name that would end whatever it is put into.
@@ -51,6 +54,7 @@ fn whole() -> Content {
         ..PhotoLine::default()
     };
     let line = BoxLine { image_id: 7, drawn: [40.0, 0.0, 100.0, 50.0], iou: Some(0.4567), ..BoxLine::default() };
+    let lines = BTreeMap::from([(7, photo.clone())]);
     let shown = Shown { line, photo, cam_class: Some(HOSTILE.to_owned()), heat: None, object: None };
     let point = |step: i64, value: f64| CurvePoint {
         node: "train-base:conv".to_owned(),
@@ -68,6 +72,18 @@ fn whole() -> Content {
         summary: summary(),
         curves: Ok(vec![point(10, 3.25), point(20, 2.125)]),
         confusions: Ok(Confusions { counts, classes, examples: BTreeMap::from([(1, 7)]) }),
+        episode: Ok(EpisodeShown {
+            node: summary().results[0].node.clone(),
+            accuracy: 0.5,
+            support: vec![7, 8],
+            k_shot: 1,
+            queries: vec![
+                QueryShown { image_id: 7, class_id: 2, predicted_class_id: 2, scores: vec![0.75, 0.25] },
+                QueryShown { image_id: 7, class_id: 1, predicted_class_id: 2, scores: vec![0.625, 0.375] },
+            ],
+            classes: BTreeMap::from([(1, HOSTILE.to_owned()), (2, "נץ".to_owned())]),
+            ..EpisodeShown::default()
+        }),
         galleries: Ok(vec![Gallery {
             node: "crop".to_owned(),
             part: "novel".to_owned(),
@@ -75,6 +91,7 @@ fn whole() -> Content {
             groups: vec![("Largest IoU", vec![shown])],
         }]),
         photos: BTreeMap::from([(7, Square { side_px: 1, rgb: vec![9; 3] })]),
+        lines,
         times: Ok(vec![NodeTime {
             node: "crop".to_owned(),
             stage: "crop".to_owned(),
@@ -145,6 +162,17 @@ fn names_may_hold_anything() {
 }
 
 #[test]
+fn an_episode_has_the_support_of_each_class_and_marks_what_is_wrong() {
+    let html = to_html(&whole());
+    let (_, episode) = html.split_once("<h2 id=\"episode\">").unwrap();
+    let (first, second) = episode.split_once("<h3><bdi>&quot;").expect("the class of the first query stands first");
+    assert!(first.contains("<h3><bdi>נץ</bdi></h3>\n<p>1 of 1 queries are right."), "{first}");
+    assert!(first.contains("class=\"support\"") && first.contains("✓ 0.750"), "{first}");
+    assert!(second.contains("✗ <bdi>נץ</bdi>, 0.625") && second.contains("0 of 1 queries"));
+    assert!(second.contains("<td class=\"number\">0.3750</td>"), "every score is in the table");
+}
+
+#[test]
 fn boxes_lie_in_hundredths_of_the_photos_width() {
     let html = to_html(&whole());
     assert!(html.contains("<svg class=\"photo\" viewBox=\"0 0 100 50.00\" role=\"img\""));
@@ -161,13 +189,14 @@ fn what_is_not_there_is_left_out_with_its_reason_and_without_figures_there_is_no
         curves: Err(why("training")),
         confusions: Err(why("predictions")),
         galleries: Err(why("boxes")),
+        episode: Err(why("episode")),
         times: Err(why("nodes")),
         configuration: Err(why("configuration")),
         photos: BTreeMap::new(),
         ..whole()
     };
     let html = to_html(&content);
-    for word in ["training", "predictions", "boxes", "nodes", "configuration"] {
+    for word in ["training", "predictions", "boxes", "episode", "nodes", "configuration"] {
         assert!(html.contains(&format!(": {}.</li>", why(word))), "{word}: {html}");
     }
     assert!(!html.contains("<script") && html.len() < 20_000);

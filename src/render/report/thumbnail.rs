@@ -9,6 +9,7 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 use mlsm_pipelines::album::{HeatMap, Square};
 
+use super::content::PhotoLine;
 use super::escape;
 
 /// Bytes of all images; with the charting library and tables the page stays below 15 MB.
@@ -23,25 +24,26 @@ const HEAT_OPACITY: f32 = 190.0;
 /// The images of a page.
 pub struct Thumbnails<'a> {
     photos: &'a BTreeMap<i64, Square>,
+    lines: &'a BTreeMap<i64, PhotoLine>,
     shown: BTreeMap<i64, String>,
     bytes: usize,
 }
 
 impl<'a> Thumbnails<'a> {
     /// Begins with the photos that may be shown.
-    pub fn new(photos: &'a BTreeMap<i64, Square>) -> Self {
-        Self { photos, shown: BTreeMap::new(), bytes: 0 }
+    pub fn new(photos: &'a BTreeMap<i64, Square>, lines: &'a BTreeMap<i64, PhotoLine>) -> Self {
+        Self { photos, lines, shown: BTreeMap::new(), bytes: 0 }
     }
 
-    /// Shows a whole photo with something drawn over it; `None` where it is not at hand, or the page is full.
-    /// `ratio`: its height over its width; lengths in `over` are in hundredths of the width.
-    pub fn photo(&mut self, image_id: i64, ratio: f64, alt: &str, over: &str) -> Option<String> {
+    /// Shows a whole photo in its own shape with something drawn over it, whose lengths are in hundredths of the width;
+    /// `None` where the photo is not at hand, or the page is full.
+    pub fn photo(&mut self, image_id: i64, alt: &str, over: &str) -> Option<String> {
         if !self.shown.contains_key(&image_id) {
             let jpeg = jpeg(self.photos.get(&image_id)?)?;
             let address = self.admit("image/jpeg", &jpeg)?;
             self.shown.insert(image_id, address);
         }
-        let height = 100.0 * ratio;
+        let height = self.height(image_id);
         let picture = format!("<use href=\"#photo-{image_id}\" width=\"100\" height=\"{height:.2}\"/>");
         Some(framed(height, alt, &(picture + over)))
     }
@@ -52,10 +54,15 @@ impl<'a> Thumbnails<'a> {
         Some(framed(100.0, alt, &picture(&address, 100.0)))
     }
 
-    /// Returns a heat map to be drawn over a photo of this ratio.
-    pub fn heat(&mut self, map: &HeatMap, ratio: f64) -> Option<String> {
+    /// Returns a heat map to be drawn over its photo.
+    pub fn heat(&mut self, image_id: i64, map: &HeatMap) -> Option<String> {
         let address = self.admit("image/png", &heat_png(map)?)?;
-        Some(picture(&address, 100.0 * ratio))
+        Some(picture(&address, self.height(image_id)))
+    }
+
+    /// The height of a photo in hundredths of its width.
+    fn height(&self, image_id: i64) -> f64 {
+        self.lines.get(&image_id).map_or(100.0, |line| 100.0 * line.size_px[1] / line.size_px[0])
     }
 
     /// Returns the photos themselves, to be laid somewhere on the page.
@@ -114,13 +121,14 @@ mod tests {
     #[test]
     fn a_photo_lies_in_the_page_once_however_often_it_is_shown() {
         let photos = BTreeMap::from([(7, Square { side_px: 2, rgb: vec![200; 12] })]);
-        let mut thumbnails = Thumbnails::new(&photos);
+        let lines = BTreeMap::from([(7, PhotoLine { size_px: [200.0, 100.0], ..PhotoLine::default() })]);
+        let mut thumbnails = Thumbnails::new(&photos, &lines);
         for alt in ["first \"one\"", "second"] {
-            assert!(thumbnails.photo(7, 0.5, alt, "").unwrap().contains("href=\"#photo-7\""));
+            assert!(thumbnails.photo(7, alt, "").unwrap().contains("href=\"#photo-7\" width=\"100\" height=\"50.00\""));
         }
-        assert_eq!(thumbnails.photo(8, 1.0, "absent", ""), None);
+        assert_eq!(thumbnails.photo(8, "absent", ""), None);
         assert_eq!(thumbnails.symbols().matches("data:image/jpeg").count(), 1);
-        assert!(thumbnails.photo(7, 0.5, "a \"b\"", "").unwrap().contains("aria-label=\"a &quot;b&quot;\""));
+        assert!(thumbnails.photo(7, "a \"b\"", "").unwrap().contains("aria-label=\"a &quot;b&quot;\""));
     }
 
     #[test]

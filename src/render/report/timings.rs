@@ -11,7 +11,7 @@ use super::rows::distinct;
 use crate::render::table::{Align, TextTable};
 
 /// Nodes of the chart; the table has all.
-const MOST_BARS: usize = 24;
+const MOST_BARS: usize = 14;
 
 /// Lays the times out.
 pub fn block(times: &[NodeTime], run: &Found<RunRecord>) -> Found<Block> {
@@ -54,7 +54,7 @@ fn figure(times: &[NodeTime]) -> Figure {
     let data: Vec<_> = outcomes.iter().enumerate().map(|(i, outcome)| bars(&longest, outcome, i)).collect();
     let slowest = format!("Longest: {}, {:.1} s.", longest[0].node, longest[0].seconds);
     let layout = json!({
-        "height": height_of_rows(&labels), "yaxis": axis_of_rows(&labels), "barmode": "overlay",
+        "height": height_of_rows(&labels), "yaxis": axis_of_rows(&labels), "barmode": "overlay", "bargap": 0.45,
         "xaxis": {"title": {"text": "seconds"}, "rangemode": "tozero"}, "showlegend": true,
     });
     Figure {
@@ -82,9 +82,10 @@ fn bars(nodes: &[&NodeTime], outcome: &str, place: usize) -> Value {
     })
 }
 
-/// A node's name with places to break it.
+/// A node's name with places to break it, and without words that go without saying.
 fn spaced(node: &str) -> String {
-    node.replace(',', ", ").replace('[', " [").replace(':', ": ")
+    let short = node.replace("levels=", "").replace("object=", "").replace(']', "");
+    short.replace(',', ", ").replace('[', " ").replace(':', ": ")
 }
 
 fn by_stage(times: &[NodeTime]) -> TextTable {
