@@ -3,6 +3,7 @@
 //! Start at [`stages`], the table of contents. [`prepare`] reads, draws
 //! and hashes what a [`Config`] refers to; [`assemble`] makes both a graph for `mlsm-engine`, without touching anything.
 
+pub mod album;
 mod artifact;
 mod assemble;
 mod base_net;
@@ -26,4 +27,4 @@ pub use certainty::Certainty;
 pub use config::{Config, ConfigError};
 pub use mlsm_nets::DeviceChoice;
 pub use prepare::{Preparation, Purpose, Scene, Source, prepare, prepare_beside};
-pub use tables::dictionary;
+pub use tables::{CONFIG, SUMMARY, dictionary};

@@ -1,13 +1,19 @@
 //! `mlsm report`: the results of a published run again, as text, Markdown or HTML.
 
+mod columns;
+mod episode;
+mod extremes;
+mod gather;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mlsm_pipelines::SUMMARY;
 use mlsm_pipelines::results::Summary;
 use mlsm_store::{Access, Published, Store, publish_file};
 
 use crate::error::CliError;
-use crate::render::{stdout, summary, terminal};
+use crate::render::{report as page, stdout, summary, terminal};
 use crate::settings::Settings;
 
 /// Which run, and where to.
@@ -26,7 +32,8 @@ pub struct ReportArgs {
 /// # Errors
 /// [`CliError::Usage`] when nothing is published, [`CliError::Store`] when it is damaged or the file cannot be written.
 pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
-    let published = published(&open(settings)?, args.run.as_deref())?;
+    let store = open(settings)?;
+    let published = published(&store, args.run.as_deref())?;
     let found = read(&published)?;
     let heading = format!("Results of run {}", published.run_id());
     let Some(path) = &args.out else {
@@ -35,7 +42,7 @@ pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
     };
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let text = match ending.as_str() {
-        "html" | "htm" => summary::to_html(&found, &heading),
+        "html" | "htm" => page::to_html(&gather::content(&store, &published, found)?),
         "md" => summary::to_markdown(&found, &heading),
         "json" => serde_json::to_string_pretty(&found).expect("a summary that was read is written") + "\n",
         "txt" | "" => summary::to_text(&found, None),
@@ -92,7 +99,7 @@ fn check_name(run: &str) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError::Store`] when they are damaged, [`CliError::Usage`] when another program wrote them.
 pub fn read(published: &Published) -> Result<Summary, CliError> {
-    let bytes = published.read("summary.json")?;
+    let bytes = published.read(SUMMARY)?;
     serde_json::from_slice(&bytes).map_err(|e| {
         let what = format!("cannot read the results in {}", published.folder().display());
         CliError::usage(what, e.to_string(), "`mlsm run` publishes them again")

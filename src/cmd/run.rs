@@ -198,10 +198,10 @@ pub fn identity(settings: &Settings, config: &NamedConfig) -> RunIdentity {
 
 /// Lays the tables out unless they lie there already, whole; returns them.
 fn publish(workspace: &Workspace, report: &RunReport) -> Result<Published, CliError> {
-    let Workspace { store, assembly, .. } = workspace;
+    let Workspace { store, assembly, config } = workspace;
     if !(report.is_all_cached() && assembly.is_published(store, report)) {
         // The tables are those of the run that made all this.
-        assembly.publish(store, &report.recorded_as, report)?;
+        assembly.publish(store, &report.recorded_as, &config.config, report)?;
     }
     report::published(store, None)
 }

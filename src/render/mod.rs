@@ -5,6 +5,7 @@ pub mod json;
 pub mod lines;
 pub mod metrics;
 pub mod progress;
+pub mod report;
 pub mod stderr;
 pub mod stdout;
 pub mod summary;

@@ -2,13 +2,33 @@
 
 use mlsm_pipelines::results::{AverageRow, CropRow, PairedRow, ResultRow, RowColumn, Summary};
 
-use crate::render::table::{Align, TextTable, escape_html, wrap};
+use crate::render::table::{Align, TextTable, wrap};
+
+/// What a table of the summary is about; some are of one protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The measured rows.
+    Results(String),
+    /// Their paired differences.
+    Differences(String),
+    /// The seeds of each row.
+    Seeds(String),
+    /// The boxes against the true ones.
+    Boxes,
+    /// The rows beside the boxes that they look at.
+    Sources,
+}
 
 /// One titled table of the summary.
 pub struct Section {
-    title: String,
-    table: TextTable,
-    note: String,
+    /// What it is about.
+    pub topic: Topic,
+    /// Its title.
+    pub title: String,
+    /// Its rows.
+    pub table: TextTable,
+    /// What its figures are.
+    pub note: String,
 }
 
 /// Lays a summary out as titled tables; those without rows are left out.
@@ -18,13 +38,20 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
         let rows: Vec<_> = summary.results.iter().filter(|r| r.spec.protocol == *protocol).cloned().collect();
         let differences: Vec<_> = summary.paired.iter().filter(|r| r.protocol == *protocol).cloned().collect();
         let (each_seed, all) = (several_seeds(&rows, &summary.averages), &summary.averages);
-        let main = Section { title: setting(&rows), table: results(&rows, all), note: results_note(&rows) };
+        let main = Section {
+            topic: Topic::Results(protocol.clone()),
+            title: setting(&rows),
+            table: results(&rows, all),
+            note: results_note(&rows),
+        };
         let seeds = Section {
+            topic: Topic::Seeds(protocol.clone()),
             title: "Each seed".to_owned(),
             table: results(&each_seed, &[]),
             note: "accuracy in %, ± 95 % confidence interval of the mean over episodes".to_owned(),
         };
         let paired = Section {
+            topic: Topic::Differences(protocol.clone()),
             title: "Differences on the same episodes".to_owned(),
             table: paired(&differences),
             note: paired_note(&differences),
@@ -32,11 +59,13 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
         [main, paired, seeds]
     });
     let crops = Section {
+        topic: Topic::Boxes,
         title: "Boxes against the true ones".to_owned(),
         table: crops(&summary.crops),
         note: "IoU: intersection over union with the box of the data set".to_owned(),
     };
     let brought = Section {
+        topic: Topic::Sources,
         title: "What each kind of box brings".to_owned(),
         table: brought(summary),
         note: "rows that differ only in what they look at; IoU on novel classes; accuracy in %, ± 95 % confidence interval"
@@ -59,30 +88,12 @@ pub fn to_text(summary: &Summary, width: Option<usize>) -> String {
 /// Writes the tables as Markdown under a heading.
 pub fn to_markdown(summary: &Summary, heading: &str) -> String {
     let texts = sections(summary).into_iter().map(|s| {
-        let Section { title, table, note } = s;
+        let Section { title, table, note, .. } = s;
         format!("## {title}\n\n{}\n{note}\n", table.to_markdown())
     });
     let warnings = summary.warnings.iter().map(|w| format!("**Warning:** {w}\n"));
     format!("# {heading}\n\n{}", texts.chain(warnings).collect::<Vec<_>>().join("\n"))
 }
-
-/// Writes the tables as one HTML page that needs nothing else.
-pub fn to_html(summary: &Summary, heading: &str) -> String {
-    let heading = escape_html(heading);
-    let tables = sections(summary)
-        .into_iter()
-        .map(|s| format!("<h2>{}</h2>\n{}<p>{}</p>\n", escape_html(&s.title), s.table.to_html(), escape_html(&s.note)));
-    let warnings = summary.warnings.iter().map(|w| format!("<p><strong>Warning:</strong> {}</p>\n", escape_html(w)));
-    let body: String = tables.chain(warnings).collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title>\n<style>{STYLE}</style>\
-         </head>\n<body><h1>{heading}</h1>\n{body}</body></html>\n"
-    )
-}
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}\
-    table{border-collapse:collapse}th,td{padding:.2rem .8rem;border-bottom:1px solid #ccc;text-align:left}\
-    .number{text-align:right;font-variant-numeric:tabular-nums}p{color:#666}";
 
 /// Says in one line what all rows have in common.
 fn setting(rows: &[ResultRow]) -> String {

@@ -133,9 +133,10 @@ impl TextTable {
     pub fn to_html(&self) -> String {
         let columns = self.used_columns();
         let line = |row: &[String], tag: &str| {
+            let scope = if tag == "th" { " scope=\"col\"" } else { "" };
             let cell = |c: &usize| {
                 let class = if self.align[*c] == Align::Right { " class=\"number\"" } else { "" };
-                format!("<{tag}{class}>{}</{tag}>", escape_html(row.get(*c).map_or("", String::as_str)))
+                format!("<{tag}{scope}{class}>{}</{tag}>", escape_html(row.get(*c).map_or("", String::as_str)))
             };
             format!("<tr>{}</tr>\n", columns.iter().map(cell).collect::<String>())
         };

@@ -17,6 +17,7 @@ fn verbs(scene: &Scene) -> Vec<Vec<String>> {
         &["query", "SELECT node, accuracy FROM results"],
         &["tables"],
         &["report"],
+        &["report", "--out", concat!(env!("CARGO_TARGET_TMPDIR"), "/looked-at.html")],
         &["runs"],
         &["diff", "a", "b"],
         &["verify"],

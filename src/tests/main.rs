@@ -13,6 +13,7 @@ mod methods;
 mod predict;
 mod program;
 mod published;
+mod report_page;
 mod scene;
 mod shared;
 mod signals;

@@ -18,17 +18,29 @@ use self::writer::{Constant, Piece, PieceSource, TableFile};
 use crate::artifact::{Column, table};
 use crate::assemble::NodeKind;
 use crate::results::{Cell, ResultRow, Summary, fingerprints, summary};
-use crate::{AssembleError, Assembly};
+use crate::{AssembleError, Assembly, Config};
+
+/// The published file of a run's results.
+pub const SUMMARY: &str = "summary.json";
+/// The published file of a run's configuration, with every default filled in.
+pub const CONFIG: &str = "config.toml";
 
 /// The files of the tables, by path.
 type Files = BTreeMap<String, TableFile>;
 
 impl Assembly {
-    /// Lays the tables of a finished run out under its id and makes them current; returns their folder.
+    /// Lays the tables of a finished run out under its id and makes them current, beside its summary and its resolved
+    /// configuration; returns their folder.
     ///
     /// # Errors
     /// [`AssembleError::Store`] when the disk is full; what was published before stays.
-    pub fn publish(&self, store: &Store, run_id: &str, report: &RunReport) -> Result<PathBuf, AssembleError> {
+    pub fn publish(
+        &self,
+        store: &Store,
+        run_id: &str,
+        config: &Config,
+        report: &RunReport,
+    ) -> Result<PathBuf, AssembleError> {
         let results = summary(self, store, report)?;
         let mut tables = self.files(report);
         for row in &results.results {
@@ -45,7 +57,9 @@ impl Assembly {
                 (path.clone(), write)
             })
             .collect();
-        let mut files = vec![("summary.json".to_owned(), TableSource::Bytes(json))];
+        let config = toml::to_string_pretty(&config.resolved()).map_err(|e| AssembleError::Data(e.to_string()))?;
+        let texts = [(SUMMARY, json), (CONFIG, config.into_bytes())];
+        let mut files: Vec<_> = texts.map(|(name, text)| (name.to_owned(), TableSource::Bytes(text))).into();
         files.extend(writers.iter().map(|(path, write)| (path.clone(), TableSource::Written(write))));
         Ok(store.publish_tables(run_id, &files, true)?)
     }
@@ -54,10 +68,11 @@ impl Assembly {
     pub fn is_published(&self, store: &Store, report: &RunReport) -> bool {
         let read = || {
             let published = store.published(None).ok()??;
-            let bytes = published.read("summary.json").ok()?;
+            let bytes = published.read(SUMMARY).ok()?;
             let files: BTreeSet<_> = published.files().collect();
             let is_there = files.iter().all(|file| published.folder().join(file).exists());
-            let is_present = self.files(report).keys().all(|path| files.contains(path.as_str()));
+            let is_present =
+                files.contains(CONFIG) && self.files(report).keys().all(|path| files.contains(path.as_str()));
             (is_there && is_present).then_some(bytes)
         };
         let published = read().and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
