@@ -19,7 +19,7 @@ import tables
 import answers
 
 QUESTIONS = pathlib.Path(__file__).with_name("questions.sql")
-PRINTED = 10
+PRINTED = 20
 TOLERANCE = 1e-12
 
 
@@ -48,6 +48,7 @@ class Comparison:
         self.connection = tables.connect(self.tables, threads)
         self.counts = collections.Counter()
         self.refusals = collections.Counter()
+        self.refused = []
         self.wrong = []
 
     def ask(self, sql, form):
@@ -84,7 +85,9 @@ class Comparison:
             who = "both refuse" if refused else "mlsm refuses"
             reason = re.sub(r"\"[^\"]*\"|'[^']*'|\d+", "…", why)[:110]
             self.counts.update(["refused", who])
-            self.refusals.update([f"{who}: {form if not refused else ''} {reason}"])
+            self.refusals[f"{who}: {reason}"] += 1
+            if not refused:
+                self.refused.append((sql, form, why))
 
     def miss(self, sql, form, why):
         self.counts.update(["wrong"])
@@ -97,8 +100,9 @@ def report(kind, comparison):
           f"{counts['both refuse']}, by mlsm alone {counts['mlsm refuses']}), wrong {counts['wrong']}")
     for reason, number in comparison.refusals.most_common():
         print(f"  {number:>5} {reason}")
-    for sql, form, why in comparison.wrong[:PRINTED]:
-        print(f"\nwrong, --format {form}: {why[:600]}\n{sql}")
+    for word, found in (("refused by mlsm alone", comparison.refused), ("wrong", comparison.wrong)):
+        for sql, form, why in found[:PRINTED]:
+            print(f"\n{word}, --format {form}: {why[:600]}\n{sql}")
     if len(comparison.wrong) > PRINTED:
         print(f"\nand {len(comparison.wrong) - PRINTED} more are wrong")
     sys.stdout.flush()

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import venv
 
-# DuckDB is the version that `mlsm query` fetches (`PACKAGE` in ../engine.rs).
-PACKAGES = ["duckdb==1.5.6", "pyarrow==26.0.1", "polars==2.1.0", "pandas==3.1.1", "numpy==2.4.6"]
+# DuckDB is the version that `mlsm query` fetches (`PACKAGE` in ../engine.rs); pytz: for its times with a zone.
+PACKAGES = ["duckdb==1.5.6", "pyarrow==26.0.1", "polars==2.1.0", "pandas==3.1.1", "numpy==2.4.6", "pytz==2026.6"]
 
 
 def enter():

@@ -338,5 +338,5 @@ class Generator:
         column = f"t.{rng.choice(self.some(table, 2))}"
         few = f"t.{rng.choice(self.some(table, 2))}"
         return self.ordered(
-            f"SELECT {rng.choice([column + ' IS NULL', few])} AS k, count({column}) AS n, count(*) - count({column}) AS missing, {column} IS DISTINCT FROM max({column}) AS d "
+            f"SELECT {rng.choice([column + ' IS NULL', few])} AS k, count({column}) AS n, count(*) - count({column}) AS missing, min({column}) IS DISTINCT FROM max({column}) AS d "
             f"FROM {self.source(table, 't')}{self.where(table, 't')} GROUP BY ALL", 4)
