@@ -1,8 +1,8 @@
 """Reads an answer of `mlsm query` in each of its formats, and compares it with DuckDB's value by value.
 
-Text formats have texts for all values, JSON has them for times and intervals: DuckDB casts its own values to text there.
-JSON has no number that is not finite: null stands for it, at the top of a value alone. A text table shows the first 200
-rows, the first 6 values of a list, and nothing for NULL.
+CSV has text for all values, JSON for times and intervals: DuckDB casts its own values to text there. JSON has no number
+that is not finite, and null stands for one. A text table shows the first 200 rows, the first 6 values of a list, and
+nothing for NULL.
 """
 
 import datetime
@@ -23,13 +23,24 @@ def expected(connection, sql, form):
     """Returns the columns, their types and the rows of DuckDB's answer, as values that the format can have."""
     columns = [(name, str(kind)) for name, kind, *_ in connection.execute(sql).description]
     rows = connection.fetchall()
-    cast = [form in ("csv", "tsv") or (form != "parquet" and form != "arrow" and k.startswith(AS_TEXT)) for _, k in columns]
+    cast = [is_text(kind, form) for _, kind in columns]
     if any(cast):
         places = [f"c{i}" for i in range(len(columns))]
         values = [f"CAST({place} AS VARCHAR)" if to_text else place for place, to_text in zip(places, cast)]
-        select = f"SELECT {', '.join(values)} FROM (\n{sql.strip().rstrip(';')}\n) AS answer({', '.join(places)})"
-        rows = connection.execute(select).fetchall()
+        whole = f"(\n{sql.strip().rstrip(';')}\n) AS answer({', '.join(places)})"
+        rows = connection.execute(f"SELECT {', '.join(values)} FROM {whole}").fetchall()
+    if form in ("json", "jsonl"):
+        documents = [kind == "JSON" for _, kind in columns]
+        rows = [tuple(json.loads(v) if is_one and v else v for v, is_one in zip(row, documents)) for row in rows]
     return columns, rows
+
+
+def is_text(kind, form):
+    """Says whether the format has text for values of the type; lists and structures keep their values."""
+    is_nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    if form == "table":
+        return kind.startswith(AS_TEXT) or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return form in ("csv", "tsv") or (form in ("json", "jsonl") and not is_nested and kind.startswith(AS_TEXT))
 
 
 def read(answer, form):
@@ -82,7 +93,9 @@ def from_table(text):
     places = [found.span() for found in re.finditer("─+", lines[1])]
 
     def cells(line):
-        return tuple(line[start : (end if i + 1 < len(places) else None)].strip() for i, (start, end) in enumerate(places))
+        return tuple(
+            line[start : (end if i + 1 < len(places) else None)].strip() for i, (start, end) in enumerate(places)
+        )
 
     return list(cells(lines[0])), [cells(line) for line in lines[2:-1]]
 
@@ -122,7 +135,11 @@ def difference(columns, wanted, answer, stderr, form, ordered, tolerance):
 
     left = list(wanted_shown)
     for i, row in enumerate(found):
-        matches = (j for j, other in enumerate(left) if same(other, row)) if not ordered else iter([0] if same(left[0], row) else [])
+        matches = (
+            (j for j, other in enumerate(left) if same(other, row))
+            if not ordered
+            else iter([0] if same(left[0], row) else [])
+        )
         place = next(matches, None)
         if place is None:
             return f"row {i} is {row}, expected {left[0]}" + ("" if ordered else " or another row")
@@ -130,7 +147,7 @@ def difference(columns, wanted, answer, stderr, form, ordered, tolerance):
     return None
 
 
-def equal(wanted, found, form, tolerance, top=True):
+def equal(wanted, found, form, tolerance):
     """Compares one value; `found` is in the types of the format."""
     if form in ("csv", "tsv"):
         return wanted == found or (tolerance > 0 and close_text(wanted, found, tolerance))
@@ -138,7 +155,7 @@ def equal(wanted, found, form, tolerance, top=True):
         return equal_cell(wanted, found, tolerance)
     if wanted is None or found is None:
         not_finite = isinstance(wanted, float) and not math.isfinite(wanted)
-        return wanted is found or (form in ("json", "jsonl") and found is None and top and not_finite)
+        return wanted is found or (form in ("json", "jsonl") and found is None and not_finite)
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, float):
@@ -146,18 +163,24 @@ def equal(wanted, found, form, tolerance, top=True):
     if isinstance(wanted, (int, decimal.Decimal)):
         return isinstance(found, (int, decimal.Decimal)) and wanted == found
     if isinstance(wanted, (list, tuple)):
-        return isinstance(found, (list, tuple)) and len(wanted) == len(found) and all(
-            equal(a, b, form, tolerance, False) for a, b in zip(wanted, found)
+        return (
+            isinstance(found, (list, tuple))
+            and len(wanted) == len(found)
+            and all(equal(a, b, form, tolerance) for a, b in zip(wanted, found))
         )
     if isinstance(wanted, dict):
         found = dict(found)
         wanted = {str(key): value for key, value in wanted.items()}
         found = {str(key): value for key, value in found.items()}
-        return list(wanted) == list(found) and all(equal(v, found[k], form, tolerance, False) for k, v in wanted.items())
+        return list(wanted) == list(found) and all(
+            equal(v, found[k], form, tolerance) for k, v in wanted.items()
+        )
     if isinstance(wanted, datetime.timedelta) and isinstance(found, bytes):
         months, days, milliseconds = struct.unpack("<III", found)
         return wanted == datetime.timedelta(days=30 * months + days, milliseconds=milliseconds)
-    if isinstance(wanted, uuid.UUID) or (form in ("json", "jsonl") and isinstance(wanted, (datetime.date, datetime.time))):
+    if isinstance(wanted, uuid.UUID) or (
+        form in ("json", "jsonl") and isinstance(wanted, (datetime.date, datetime.time))
+    ):
         return plain(wanted) == plain(found)
     return type(wanted) is type(found) and wanted == found
 
@@ -206,10 +229,18 @@ def equal_cell(wanted, cell, tolerance):
     if isinstance(wanted, (list, tuple)) and all(not isinstance(v, (str, dict, list, tuple)) for v in wanted):
         values = re.sub(r", … \d+ in all\]$", "]", cell)[1:-1].split(", ") if len(wanted) else []
         more = f", … {len(wanted)} in all]" if len(wanted) > VALUES else "]"
-        return cell.endswith(more) and len(values) == min(len(wanted), VALUES) and all(map(equal_in_list, wanted, values))
+        return (
+            cell.endswith(more) and len(values) == min(len(wanted), VALUES) and all(map(equal_in_list, wanted, values))
+        )
     if isinstance(wanted, (list, tuple, dict)):
         return cell[:1] in "[{("  # texts in a list may hold commas: its cell is for people
-    return cell == re.sub(r"\s+$|^\s+", "", str(wanted)).replace("\n", "\\n").replace("\t", "\\t")
+    return cell == escaped(str(wanted)).strip()
+
+
+def escaped(text):
+    """Returns the text without signs that move the cursor, as a text table writes it."""
+    signs = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return "".join(signs.get(letter, letter) for letter in text)
 
 
 def equal_in_list(wanted, cell):

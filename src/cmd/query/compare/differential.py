@@ -1,9 +1,9 @@
-"""Asks `mlsm query` and DuckDB's Python package the same: `python3 differential.py MLSM STORE [--queries N] [--seed N]`.
+"""Asks `mlsm query` and DuckDB's Python package the same: `python3 differential.py MLSM STORE [--queries N --seed N]`.
 
-N queries are drawn from the seed (`generate.py`), and those of `questions.sql` are asked as they are. Each is answered
-in one format of `mlsm query` after another and compared value by value; rows in their order where the query orders all
-of them. With one thread, floating-point numbers are equal to the bit; with more, sums may differ by 1e-12 of themselves.
-Prints how many were tried, equal, refused and wrong. Ends with 1 where one is wrong.
+N queries are drawn from the seed (`generate.py`), and those of `questions.sql` are asked as they are. The formats of
+`mlsm query` take turns. Answers are compared value by value; rows in their order where the query orders all of them.
+With one thread, floating-point numbers are equal to the bit; with more, sums may differ by 1e-12 of themselves.
+Prints how many queries were tried, equal, refused and wrong. Ends with 1 where one is wrong.
 """
 
 import argparse
@@ -96,8 +96,10 @@ class Comparison:
 
 def report(kind, comparison):
     counts = comparison.counts
-    print(f"{kind}: tried {counts['tried']}, equal {counts['equal']}, refused {counts['refused']} (by both "
-          f"{counts['both refuse']}, by mlsm alone {counts['mlsm refuses']}), wrong {counts['wrong']}")
+    print(
+        f"{kind}: tried {counts['tried']}, equal {counts['equal']}, refused {counts['refused']} (by both "
+        f"{counts['both refuse']}, by mlsm alone {counts['mlsm refuses']}), wrong {counts['wrong']}"
+    )
     for reason, number in comparison.refusals.most_common():
         print(f"  {number:>5} {reason}")
     for word, found in (("refused by mlsm alone", comparison.refused), ("wrong", comparison.wrong)):
@@ -117,6 +119,8 @@ def main(arguments):
     for kind, queries in (("drawn", drawn), ("written", written())):
         comparison = Comparison(arguments.program, arguments.store, arguments.threads)
         for number, (sql, ordered) in enumerate(queries):
+            if number and number % 200 == 0:
+                print(f"{number} of {len(queries)} {kind} queries asked", file=sys.stderr)
             comparison.compare(sql, ordered, forms[number % len(forms)])
         report(kind, comparison)
         is_wrong |= bool(comparison.wrong)

@@ -2,12 +2,15 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import venv
 
-# DuckDB is the version that `mlsm query` fetches (`PACKAGE` in ../engine.rs); pytz: for its times with a zone.
-PACKAGES = ["duckdb==1.5.6", "pyarrow==26.0.1", "polars==2.1.0", "pandas==3.1.1", "numpy==2.4.6", "pytz==2026.6"]
+# DuckDB is of the version that `mlsm query` fetches; it needs pytz for times with a zone.
+ENGINE = pathlib.Path(__file__).resolve().parent.parent / "engine.rs"
+DUCKDB = re.search(r'"duckdb-cli==([0-9.]+)"', ENGINE.read_text()).group(1)
+PACKAGES = [f"duckdb=={DUCKDB}", "pyarrow==26.0.1", "polars==2.1.0", "pandas==3.1.1", "numpy==2.4.6", "pytz==2026.6"]
 
 
 def enter():

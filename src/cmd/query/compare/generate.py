@@ -1,65 +1,64 @@
-"""Draws queries over the published tables, as people write them: each has an answer, and the answer has one right value.
+"""Draws queries over the published tables, as people write them, each with one right answer.
 
-An order is drawn over all columns, or none; a LIMIT stands behind an order alone. What adds floating-point numbers sees
-them in one order when one thread reads them. Large tables are cut down by a filter, so that no join multiplies them.
+An order is drawn over all columns of the answer, or none; a LIMIT stands behind an order alone. Large tables are cut
+down by a filter, so that no join multiplies them.
 """
 
 import random
+import re
+
+import expressions
 
 LARGE = 2000
-NUMBERS = ("BIGINT", "DOUBLE")
-# Columns that mean the same in several tables, and are joined by.
+# Columns that mean the same in several tables, and are joined by. Keys that many rows share are left out.
 KEYS = {
-    "image_id": "image", "class_id": "class", "predicted_class_id": "class", "cam_class_id": "class", "node": "node",
-    "run_id": "run", "split": "part", "part": "part", "episode": "episode", "k_shot": "shots", "method": "method",
+    "image_id": "image",
+    "class_id": "class",
+    "predicted_class_id": "class",
+    "cam_class_id": "class",
+    "node": "node",
+    "run_id": "run",
 }
-WIDE = ("part", "episode", "shots", "method")  # keys that many rows share
+CUTS = {
+    "crops": "image_id % 17 = {}",
+    "features": "image_id % 19 = {}",
+    "episodes": "episode % 31 = {}",
+    "predictions": "episode < 3 AND class_id % 5 = {}",
+}
+NEAR = ["1e3", "1e1", "2.5", "-1", "0", "100::UINTEGER", "7::UTINYINT"]
+WORDS = ["a", "e", "mlsm", "conv", "1", "novel", "%", "_", "A", "class"]
 
 
-class Generator:
-    """Draws from what `mlsm tables` says of the tables, and from values that are in them."""
+class Columns:
+    """What `mlsm tables` says of the tables, values that are in them, and expressions over both."""
 
     def __init__(self, connection, tables, seed):
         self.rng = random.Random(seed)
         self.sizes = {name: table["rows"] for name, table in tables.items()}
         self.columns = {name: {c["column"]: c["type"] for c in table["columns"]} for name, table in tables.items()}
         self.values = {}
-        for name, columns in self.columns.items():
-            plain = [c for c, kind in columns.items() if not kind.endswith("[]")]
-            sample = connection.execute(
-                f"SELECT {', '.join(plain)} FROM {name} LIMIT 1500"
-            ).fetchall()
-            for column, drawn in zip(plain, zip(*sample) if sample else [[]] * len(plain)):
+        for table in self.columns:
+            plain = self.plain(table)
+            sample = connection.execute(f"SELECT {', '.join(plain)} FROM {table} LIMIT 1500").fetchall()
+            for column, drawn in zip(plain, zip(*sample)):
                 known = sorted({value for value in drawn if value is not None}, key=str)
-                self.values[name, column] = self.rng.sample(known, min(12, len(known)))
-        self.kinds = [
-            self.rows, self.join, self.self_join, self.group, self.window, self.table_expression, self.subquery,
-            self.set_operation, self.lists, self.times, self.numbers, self.texts, self.sets_of_groups, self.nulls,
-        ]
+                self.values[table, column] = self.rng.sample(known, min(12, len(known)))
 
-    def query(self):
-        """Returns a query, and whether it orders all its rows."""
-        return self.rng.choice(self.kinds)()
+    def plain(self, table):
+        """Returns the columns that can be ordered by: all but lists."""
+        return [column for column, kind in self.columns[table].items() if not kind.endswith("[]")]
 
-    def table(self, *, small=False):
-        return self.rng.choice([t for t, n in self.sizes.items() if n and not (small and n > LARGE)])
+    def some(self, table, number=1):
+        return self.rng.sample(self.plain(table), min(number, len(self.plain(table))))
+
+    def table(self, small=False):
+        return self.rng.choice([t for t, rows in self.sizes.items() if 0 < rows <= (LARGE if small else rows)])
 
     def source(self, table, alias):
         """Returns the table as it stands in FROM; a large one is cut down."""
         if self.sizes[table] <= LARGE:
             return f"{table} {self.rng.choice(['AS ', ''])}{alias}"
-        cuts = {"crops": "image_id % 17 = {}", "features": "image_id % 19 = {}", "episodes": "episode % 31 = {}",
-                "predictions": "episode < 3 AND class_id % 5 = {}"}
-        return f"(SELECT * FROM {table} WHERE {cuts[table].format(self.rng.randrange(5))}) AS {alias}"
-
-    def column(self, table, kinds):
-        fitting = [c for c, kind in self.columns[table].items() if kind in kinds]
-        return self.rng.choice(fitting) if fitting else None
-
-    def some(self, table, number):
-        """Returns some columns that can be ordered by."""
-        plain = [c for c, kind in self.columns[table].items() if not kind.endswith("[]")]
-        return self.rng.sample(plain, min(number, len(plain)))
+        return f"(SELECT * FROM {table} WHERE {CUTS[table].format(self.rng.randrange(5))}) AS {alias}"
 
     def literal(self, table, column):
         known = self.values.get((table, column))
@@ -69,274 +68,260 @@ class Generator:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, (int, float)):
-            if isinstance(value, int) and self.rng.random() < 0.2:
-                return self.rng.choice(["1e3", "1e1", "2.5", "-1", "0", "100::UINTEGER", "7::UTINYINT"])
-            return repr(value)
-        text = str(value).replace("'", "''")
-        return f"TIMESTAMP '{text}'" if self.columns[table][column] == "TIMESTAMP" else f"'{text}'"
+            return self.rng.choice(NEAR) if isinstance(value, int) and self.rng.random() < 0.2 else repr(value)
+        kind = "TIMESTAMP " if self.columns[table][column] == "TIMESTAMP" else ""
+        return kind + "'" + str(value).replace("'", "''") + "'"
+
+    def fill(self, template, table, alias, column):
+        """Puts a column and drawn values into an expression."""
+        drawn = {
+            "c": lambda: f"{alias}.{column}",
+            "t": lambda: table,
+            "n": lambda: column,
+            "v": lambda: self.literal(table, column),
+            "w": lambda: self.rng.choice(WORDS),
+            "i": lambda: str(self.rng.randrange(12)),
+        }
+        return re.sub(r"\$([ctnvwi])\b", lambda found: drawn[found.group(1)](), template)
 
     def condition(self, table, alias, depth=0):
-        rng = self.rng
-        if depth < 2 and rng.random() < 0.35:
-            word = rng.choice([" AND ", " OR "])
+        if depth < 2 and self.rng.random() < 0.35:
             pair = [self.condition(table, alias, depth + 1) for _ in range(2)]
-            return f"({word.join(pair)})" if rng.random() < 0.8 else f"NOT ({pair[0]})"
-        name = rng.choice(self.some(table, 3))
-        column, kind, value = f"{alias}.{name}", self.columns[table][name], lambda: self.literal(table, name)
-        if kind == "VARCHAR":
-            word = rng.choice(["a", "e", "mlsm", "conv", "1", "novel", "%", "_", "A", "class"])
-            return rng.choice([
-                f"{column} = {value()}", f"{column} <> {value()}", f"{column} != {value()}", f"{column} LIKE '%{word}%'",
-                f"{column} NOT LIKE '{word}%'", f"{column} ILIKE '%{word}'", f"{column} IN ({value()}, {value()}, NULL)",
-                f"{column} NOT IN ({value()}, {value()})", f"length({column}) > {rng.randrange(12)}",
-                f"{column} IS NOT DISTINCT FROM {value()}", f"{column} IS NULL", f"starts_with({column}, '{word}')",
-            ])
-        if kind == "BOOLEAN":
-            return rng.choice([column, f"NOT {column}", f"{column} IS NOT TRUE", f"{column} IS NULL", f"{column} = {value()}"])
-        if kind == "TIMESTAMP":
-            return rng.choice([f"{column} >= {value()}", f"{column} < now()::TIMESTAMP - INTERVAL 1 HOUR", f"{column} IS NULL"])
-        return rng.choice([
-            f"{column} {rng.choice(['<', '<=', '>', '>=', '=', '<>'])} {value()}", f"{column} BETWEEN {value()} AND {value()}",
-            f"{column} - {value()} < 0", f"{column} IN ({value()}, {value()})", f"{column} IS NULL", f"{column} IS NOT NULL",
-            f"{column} > (SELECT avg({name}) FROM {table})", f"coalesce({column}, -1) >= {value()}",
-            f"abs({column} - 100) > 1e1", f"NOT ({column} > {value()})",
-        ])
+            return self.rng.choice(["({} AND {})", "({} OR {})", "NOT ({})", "(NOT {} OR {})"]).format(*pair)
+        column = self.some(table)[0]
+        template = self.rng.choice(expressions.CONDITIONS[self.columns[table][column]])
+        return self.fill(template, table, alias, column)
 
     def where(self, table, alias):
         return f" WHERE {self.condition(table, alias)}" if self.rng.random() < 0.7 else ""
 
     def value(self, table, alias):
-        """Returns an expression over one row, of a type that can be ordered by."""
-        rng = self.rng
-        name = rng.choice(self.some(table, 3))
-        column, kind = f"{alias}.{name}", self.columns[table][name]
-        if kind == "BIGINT":
-            return rng.choice([
-                column, f"{column} - 1000", f"{column} * -3 % 7", f"{column} // 4", f"{column} / 4", f"-{column}",
-                f"CAST({column} AS DOUBLE) / 3", f"CAST({column} % 100 AS UTINYINT)", f"{column}::VARCHAR || '!'",
-                f"nullif({column}, {self.literal(table, name)})", f"{column} + 0.1", f"{column}::HUGEINT * 2",
-                f"CASE WHEN {column} > 3 THEN 'many' WHEN {column} IS NULL THEN 'none' ELSE 'few' END", f"{column} * 1e3",
-                f"CAST({column} % 50 AS DECIMAL(9, 2))", f"greatest({column}, 5)", f"xor({column}, 3)", f"{column} << 2",
-            ])
-        if kind == "DOUBLE":
-            return rng.choice([
-                column, f"round({column}, 2)", f"floor({column})", f"CAST({column} * 10 AS INTEGER)", f"{column}::FLOAT",
-                f"sqrt(abs({column}))", f"{column} / nullif({column}, 0)", f"{column} > 0.5", f"-{column}",
-                f"CAST({column} AS DECIMAL(12, 4))", f"ln(1 + abs({column}))", f"coalesce({column}, 0)", f"sign({column})",
-            ])
-        if kind == "VARCHAR":
-            return rng.choice([
-                column, f"upper({column})", f"length({column})", f"substr({column}, 2, 4)", f"split_part({column}, ':', 1)",
-                f"replace({column}, 'a', '''')", f"nullif({column}, '')", f"{column} LIKE '%a%'", f"left({column}, 3)",
-                f"coalesce(nullif({column}, ''), '(none)')", f"regexp_extract({column}, '[0-9]+')", f"reverse({column})",
-                f"strpos({column}, 'e')", f"concat({column}, NULL, '-')", f"{column} || NULL", f"md5({column})",
-            ])
-        if kind == "TIMESTAMP":
-            return rng.choice([column, f"date_trunc('hour', {column})", f"CAST({column} AS DATE)", f"epoch_ms({column})",
-                               f"{column} + INTERVAL 90 MINUTE", f"strftime({column}, '%Y-%m-%d')"])
-        return rng.choice([column, f"NOT {column}", f"{column}::INTEGER", f"coalesce({column}, false)"])
+        """Returns an expression over one row that can be ordered by."""
+        column = self.some(table)[0]
+        return self.fill(self.rng.choice(expressions.VALUES[self.columns[table][column]]), table, alias, column)
+
+    def number(self, table):
+        fitting = [c for c, kind in self.columns[table].items() if kind in ("BIGINT", "DOUBLE")]
+        return self.rng.choice(fitting) if fitting else None
 
     def aggregate(self, table, alias):
-        rng = self.rng
-        name = self.column(table, NUMBERS)
-        other = rng.choice(self.some(table, 2))
-        texts = [f"count(DISTINCT {alias}.{other})", f"min({alias}.{other})", f"max({alias}.{other})", "count(*)",
-                 f"count({alias}.{other})", f"list(DISTINCT {alias}.{other} ORDER BY {alias}.{other})[1:3]"]
-        if name is None:
-            return rng.choice(texts)
-        column = f"{alias}.{name}"
-        return rng.choice(texts + [
-            f"sum({column})", f"avg({column})", f"stddev_samp({column})", f"median({column})", f"var_pop({column})",
-            f"quantile_cont({column}, 0.25)", f"count(*) FILTER (WHERE {column} > {self.literal(table, name)})",
-            f"sum({column}) / count(*)", f"max({column}) - min({column})", f"bool_or({column} > 1)", f"sum({column} - 200)",
-            f"round(avg({column}), 3)", f"quantile_disc({column}, 0.9)", f"sum(CASE WHEN {column} < 1 THEN 1 ELSE 0 END)",
-        ])
-
-    def ordered(self, select, number, limit=True):
-        """Sometimes orders the answer by all of its columns."""
-        rng = self.rng
-        if rng.random() < 0.4:
-            return select, False
-        places = rng.sample(range(1, number + 1), number)
-        words = [f"{place}{rng.choice(['', ' DESC', ' ASC', ' NULLS FIRST', ' DESC NULLS LAST'])}" for place in places]
-        cut = f" LIMIT {rng.randrange(1, 60)}{rng.choice(['', ' OFFSET 3'])}" if limit and rng.random() < 0.5 else ""
-        return f"{select} ORDER BY {', '.join(words)}{cut}", True
-
-    def rows(self):
-        table, rng = self.table(), self.rng
-        number = rng.randrange(1, 6)
-        values = ", ".join(f"{self.value(table, 't')} AS v{i}" for i in range(number))
-        word = rng.choice(["", "", "DISTINCT "])
-        return self.ordered(f"SELECT {word}{values} FROM {self.source(table, 't')}{self.where(table, 't')}", number)
+        number = self.number(table)
+        if number and self.rng.random() < 0.7:
+            return self.fill(self.rng.choice(expressions.SUMS), table, alias, number)
+        return self.fill(self.rng.choice(expressions.AGGREGATES), table, alias, self.some(table)[0])
 
     def pair(self):
-        """Returns two tables and a condition that joins them by a key."""
+        """Returns two tables and the columns that join them."""
         while True:
             a, b = self.table(), self.table()
-            keys = [(x, y) for x in self.columns[a] for y in self.columns[b]
-                    if KEYS.get(x, x + a) == KEYS.get(y) and KEYS[y] not in WIDE]
+            keys = [(x, y) for x in self.columns[a] for y in self.columns[b] if x in KEYS and KEYS[x] == KEYS.get(y)]
             if keys:
-                x, y = self.rng.choice(keys)
-                return a, b, f"a.{x} = b.{y}"
+                return a, b, *self.rng.choice(keys)
+
+
+class Generator(Columns):
+    """Draws whole queries; each method is a kind of query and says whether its answer is in one order."""
+
+    def query(self):
+        kinds = [self.rows, self.join, self.grouped_join, self.self_join, self.group, self.window, self.grouped_window]
+        kinds += [self.table_expression, self.subquery, self.set_operation, self.lists, self.unnested, self.times]
+        kinds += [self.numbers, self.texts, self.sets_of_groups, self.nulls, self.distinct]
+        return self.rng.choice(kinds)()
+
+    def ordered(self, select, number):
+        """Mostly orders the answer by all of its columns."""
+        if self.rng.random() < 0.4:
+            return select, False
+        ends = ["", " DESC", " ASC", " NULLS FIRST", " DESC NULLS LAST"]
+        places = self.rng.sample(range(1, number + 1), number)
+        order = ", ".join(f"{place}{self.rng.choice(ends)}" for place in places)
+        cut = f" LIMIT {self.rng.randrange(1, 60)}{self.rng.choice(['', ' OFFSET 3'])}"
+        return f"{select} ORDER BY {order}{self.rng.choice(['', cut])}", True
+
+    def listed(self, values):
+        return ", ".join(f"{value} AS c{i}" for i, value in enumerate(values))
+
+    def rows(self):
+        table, number = self.table(), self.rng.randrange(1, 6)
+        values = self.listed(self.value(table, "t") for _ in range(number))
+        word = self.rng.choice(["", "", "DISTINCT "])
+        return self.ordered(f"SELECT {word}{values} FROM {self.source(table, 't')}{self.where(table, 't')}", number)
+
+    def joined(self):
+        """Returns FROM with a join, often on more than the key, and the sides that it has columns of."""
+        a, b, x, y = self.pair()
+        kinds = ["JOIN", "INNER JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"]
+        kind = self.rng.choice(kinds)
+        on = f"a.{x} = b.{y}"
+        if self.rng.random() < 0.6:
+            on += f" AND {self.condition(*self.rng.choice([(a, 'a'), (b, 'b')]), 1)}"
+        sides = [(a, "a")] if kind in ("SEMI JOIN", "ANTI JOIN") else [(a, "a"), (b, "b")]
+        return f"FROM {self.source(a, 'a')} {kind} {self.source(b, 'b')} ON {on}", sides
 
     def join(self):
-        rng = self.rng
-        a, b, on = self.pair()
-        kind = rng.choice(["JOIN", "INNER JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN", "LEFT JOIN"])
-        if rng.random() < 0.6:
-            table, alias = rng.choice([(a, "a"), (b, "b")])
-            on = f"{on} AND {self.condition(table, alias, 1)}"
-        body = f"FROM {self.source(a, 'a')} {kind} {self.source(b, 'b')} ON {on}"
-        sides = [(a, "a")] if kind in ("SEMI JOIN", "ANTI JOIN") else [(a, "a"), (b, "b")]
-        if rng.random() < 0.5:
-            key = self.value(*sides[0])
-            parts = [f"{key} AS k", "count(*) AS n", *(f"{self.aggregate(*side)} AS m{i}" for i, side in enumerate(sides))]
-            having = rng.choice(["", " HAVING count(*) > 1", " HAVING count(*) <> 2"])
-            return self.ordered(f"SELECT {', '.join(parts)} {body} GROUP BY {key}{having}", len(parts))
-        where = f" WHERE {self.condition(*rng.choice(sides))}"
-        parts = [f"{self.value(*side)} AS v{i}" for i, side in enumerate(sides * 2)]
-        select, _ = f"SELECT {', '.join(parts)} {body}{where}", None
-        order = ", ".join(str(i + 1) for i in range(len(parts)))
-        return f"{select} ORDER BY {order} LIMIT {rng.randrange(1, 400)}", True
+        source, sides = self.joined()
+        values = [self.value(*side) for side in sides * 2]
+        order = ", ".join(str(i + 1) for i in range(len(values)))
+        where = f" WHERE {self.condition(*self.rng.choice(sides))}"
+        return f"SELECT {self.listed(values)} {source}{where} ORDER BY {order} LIMIT {self.rng.randrange(1, 400)}", True
+
+    def grouped_join(self):
+        source, sides = self.joined()
+        values = [self.value(*sides[0]), "count(*)", *(self.aggregate(*side) for side in sides)]
+        having = self.rng.choice(["", " HAVING count(*) > 1", " HAVING count(*) <> 2"])
+        return self.ordered(f"SELECT {self.listed(values)} {source} GROUP BY 1{having}", len(values))
 
     def self_join(self):
-        rng = self.rng
         table = self.table(small=True)
-        keys = [c for c in self.columns[table] if c in KEYS] or self.some(table, 1)
-        key, other = rng.choice(keys), rng.choice(self.some(table, 1))
-        compare = rng.choice(["<", "<>", "<=", "IS DISTINCT FROM"])
-        kind = rng.choice(["JOIN", "LEFT JOIN"])
-        body = f"FROM {table} a {kind} {table} b ON a.{key} = b.{key} AND a.{other} {compare} b.{other}"
-        return self.ordered(f"SELECT a.{key} AS k, count(*) AS n, count(b.{key}) AS m, {self.aggregate(table, 'b')} AS g {body} GROUP BY a.{key}", 4)
+        key = self.rng.choice([c for c in self.columns[table] if c in KEYS] or self.some(table))
+        other = self.some(table)[0]
+        on = f"a.{key} = b.{key} AND a.{other} {self.rng.choice(['<', '<>', '<=', 'IS DISTINCT FROM'])} b.{other}"
+        values = [f"a.{key}", "count(*)", f"count(b.{key})", self.aggregate(table, "b")]
+        source = f"FROM {table} a {self.rng.choice(['JOIN', 'LEFT JOIN'])} {table} b ON {on}"
+        return self.ordered(f"SELECT {self.listed(values)} {source} GROUP BY a.{key}", len(values))
 
     def group(self):
-        rng, table = self.rng, self.table()
-        keys = [self.value(table, "t") for _ in range(rng.randrange(0, 3))]
-        values = [self.aggregate(table, "t") for _ in range(rng.randrange(1, 4))]
-        parts = [f"{part} AS c{i}" for i, part in enumerate(keys + values)]
-        select = f"SELECT {', '.join(parts)} FROM {self.source(table, 't')}{self.where(table, 't')}"
+        table = self.table()
+        keys = [self.value(table, "t") for _ in range(self.rng.randrange(0, 3))]
+        values = keys + [self.aggregate(table, "t") for _ in range(self.rng.randrange(1, 4))]
+        select = f"SELECT {self.listed(values)} FROM {self.source(table, 't')}{self.where(table, 't')}"
         if not keys:
             return select, False
-        select += f" GROUP BY {rng.choice([', '.join(str(i + 1) for i in range(len(keys))), ', '.join(keys), 'ALL'])}"
-        if rng.random() < 0.4:
-            select += f" HAVING {rng.choice(['count(*) > 2', 'count(*) != 1', 'count(*) * 2 >= 1e1', 'max(1) = 1'])}"
-        if rng.random() < 0.4:
-            places = [str(i + 1) for i in range(len(parts))]
-            return f"{select} ORDER BY {self.aggregate(table, 't')} DESC, {', '.join(places)}", True
-        return self.ordered(select, len(parts))
+        places = ", ".join(str(i + 1) for i in range(len(values)))
+        select += f" GROUP BY {self.rng.choice([places[: 3 * len(keys) - 2], ', '.join(keys), 'ALL'])}"
+        if self.rng.random() < 0.4:
+            select += " HAVING " + self.rng.choice(
+                ["count(*) > 2", "count(*) != 1", "count(*) * 2 >= 1e1", "max(1) = 1"]
+            )
+        if self.rng.random() < 0.4:
+            return f"{select} ORDER BY {self.aggregate(table, 't')} DESC, {places}", True
+        return self.ordered(select, len(values))
 
     def window(self):
-        rng, table = self.rng, self.table()
-        order = ", ".join(f"t.{c}{rng.choice(['', ' DESC'])}" for c in self.columns[table] if not self.columns[table][c].endswith("[]"))
-        part = rng.choice(["", f"PARTITION BY t.{rng.choice(self.some(table, 2))} "])
-        number = self.column(table, NUMBERS)
-        few = f"t.{rng.choice(self.some(table, 2))}"
-        values = [f"row_number() OVER ({part}ORDER BY {order})", f"rank() OVER ({part}ORDER BY {few})", f"dense_rank() OVER ({part}ORDER BY {few} DESC)",
-                  f"count(*) OVER ({part}ORDER BY {few})", f"ntile(4) OVER ({part}ORDER BY {order})", f"count(*) OVER ({part})",
-                  f"first_value({few}) OVER ({part}ORDER BY {order})", f"lag({few}, 2) OVER ({part}ORDER BY {order})",
-                  f"percent_rank() OVER ({part}ORDER BY {few})", f"cume_dist() OVER ({part}ORDER BY {few})"]
+        table = self.table()
+        few, part = (f"t.{column}" for column in (self.some(table, 2) * 2)[:2])
+        part = self.rng.choice(["", f"PARTITION BY {part} "])
+        order = f"({part}ORDER BY {', '.join('t.' + c + self.rng.choice(['', ' DESC']) for c in self.plain(table))}"
+        values = [f"row_number() OVER {order})", f"ntile(4) OVER {order})", f"first_value({few}) OVER {order})"]
+        values += [f"lag({few}, 2) OVER {order})", f"count(*) OVER ({part})"]
+        ranks = ["rank", "dense_rank", "percent_rank", "cume_dist"]
+        values += [f"{rank}() OVER ({part}ORDER BY {few}{self.rng.choice(['', ' DESC'])})" for rank in ranks]
+        values += [f"count(*) OVER ({part}ORDER BY {few})"]
+        number = self.number(table)
         if number:
-            values += [f"sum(t.{number}) OVER ({part}ORDER BY {order} ROWS BETWEEN {rng.randrange(4)} PRECEDING AND CURRENT ROW)",
-                       f"max(t.{number}) OVER ({part}ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)",
-                       f"avg(t.{number}) OVER ({part}ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
-                       f"t.{number} - lead(t.{number}) OVER ({part}ORDER BY {order})", f"min(t.{number}) OVER ({part})"]
-        parts = [f"{v} AS w{i}" for i, v in enumerate([few, *rng.sample(values, 2)])]
-        if rng.random() < 0.25:
-            grouped = f"SELECT {few} AS k, count(*) AS n, sum(count(*)) OVER () AS s, rank() OVER (ORDER BY count(*) DESC) AS r"
-            return self.ordered(f"{grouped} FROM {self.source(table, 't')} GROUP BY {few}", 4)
-        last = rng.choice(["", f" QUALIFY row_number() OVER ({part}ORDER BY {order}) <= 3"])
-        return self.ordered(f"SELECT {', '.join(parts)} FROM {self.source(table, 't')}{self.where(table, 't')}{last}", 3)
+            values += [f"sum(t.{number}) OVER {order} ROWS BETWEEN {self.rng.randrange(4)} PRECEDING AND CURRENT ROW)"]
+            values += [f"max(t.{number}) OVER {order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"]
+            values += [f"avg(t.{number}) OVER {order} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)"]
+            values += [f"t.{number} - lead(t.{number}) OVER {order})", f"min(t.{number}) OVER ({part})"]
+        last = self.rng.choice(["", f" QUALIFY row_number() OVER {order}) <= 3"])
+        values = self.listed([few, *self.rng.sample(values, 2)])
+        return self.ordered(f"SELECT {values} FROM {self.source(table, 't')}{self.where(table, 't')}{last}", 3)
+
+    def grouped_window(self):
+        table = self.table()
+        few = f"t.{self.some(table)[0]}"
+        over = ["sum(count(*)) OVER ()", "rank() OVER (ORDER BY count(*) DESC)", f"sum(count(*)) OVER (ORDER BY {few})"]
+        over += ["count(*) / sum(count(*)) OVER ()", "max(count(*)) OVER () - count(*)", "count(*) OVER ()"]
+        values = self.listed([few, "count(*)", *self.rng.sample(over, 2)])
+        return self.ordered(f"SELECT {values} FROM {self.source(table, 't')}{self.where(table, 't')} GROUP BY {few}", 4)
 
     def table_expression(self):
-        rng = self.rng
-        a, b, on = self.pair()
-        key, other = on.replace(" ", "").split("=")
-        where = self.where(a, "a")
-        text = (f"WITH few AS (SELECT {key} AS k, count(*) AS n FROM {self.source(a, 'a')}{where} GROUP BY 1), "
-                f"many AS {rng.choice(['', 'MATERIALIZED '])}(SELECT {other} AS k, {self.aggregate(b, 'b')} AS g FROM {self.source(b, 'b')} GROUP BY 1) "
-                f"SELECT few.k AS k, n, g FROM few {rng.choice(['JOIN', 'LEFT JOIN', 'FULL JOIN'])} many {rng.choice(['USING (k)', 'ON few.k = many.k AND n > 1'])}")
+        a, b, x, y = self.pair()
+        few = f"SELECT a.{x} AS k, count(*) AS n FROM {self.source(a, 'a')}{self.where(a, 'a')} GROUP BY 1"
+        many = f"SELECT b.{y} AS k, {self.aggregate(b, 'b')} AS g FROM {self.source(b, 'b')} GROUP BY 1"
+        join = self.rng.choice(["JOIN", "LEFT JOIN", "FULL JOIN"])
+        on = self.rng.choice(["USING (k)", "ON few.k = many.k AND n > 1"])
+        word = self.rng.choice(["", "MATERIALIZED "])
+        text = f"WITH few AS ({few}), many AS {word}({many}) SELECT few.k AS k, n, g FROM few {join} many {on}"
         return self.ordered(text, 3)
 
     def subquery(self):
-        rng = self.rng
-        a, b, on = self.pair()
-        value = self.value(a, "a")
-        inner = self.source(b, "b")
-        condition = rng.choice([
-            f"EXISTS (SELECT 1 FROM {inner} WHERE {on} AND {self.condition(b, 'b', 1)})", f"NOT EXISTS (SELECT 1 FROM {inner} WHERE {on})",
-            f"(SELECT count(*) FROM {inner} WHERE {on}) {rng.choice(['>', '<=', '='])} {rng.randrange(3)}",
-            f"{on.split(' = ')[0]} IN (SELECT {on.split(' = ')[1]} FROM {inner}{self.where(b, 'b')})",
-        ])
-        scalar = rng.choice([f"(SELECT {self.aggregate(b, 'b')} FROM {inner} WHERE {on})", f"(SELECT count(*) FROM {b})", f"(SELECT {self.aggregate(b, 'b')} FROM {inner})"])
-        return self.ordered(f"SELECT {value} AS v, {scalar} AS s FROM {self.source(a, 'a')} WHERE {condition}", 2)
+        a, b, x, y = self.pair()
+        inner, on = self.source(b, "b"), f"a.{x} = b.{y}"
+        conditions = [f"EXISTS (SELECT 1 FROM {inner} WHERE {on} AND {self.condition(b, 'b', 1)})"]
+        conditions += [f"NOT EXISTS (SELECT 1 FROM {inner} WHERE {on})"]
+        conditions += [f"(SELECT count(*) FROM {inner} WHERE {on}) {self.rng.choice(['>', '<=', '='])} 1"]
+        conditions += [f"a.{x} IN (SELECT b.{y} FROM {inner}{self.where(b, 'b')})"]
+        scalars = [f"(SELECT {self.aggregate(b, 'b')} FROM {inner} WHERE {on})", f"(SELECT count(*) FROM {b})"]
+        scalars += [f"(SELECT {self.aggregate(b, 'b')} FROM {inner})"]
+        values = self.listed([self.value(a, "a"), self.rng.choice(scalars)])
+        return self.ordered(f"SELECT {values} FROM {self.source(a, 'a')} WHERE {self.rng.choice(conditions)}", 2)
 
     def set_operation(self):
-        rng = self.rng
-        kind = rng.choice(["VARCHAR", "BIGINT"])
+        kind = self.rng.choice(["VARCHAR", "BIGINT"])
+        fitting = [(t, c) for t, columns in self.columns.items() for c, k in columns.items() if k == kind]
         sides = []
-        for _ in range(rng.randrange(2, 4)):
-            table = self.table()
-            while not self.column(table, [kind]):
-                table = self.table()
-            sides.append(f"SELECT t.{self.column(table, [kind])} AS v FROM {self.source(table, 't')}{self.where(table, 't')}")
-        word = rng.choice(["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"])
+        for table, column in self.rng.sample(fitting, self.rng.randrange(2, 4)):
+            sides.append(f"SELECT t.{column} AS v FROM {self.source(table, 't')}{self.where(table, 't')}")
+        word = self.rng.choice(["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"])
         text = f" {word} ".join(sides)
-        return self.ordered(f"SELECT v, count(*) AS n FROM ({text}) AS u GROUP BY v", 2) if word != "UNION" else self.ordered(text, 1)
+        if word == "UNION":
+            return self.ordered(text, 1)
+        return self.ordered(f"SELECT v, count(*) AS n FROM ({text}) AS u GROUP BY v", 2)
+
+    def a_list(self):
+        return self.rng.choice(
+            [(t, c) for t, cs in self.columns.items() for c, kind in cs.items() if kind.endswith("[]")]
+        )
 
     def lists(self):
-        rng = self.rng
-        table, name = rng.choice([(t, c) for t, columns in self.columns.items() for c, kind in columns.items() if kind.endswith("[]")])
-        column = f"t.{name}"
-        key = rng.choice([c for c in self.columns[table] if c in KEYS])
-        values = [f"{column}[1]", f"len({column})", f"{column}[-1] - {column}[1]", f"list_sort({column})[1:4]", f"{column}[2:5]", f"list_max({column}) > 3",
-                  f"list_contains({column}, 5)", f"list_sum({column})", f"list_transform({column}[:3], x -> x * 2)", f"list_filter({column}[:9], x -> x > 0)",
-                  f"list_reduce({column}[:4], (x, y) -> x + y)", f"array_to_string({column}[:2], '|')", f"list_distinct({column}) IS NULL",
-                  f"{{'first': {column}[1], 'size': len({column})}}", f"[{column}[1], NULL]", f"list_position({column}, {column}[2])", f"list_aggregate({column}, 'avg')",
-                  f"list_zip({column}[:2], [1, 2])[1][2]", f"list_cosine_similarity({column}, {column}) > 0", f"MAP {{'k': {column}[1]}}", f"{column}"]
-        if rng.random() < 0.3:
-            text = f"SELECT u.x AS x, count(*) AS n FROM {self.source(table, 't')}, LATERAL (SELECT unnest({column}[:4])::DOUBLE AS x) AS u GROUP BY u.x"
-            return self.ordered(text, 2)
-        parts = [f"t.{key} AS k", *(f"{v} AS l{i}" for i, v in enumerate(rng.sample(values, 3)))]
-        return f"SELECT {', '.join(parts)} FROM {self.source(table, 't')}{self.where(table, 't')}", False
+        table, column = self.a_list()
+        values = [self.fill(value, table, "t", column) for value in self.rng.sample(expressions.LISTS, 3)]
+        values = self.listed([f"t.{self.some(table)[0]}", *values])
+        return f"SELECT {values} FROM {self.source(table, 't')}{self.where(table, 't')}", False
+
+    def unnested(self):
+        table, column = self.a_list()
+        inner = f"LATERAL (SELECT unnest(t.{column}[:4])::DOUBLE AS x) AS u"
+        where = self.where(table, "t")
+        return self.ordered(
+            f"SELECT u.x AS x, count(*) AS n FROM {self.source(table, 't')}, {inner}{where} GROUP BY u.x", 2
+        )
 
     def times(self):
-        rng = self.rng
-        values = ["started", "finished - started", "date_trunc('minute', started)", "started::DATE", "date_diff('second', started, finished)", "started + INTERVAL 3 MONTH",
-                  "strftime(finished, '%H:%M')", "extract(hour FROM started)", "started::TIME", "epoch(finished) - epoch(started)", "finished > started", "dayname(started)",
-                  "CAST(started AS TIMESTAMP_MS)", "started::TIMESTAMPTZ", "age(finished, started)", "time_bucket(INTERVAL 15 MINUTE, started)", "date_part('doy', started)",
-                  "started - INTERVAL '1 day 2 hours'", "to_timestamp(0)", "make_date(2024, 2, 29) + INTERVAL 1 YEAR", "last_day(started)", "started::VARCHAR", "[started, finished]", "{'at': started}"]
-        parts = [f"{v} AS t{i}" for i, v in enumerate(rng.sample(values, rng.randrange(1, 5)))]
-        join = rng.choice(["", " JOIN nodes USING (run_id)"])
-        return f"SELECT {', '.join(parts)} FROM runs{join}", False
+        values = self.listed(self.rng.sample(expressions.TIMES, self.rng.randrange(1, 5)))
+        return f"SELECT {values} FROM runs{self.rng.choice(['', ' JOIN nodes USING (run_id)'])}", False
 
     def numbers(self):
-        rng = self.rng
-        values = ["3::UBIGINT - 4::BIGINT", "5::UINTEGER - 3::UINTEGER", "200::UTINYINT + 55::UTINYINT", "1e3", "1e-310", "-7 // 2", "-7 % 3", "7 / 2", "0.1 + 0.2", "0.1::DOUBLE + 0.2",
-                  "1/0", "0.0/0", "'nan'::DOUBLE", "-'inf'::DOUBLE", "2 ** 62", "9007199254740993", "9007199254740993::DOUBLE", "1.1::FLOAT", "CAST(2.5 AS INTEGER)", "CAST(3.5 AS INTEGER)",
-                  "round(-2.5)", "CAST('12' AS BIGINT) + 1", "TRY_CAST('x' AS INTEGER)", "1 = 1.0", "NULL + 1", "sum(range)", "avg(range)", "count(*)::UBIGINT", "sum(range)::HUGEINT * 3",
-                  "123456789012345678.9", "0.1::DECIMAL(18, 17)", "[0.5::DOUBLE, NULL]", "{'n': sum(range)}", "[sum(range)]", "bit_count(255)", "hash(1) % 10", "1::DECIMAL(9, 3)", "-0.0::DOUBLE", "pi()"]
-        parts = [f"{v} AS n{i}" for i, v in enumerate(rng.sample(values, rng.randrange(2, 6)))]
-        return f"SELECT {', '.join(parts)} FROM range({rng.randrange(1, 50)})", False
+        values = self.listed(self.rng.sample(expressions.NUMBERS, self.rng.randrange(2, 5)))
+        return f"SELECT {values}, count(*) AS n FROM range({self.rng.randrange(1, 50)})", False
 
     def texts(self):
-        rng = self.rng
-        values = ["'it''s'", "''", "NULL", "' a '", "chr(9) || 'b'", "'a' || chr(10) || 'b'", "'\"'", "'ä' || 'ß'", "upper('straße')", "'a,b;c'", "'=1+1'", "lower('ÀB')", "length('鳥')", "repeat('ab', 300)",
-                  "string_split('a:b:c', ':')", "['a,b', '', NULL, 'NULL']", "{'k': 'v, w'}", "'NULL'", "'null'", "'1'", "concat_ws('-', 'a', NULL, 'b')", "format('{:.3f}', 0.1234)", "printf('%d', 3)", "'\\n'",
-                  "'101'::BIT", "'\\xAA'::BLOB", "'6c2f8f4e-0c45-4e10-9d5b-2a2a3c3f1b10'::UUID", "'b'::ENUM('a', 'b')", "'[1]'::JSON", "'a' < 'B'", "'a' COLLATE NOCASE = 'A'", "'x' SIMILAR TO '[x-z]'", "'50%' LIKE '50!%' ESCAPE '!'"]
-        drawn = rng.sample(values, rng.randrange(2, 6))
-        names = [rng.choice([f"c{i}", f'"of {i}"', '"n"', '"N"', f'"ä,{i}"']) for i in range(len(drawn))]
-        return "SELECT " + ", ".join(f"{v} AS {n}" for v, n in zip(drawn, names)), False
+        """Also draws names that are hard to keep, and equal ones."""
+        values = self.rng.sample(expressions.TEXTS, self.rng.randrange(2, 6))
+        names = [
+            self.rng.choice([f"c{i}", f'"of {i}"', '"n"', '"N"', f'"ä,{i}"', '"a""b"']) for i in range(len(values))
+        ]
+        return "SELECT " + ", ".join(f"{value} AS {name}" for value, name in zip(values, names)), False
 
     def sets_of_groups(self):
-        rng, table = self.rng, self.table()
-        a, b = (self.some(table, 2) * 2)[:2]
-        by = rng.choice([f"ROLLUP (t.{a}, t.{b})", f"CUBE (t.{a}, t.{b})", f"GROUPING SETS ((t.{a}), (t.{b}), ())"])
-        return self.ordered(f"SELECT t.{a} AS a, t.{b} AS b, grouping(t.{a}) AS g, count(*) AS n, {self.aggregate(table, 't')} AS m FROM {self.source(table, 't')} GROUP BY {by}", 5)
+        table = self.table()
+        a, b = (f"t.{column}" for column in (self.some(table, 2) * 2)[:2])
+        by = self.rng.choice([f"ROLLUP ({a}, {b})", f"CUBE ({a}, {b})", f"GROUPING SETS (({a}), ({b}), ())"])
+        values = self.listed([a, b, f"grouping({a})", "count(*)", self.aggregate(table, "t")])
+        return self.ordered(f"SELECT {values} FROM {self.source(table, 't')} GROUP BY {by}", 5)
 
     def nulls(self):
-        rng, table = self.rng, self.table()
-        column = f"t.{rng.choice(self.some(table, 2))}"
-        few = f"t.{rng.choice(self.some(table, 2))}"
-        return self.ordered(
-            f"SELECT {rng.choice([column + ' IS NULL', few])} AS k, count({column}) AS n, count(*) - count({column}) AS missing, min({column}) IS DISTINCT FROM max({column}) AS d "
-            f"FROM {self.source(table, 't')}{self.where(table, 't')} GROUP BY ALL", 4)
+        table = self.table()
+        column, few = (f"t.{c}" for c in (self.some(table, 2) * 2)[:2])
+        key = self.rng.choice([f"{column} IS NULL", few])
+        values = [
+            key,
+            f"count({column})",
+            f"count(*) - count({column})",
+            f"min({column}) IS DISTINCT FROM max({column})",
+        ]
+        source = f"FROM {self.source(table, 't')}{self.where(table, 't')}"
+        return self.ordered(f"SELECT {self.listed(values)} {source} GROUP BY ALL", 4)
+
+    def distinct(self):
+        """One row of each group, the first in an order of all columns."""
+        table = self.table()
+        key = f"t.{self.some(table)[0]}"
+        order = ", ".join(f"t.{column}" for column in self.plain(table))
+        values = self.listed([key, self.value(table, "t")])
+        where = self.where(table, "t")
+        return (
+            f"SELECT DISTINCT ON ({key}) {values} FROM {self.source(table, 't')}{where} ORDER BY {key}, {order}",
+            True,
+        )
