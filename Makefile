@@ -3,7 +3,7 @@
 SEED ?= 0
 DATA ?=
 
-.PHONY: libtorch build demo dist test lint switches methods-smoke torture compare-peers
+.PHONY: libtorch build demo dist test lint switches methods-smoke torture compare-peers compare-sql measure-predict
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -39,3 +39,12 @@ torture: libtorch
 # The same rows in another library, on the same features and episodes.
 compare-peers: build
 	python3 pipelines/peers/compare.py target/release/mlsm .mlsm/peers $(if $(DATA),--set data.path=$(DATA))
+
+# `mlsm query` beside DuckDB on 2,000 drawn and 200 written queries, and five questions in four tools: about a quarter of an hour.
+compare-sql: demo
+	python3 src/cmd/query/compare/four_tools.py target/release/mlsm .mlsm
+	python3 src/cmd/query/compare/differential.py target/release/mlsm .mlsm
+
+# How well `mlsm predict` does on small sets, and how sure it is; DATA, if given, is one more.
+measure-predict: build
+	python3 pipelines/peers/predict.py target/release/mlsm .mlsm/sets $(DATA)
