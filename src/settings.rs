@@ -253,7 +253,7 @@ impl Settings {
 pub fn preset(name: &str) -> Option<Config> {
     presets::find(name)?;
     let no_folder = Path::new("/dev/null"); // no file of that name is read instead
-    Config::from_table(layers::read(name, no_folder).ok()?).ok()
+    Config::from_table(layers::read(name, no_folder).ok()?.table).ok()
 }
 
 fn name_of(reference: &str) -> String {

@@ -55,8 +55,10 @@ impl Scoring {
                 fields.push(field("bn_eval", bn_eval.name()));
                 fields
             }
-            Self::Cl2n { with_object } => vec![field("method", "cl2n"), field("with_object", *with_object)],
-            Self::Pixels => vec![field("method", "pixels")],
+            Self::Cl2n { with_object } => {
+                vec![field("method", "cl2n"), field("with_object", *with_object), field("distances", "f64")]
+            }
+            Self::Pixels => vec![field("method", "pixels"), field("distances", "f64")],
         }
     }
 
@@ -215,18 +217,20 @@ impl Scorer {
     }
 }
 
-/// Scores every query against the mean of each class, whatever its number of support photos.
+/// Scores every query against the mean of each class, whatever its number of support photos. In f64, so that a score,
+/// rounded to f32, does not depend on which other photos are scored with it, nor on their order.
 fn nearest_mean(
     episode: &Episode,
     rows: impl Fn(&[ImageId]) -> Result<Tensor, StageError>,
 ) -> Result<Tensor, StageError> {
     let mean = |images: &Vec<ImageId>| -> Result<Tensor, StageError> {
-        let of_class = rows(images)?;
+        let of_class = rows(images)?.to_kind(Kind::Double);
         Ok(of_class.reshape([1, images.len() as i64, -1]).mean_dim([1i64].as_slice(), false, of_class.kind()))
     };
     let means = episode.support.iter().map(mean).collect::<Result<Vec<_>, _>>()?;
-    let (means, query) = (Tensor::cat(&means, 0), rows(&episode.query.concat())?);
-    Ok(class_mean_scores(&means, episode.support.len() as i64, 1, &query, Metric::SquaredEuclidean))
+    let (means, query) = (Tensor::cat(&means, 0), rows(&episode.query.concat())?.to_kind(Kind::Double));
+    let scores = class_mean_scores(&means, episode.support.len() as i64, 1, &query, Metric::SquaredEuclidean);
+    Ok(scores.to_kind(Kind::Float))
 }
 
 /// Scores classes with equal numbers of support photos together, and puts their columns in the order of the episode.

@@ -107,6 +107,10 @@ fn episode_as_own_photos(scene: &Scene, node: &str) -> BTreeMap<String, BTreeMap
     lines.as_array().unwrap().iter().map(scored).collect()
 }
 
+/// How far a learnt row's score may lie from the measured one, in parts of it: libtorch's kernels round a photo's row by its
+/// place in the batch. A nearest class mean is computed in f64, and equal to the last digit.
+const BY_PLACE: f64 = 4e-6;
+
 #[test]
 fn an_episode_laid_out_as_own_photos_has_the_scores_that_were_measured() {
     for (row, node) in [
@@ -122,7 +126,9 @@ fn an_episode_laid_out_as_own_photos_has_the_scores_that_were_measured() {
         for line in lines {
             let (path, class) = (line["path"].as_str().unwrap(), line["class_name"].as_str().unwrap());
             let predicted = line["score"].as_f64().unwrap();
-            assert_eq!(predicted as f32, measured[path][class] as f32, "{row}: {path} as {class}");
+            let allowed = if row == "cl2n-conv" { 0.0 } else { BY_PLACE * predicted.abs().max(1.0) };
+            let apart = (f64::from(predicted as f32) - f64::from(measured[path][class] as f32)).abs();
+            assert!(apart <= allowed, "{row}: {path} as {class}");
         }
     }
 }
