@@ -123,7 +123,9 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     let (runs, kept) = (plan.dropped_runs.len(), plan.kept_runs.len());
     let counts = format!("{} manifests, {} artifacts, {} bytes in all", plan.manifests, plan.blobs, plan.bytes);
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
-    stdout::print(&format!("{}{counts} {what}\n{rest}\n{}", table.fit(terminal::width()), costs(plan)))
+    let is_nothing = plan.by_stage.is_empty() && plan.by_table.is_empty() && plan.by_folder.is_empty();
+    let removed = if is_nothing { String::new() } else { table.fit(terminal::width()) };
+    stdout::print(&format!("{removed}{counts} {what}\n{rest}\n{}", costs(plan)))
 }
 
 /// Says what the next run of each configuration would have to compute again.

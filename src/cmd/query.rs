@@ -5,6 +5,7 @@ mod arrow_file;
 pub mod catalogue;
 mod engine;
 pub mod frame;
+mod json_text;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -75,7 +76,8 @@ fn convert(
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     let parquet = engine.temporary("answer.parquet");
-    let copy = format!("COPY ({select}) TO {} (FORMAT parquet)", text(&parquet.display().to_string()));
+    let copy =
+        format!("COPY ({select}) TO {} (FORMAT parquet, COMPRESSION zstd)", text(&parquet.display().to_string()));
     Engine::finish(engine.start(&[], &copy).map_err(refused)?).map_err(refused)?;
     let file = File::open(&parquet).map_err(|e| refused(Refusal::Engine(e)))?;
     arrow_file::from_parquet(file, out).map_err(|e| match e {
@@ -115,15 +117,30 @@ fn deliver(
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     let written = match format {
-        Format::Json => copy_as_array(&mut child, out),
-        _ => copy(&mut child, out),
+        Format::Json => copy_lines(&mut child, out, b"[", b","),
+        Format::Jsonl => copy_lines(&mut child, out, b"", b"\n"),
+        _ => copy(&mut child, out).map(|()| true),
     };
-    if let Err(error) = written.and_then(|()| out.flush()) {
-        let _ = child.kill(); // it may have ended by itself
-        let _ = child.wait();
-        return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(unwritten(error)) };
+    let has_rows = match written.and_then(|has_rows| out.flush().map(|()| has_rows)) {
+        Ok(has_rows) => has_rows,
+        Err(error) => {
+            let _ = child.kill(); // it may have ended by itself
+            let _ = child.wait();
+            return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(unwritten(error)) };
+        }
+    };
+    Engine::finish(child).map_err(refused)?;
+    // An array is closed only when it is whole, so that nobody takes the beginning of an answer for all of it.
+    let end: &[u8] = match (format, has_rows) {
+        (Format::Json, true) => b"]\n",
+        (Format::Json, false) => b"[]\n",
+        (Format::Jsonl, true) => b"\n",
+        _ => b"",
+    };
+    match out.write_all(end).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
+        _ => Ok(()),
     }
-    Engine::finish(child).map_err(refused)
 }
 
 fn copy(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
@@ -131,22 +148,21 @@ fn copy(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
     io::copy(&mut from, out).map(drop)
 }
 
-/// Turns lines of objects into one array on one line, as all JSON of this program is.
-fn copy_as_array(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
+/// Copies lines of objects, with something before the first and between two; tells whether there were any.
+fn copy_lines(child: &mut Child, out: &mut dyn Write, before: &[u8], between: &[u8]) -> io::Result<bool> {
     let from = BufReader::new(child.stdout.take().ok_or(ErrorKind::BrokenPipe)?);
     let mut out = io::BufWriter::new(out);
-    out.write_all(b"[")?;
-    let mut separator: &[u8] = b"";
+    let mut has_rows = false;
     for line in from.split(b'\n') {
         let line = line?;
         if !line.is_empty() {
-            out.write_all(separator)?;
-            out.write_all(&line)?;
-            separator = b",";
+            out.write_all(if has_rows { between } else { before })?;
+            out.write_all(&json_text::without_nan(&line))?;
+            has_rows = true;
         }
     }
-    out.write_all(b"]\n")?;
-    out.flush()
+    out.flush()?;
+    Ok(has_rows)
 }
 
 /// Returns the query with its columns in types that the format has.
@@ -156,38 +172,59 @@ fn select(columns: &[AnswerColumn], sql: &str, format: Format, escape: bool) -> 
     for (i, column) in columns.iter().enumerate() {
         let mut unique = column.column_name.clone();
         for n in 1.. {
-            if !names.contains(&unique) {
+            if !names.iter().any(|other| other.eq_ignore_ascii_case(&unique)) {
                 break;
             }
             unique = format!("{}_{n}", column.column_name);
         }
         let mut value = value(&format!("c{i}"), &column.column_type, format);
-        if escape && column.column_type == "VARCHAR" && matches!(format, Format::Csv | Format::Tsv) {
-            value =
-                format!("CASE WHEN regexp_matches({value}, '^[=+@\\t\\r-]') THEN chr(39) || {value} ELSE {value} END");
+        let mut heading = unique.clone();
+        if escape && matches!(format, Format::Csv | Format::Tsv) {
+            heading = frame::escaped(&heading);
+            if column.column_type == "VARCHAR" || column.column_type.starts_with("ENUM(") {
+                let text = format!("CAST({value} AS VARCHAR)");
+                let is_formula = format!("regexp_matches({text}, '^[=+@\\t\\r-]')");
+                value = format!("CASE WHEN {is_formula} THEN chr(39) || {text} ELSE {text} END");
+            }
         }
-        values.push(format!("{value} AS {}", name(&unique)));
+        values.push(format!("{value} AS {}", name(&heading)));
         names.push(unique);
     }
     let places: Vec<_> = (0..columns.len()).map(|i| format!("c{i}")).collect();
     format!("SELECT {} FROM query({}) AS answer({})", values.join(", "), text(sql), places.join(", "))
 }
 
-/// Sums of whole numbers have 128 bits, which files and other readers do not: one that needs them is an error.
+/// Returns a column in a type that the format has. Sums of whole numbers have 128 bits, which few readers know: one that
+/// needs them is an error, except in text. A table shows as text what it could not lay out without loss.
 fn value(column: &str, kind: &str, format: Format) -> String {
-    let item = kind.trim_end_matches("[]");
-    let is_known = ["BIGINT", "INTEGER", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "VARCHAR", "BOOLEAN"]
-        .contains(&item)
-        || ["DATE", "TIMESTAMP"].contains(&kind);
-    match (kind, format) {
-        ("HUGEINT" | "UHUGEINT" | "UBIGINT", _) => format!("CAST({column} AS BIGINT)"),
-        ("DOUBLE" | "FLOAT", Format::Json | Format::Jsonl) => format!("CASE WHEN isfinite({column}) THEN {column} END"),
-        (_, Format::Table) if kind.starts_with("DECIMAL") && !kind.ends_with(']') => {
-            format!("CAST({column} AS DOUBLE)")
+    match format {
+        Format::Csv | Format::Tsv => column.to_owned(),
+        Format::Table => {
+            let item = kind.trim_end_matches("[]");
+            let is_known =
+                ["BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "VARCHAR", "BOOLEAN"];
+            match kind {
+                "HUGEINT" | "UHUGEINT" => format!("CAST({column} AS BIGINT)"),
+                _ if is_known.contains(&item) => column.to_owned(),
+                _ => format!("CAST({column} AS VARCHAR)"),
+            }
         }
-        (_, Format::Table) if !is_known => format!("CAST({column} AS VARCHAR)"),
-        _ => column.to_owned(),
+        Format::Json | Format::Jsonl => cast(column, kind, &[("UHUGEINT", "BIGINT"), ("HUGEINT", "BIGINT")]),
+        Format::Parquet | Format::Arrow => {
+            let no_type = [("UHUGEINT", "BIGINT"), ("HUGEINT", "BIGINT"), ("INTERVAL", "VARCHAR"), ("UUID", "VARCHAR")];
+            cast(column, kind, &no_type)
+        }
     }
+}
+
+/// Casts a column whose type holds types that the format has not, wherever in it they are. Names of fields are quoted where
+/// they could be taken for types.
+fn cast(column: &str, kind: &str, others: &[(&str, &str)]) -> String {
+    let replaced = |part: &str| others.iter().fold(part.to_owned(), |text, (from, to)| text.replace(from, to));
+    let parts = kind.split('"').enumerate();
+    let parts: Vec<String> = parts.map(|(i, part)| if i % 2 == 0 { replaced(part) } else { part.to_owned() }).collect();
+    let found = parts.join("\"");
+    if found == kind { column.to_owned() } else { format!("CAST({column} AS {found})") }
 }
 
 fn refused(refusal: Refusal, tables: &[catalogue::Table]) -> CliError {
@@ -198,7 +235,10 @@ fn refused(refusal: Refusal, tables: &[catalogue::Table]) -> CliError {
         }
         Refusal::Sql(why) => {
             let names: Vec<_> = tables.iter().map(|t| t.name.as_str()).collect();
-            let fix = format!("`mlsm tables NAME` describes a table; there are: {}", names.join(", "));
+            let fix = match why.contains("INT128") || why.contains("UINT64") {
+                true => "write `COLUMN::VARCHAR` or `COLUMN::DOUBLE` for a whole number beyond 64 bits".to_owned(),
+                false => format!("`mlsm tables NAME` describes a table; there are: {}", names.join(", ")),
+            };
             CliError::usage("cannot answer the query", why, fix)
         }
     }
@@ -211,12 +251,28 @@ mod tests {
     #[test]
     fn columns_of_one_name_are_told_apart_and_wide_integers_narrowed() {
         let column = |name: &str, kind: &str| AnswerColumn { column_name: name.into(), column_type: kind.into() };
-        let columns = [column("n", "HUGEINT"), column("n", "DOUBLE"), column("d", "DECIMAL(3,1)")];
+        let columns = [column("n", "HUGEINT"), column("N", "DOUBLE"), column("d", "DECIMAL(3,1)")];
         assert_eq!(
             select(&columns, "SELECT 'x'", Format::Table, false),
-            "SELECT CAST(c0 AS BIGINT) AS \"n\", c1 AS \"n_1\", CAST(c2 AS DOUBLE) AS \"d\" \
+            "SELECT CAST(c0 AS BIGINT) AS \"n\", c1 AS \"N_1\", CAST(c2 AS VARCHAR) AS \"d\" \
              FROM query('SELECT ''x''') AS answer(c0, c1, c2)"
         );
-        assert!(select(&columns, "", Format::Json, false).contains("CASE WHEN isfinite(c1) THEN c1 END AS \"n_1\""));
+        assert!(select(&columns, "", Format::Csv, false).starts_with("SELECT c0 AS \"n\", c1 AS "));
+    }
+
+    #[test]
+    fn types_that_a_format_lacks_are_cast_wherever_they_are() {
+        let nested = "STRUCT(a HUGEINT, \"UUID\" UUID[], c INTERVAL)";
+        assert_eq!(value("c0", nested, Format::Parquet), "CAST(c0 AS STRUCT(a BIGINT, \"UUID\" VARCHAR[], c VARCHAR))");
+        assert_eq!(value("c0", nested, Format::Json), "CAST(c0 AS STRUCT(a BIGINT, \"UUID\" UUID[], c INTERVAL))");
+        assert_eq!(value("c0", "UBIGINT", Format::Arrow), "c0");
+        assert_eq!(value("c0", "TIMESTAMP", Format::Table), "CAST(c0 AS VARCHAR)");
+    }
+
+    #[test]
+    fn headings_are_escaped_with_their_columns() {
+        let columns = [AnswerColumn { column_name: "=x".into(), column_type: "ENUM('a')".into() }];
+        let found = select(&columns, "", Format::Csv, true);
+        assert!(found.contains("chr(39)") && found.contains("AS \"'=x\""), "{found}");
     }
 }

@@ -1,4 +1,4 @@
-//! A run as bars on a terminal, with rate and time left; finished nodes stay as lines above them.
+//! A run as bars on a terminal, with the time left; finished nodes stay as lines above them.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use mlsm_engine::{Event, Outcome, Subscriber};
 
 use crate::render::lines;
 
-const STEPS: &str = "{prefix} {bar:24} {pos}/{len} {msg} {per_sec} {eta} left";
+const STEPS: &str = "{prefix} {wide_bar} {pos}/{len} {msg} {eta} left";
 const WORKING: &str = "{prefix} {spinner} {msg} {elapsed}";
 
 /// Bars by node.

@@ -84,8 +84,9 @@ fn list(names: &[String]) -> String {
 
 fn fix(found: &str, expected: &[String]) -> String {
     let nearest = expected.iter().min_by_key(|name| strsim::damerau_levenshtein(name, found));
-    match nearest {
+    match nearest.filter(|name| strsim::normalized_damerau_levenshtein(name, found) >= 0.5) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => "remove it".to_owned(),
+        None if expected.is_empty() => "remove it".to_owned(),
+        None => "use one of these, or remove it".to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
 
 /// The column that says how many rows there are where only the first are in the frame.
-pub const ROWS_IN_ALL: &str = "rows in all";
+pub const ROWS_IN_ALL: &str = "\u{1}rows in all"; // no query names a column so
 
 /// How to answer with a table.
 #[derive(Debug, Args)]

@@ -47,7 +47,7 @@ impl Engine {
         })?;
         let views = tables.iter().map(|table| format!("CREATE VIEW {} AS {};", name(&table.name), table.select()));
         let prelude = format!(
-            "SET enable_progress_bar=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
+            "SET enable_progress_bar=false; SET enable_logging=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
              SET temp_directory={}; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; \
              SET allowed_directories=[{}, {}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
              SET lock_configuration=true;",
@@ -156,7 +156,7 @@ fn program() -> Result<PathBuf, CliError> {
 fn fetch(home: &Path) -> Result<(), String> {
     let above = home.parent().unwrap_or(home);
     fs::create_dir_all(above).map_err(|e| format!("{}: {e}", above.display()))?;
-    let lock = File::create(home.with_extension("lock")).map_err(|e| e.to_string())?;
+    let lock = File::create(above.join(format!("{PACKAGE}.lock"))).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
     if home.exists() {
         return Ok(()); // another process was faster

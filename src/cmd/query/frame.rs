@@ -81,7 +81,8 @@ pub fn to_parquet(answer: &mut DataFrame) -> PolarsResult<Vec<u8>> {
     Ok(bytes)
 }
 
-fn escaped(text: &str) -> String {
+/// Puts a `'` before text that a spreadsheet would take for a formula.
+pub fn escaped(text: &str) -> String {
     let mark = if text.starts_with(FORMULA) { "'" } else { "" };
     format!("{mark}{text}")
 }
@@ -96,19 +97,32 @@ fn cell(value: &AnyValue<'_>, values: usize) -> String {
         AnyValue::String(text) => (*text).to_owned(),
         AnyValue::StringOwned(text) => text.to_string(),
         AnyValue::List(items) | AnyValue::Array(items, _) => {
-            let shown = items.iter().take(values).map(|v| cell(&v, values)).collect::<Vec<_>>().join(", ");
+            let item = |v: AnyValue| if v.is_null() { "null".to_owned() } else { cell(&v, values) };
+            let shown = items.iter().take(values).map(item).collect::<Vec<_>>().join(", ");
             let more = if items.len() > values { format!(", … {} in all", items.len()) } else { String::new() };
             format!("[{shown}{more}]")
         }
-        AnyValue::Float64(number) => number.to_string(),
-        AnyValue::Float32(number) => number.to_string(),
+        AnyValue::Float64(number) => real(*number, number),
+        AnyValue::Float32(number) => real(f64::from(*number), number),
         other => other.to_string(),
     }
+}
+
+/// Writes a number with its own digits; a very large or small one with an exponent.
+fn real(size: f64, number: &(impl std::fmt::Display + std::fmt::LowerExp)) -> String {
+    let is_plain = size == 0.0 || !size.is_finite() || (1e-5..1e16).contains(&size.abs());
+    if is_plain { number.to_string() } else { format!("{number:e}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn very_large_and_small_numbers_have_an_exponent() {
+        let texts = [1e300, 2.5e-9, 0.0, -1234.5, f64::INFINITY].map(|number| real(number, &number));
+        assert_eq!(texts, ["1e300", "2.5e-9", "0", "-1234.5", "inf"]);
+    }
 
     fn answer() -> DataFrame {
         let lists = [Series::new("".into(), [1i64, 2]), Series::new("".into(), [3i64])];
