@@ -5,8 +5,8 @@ use mlsm_pipelines::results::{AverageRow, PairedRow, ResultRow, Summary};
 use serde_json::Value;
 
 use super::content::{
-    BoxLine, Configuration, Confusions, Content, CurvePoint, EpisodeShown, Gallery, NodeTime, PhotoLine, QueryShown,
-    Shown,
+    BoxLine, Configuration, Confusions, Content, CurvePoint, EmbeddingMap, EpisodeShown, Gallery, NodeTime, PhotoLine,
+    QueryShown, Shown,
 };
 use super::to_html;
 
@@ -84,6 +84,11 @@ fn whole() -> Content {
             classes: BTreeMap::from([(1, HOSTILE.to_owned()), (2, "נץ".to_owned())]),
             ..EpisodeShown::default()
         }),
+        embedding: Ok(EmbeddingMap {
+            points: vec![(lines[&7].clone(), [0.5, -1.25])],
+            variance: [0.75, 0.125],
+            ..EmbeddingMap::default()
+        }),
         galleries: Ok(vec![Gallery {
             node: "crop".to_owned(),
             part: "novel".to_owned(),
@@ -133,6 +138,8 @@ fn charts_hold_the_values_of_the_tables() {
     let confusion = &figures["confusion-matrix"]["choices"][0]["data"][0];
     assert_eq!(confusion["text"], serde_json::json!([[60, 20], [0, 10]]), "both seeds of the row");
     assert_eq!(confusion["z"], serde_json::json!([[0.75, 0.25], [0.0, 1.0]]));
+    let map = &figures["embedding-map"]["choices"][0]["data"][0];
+    assert_eq!((numbers(&map["x"]), numbers(&map["y"]), &map["customdata"][0]), (vec![0.5], vec![-1.25], &7.into()));
     assert_eq!(numbers(&figures["node-seconds"]["choices"][0]["data"][0]["x"]), [0.25]);
     assert!(html.contains("earlier-run: 12.50 s"));
 }
@@ -190,13 +197,14 @@ fn what_is_not_there_is_left_out_with_its_reason_and_without_figures_there_is_no
         confusions: Err(why("predictions")),
         galleries: Err(why("boxes")),
         episode: Err(why("episode")),
+        embedding: Err(why("embedding")),
         times: Err(why("nodes")),
         configuration: Err(why("configuration")),
         photos: BTreeMap::new(),
         ..whole()
     };
     let html = to_html(&content);
-    for word in ["training", "predictions", "boxes", "episode", "nodes", "configuration"] {
+    for word in ["training", "predictions", "boxes", "episode", "embedding", "nodes", "configuration"] {
         assert!(html.contains(&format!(": {}.</li>", why(word))), "{word}: {html}");
     }
     assert!(!html.contains("<script") && html.len() < 20_000);
