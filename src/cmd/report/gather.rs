@@ -96,7 +96,7 @@ fn confusions(published: &Published) -> Result<Found<Confusions>, CliError> {
     Ok(if is_there { Ok(found) } else { Err(absent("predictions", why)) })
 }
 
-/// Returns the photos that are wanted. Those that it meets name the classes of a confusion matrix, the first of each.
+/// Returns the photos that are wanted, and the first of each class in a confusion matrix, which gives the class its name.
 fn photo_lines(
     published: &Published,
     wanted: &BTreeSet<i64>,

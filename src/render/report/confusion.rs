@@ -39,7 +39,7 @@ pub fn block(confusions: &Confusions, summary: &Summary, thumbnails: &mut Thumbn
         details(name, &region(name, &table.to_html(), &note))
     });
     html += &details("Counts of every row", &tables.collect::<String>());
-    Ok(Block { id: "confusion", title: "Which classes are taken for which".to_owned(), html, figures: vec![figure] })
+    Ok(Block { id: "confusion", title: "Confusion matrix".to_owned(), html, figures: vec![figure] })
 }
 
 /// Adds up the counts of each row's seeds.

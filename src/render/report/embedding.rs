@@ -48,7 +48,7 @@ pub fn block(map: &EmbeddingMap, thumbnails: &mut Thumbnails<'_>) -> Found<Block
     };
     let places = region("Places", &places(map).to_html(), "in the unit of the embedding");
     let html = format!("{}{}", figure.html(), details("Places of every photo", &places));
-    Ok(Block { id: "embeddings", title: "Where photos lie".to_owned(), html, figures: vec![figure] })
+    Ok(Block { id: "embeddings", title: "Map of embeddings".to_owned(), html, figures: vec![figure] })
 }
 
 fn trace(map: &EmbeddingMap, class: i64, place: usize) -> Value {
