@@ -16,8 +16,8 @@ const PLOTLY_LICENCE: &str = include_str!("plotly/LICENSE");
 const MOST_BYTES: usize = 14_500_000;
 /// Bytes of all its images.
 const MOST_IMAGE_BYTES: usize = 8_000_000;
-/// Bytes that the matrices and the parts with photos take at most, without the photos.
-const CONFUSION_BYTES: usize = 4_000_000;
+/// Bytes that are kept for the parts with photos, without the photos: matrices, galleries, tables.
+const TEXT_BYTES: usize = 4_000_000;
 /// The page may show what lies in it, and ask no network for anything.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
@@ -37,9 +37,11 @@ pub fn to_html(content: &Content) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<meta \
-         http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1>{title}</h1>\n{facts}</header>\n\
-         {contents}<main id=\"main\" tabindex=\"-1\">\n{warnings}{main}{left_out}</main>\n{footer}{symbols}{scripts}</body>\n</html>\n",
+         http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1>{title}</h1>\n{facts}</header>\n\
+         {contents}<main id=\"main\" tabindex=\"-1\">\n{warnings}{main}{left_out}</main>\n\
+         {footer}{symbols}{scripts}</body>\n</html>\n",
         title = escape::attribute(&heading),
         facts = facts(content),
         contents = contents(&blocks),
@@ -66,7 +68,7 @@ fn parts(content: &Content) -> (Vec<Part>, String) {
         ("Configuration", given(&content.configuration).and_then(|c| configuration::block(c, &content.run_id))),
     ];
     let taken: usize = before.iter().chain(&after).filter_map(|(_, part)| part.as_ref().ok()).map(Block::bytes).sum();
-    let room = MOST_BYTES.saturating_sub(PLOTLY.len() + taken + CONFUSION_BYTES).min(MOST_IMAGE_BYTES);
+    let room = MOST_BYTES.saturating_sub(PLOTLY.len() + taken + TEXT_BYTES).min(MOST_IMAGE_BYTES);
     let mut thumbnails = Thumbnails::new(&content.photos, &content.lines, room);
     let with_photos = [
         ("Confusion matrix", given(confusions).and_then(|c| confusion::block(c, summary, &mut thumbnails))),
@@ -162,7 +164,8 @@ fn scripts(figures: &[&Figure]) -> String {
     }
     let data = Value::Array(figures.iter().map(|figure| figure.json()).collect());
     format!(
-        "<script type=\"application/json\" id=\"figures\">{}</script>\n<script>\n{PLOTLY}\n</script>\n<script>\n{SCRIPT}</script>\n",
+        "<script type=\"application/json\" id=\"figures\">{}</script>\n\
+         <script>\n{PLOTLY}\n</script>\n<script>\n{SCRIPT}</script>\n",
         escape::script(&data)
     )
 }
@@ -171,7 +174,8 @@ fn scripts(figures: &[&Figure]) -> String {
 pub fn region(label: &str, table: &str, note: &str) -> String {
     let (label, note) = (escape::attribute(label), escape::attribute(note));
     format!(
-        "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table: {label}\">\n{table}</div>\n<p class=\"note\">{note}</p>\n"
+        "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table: {label}\">\n{table}</div>\n\
+         <p class=\"note\">{note}</p>\n"
     )
 }
 
