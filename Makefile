@@ -24,6 +24,17 @@ lint: libtorch
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
+# The report of the last run in Chromium, narrow and wide, light and dark, read by axe-core; STORE names another store.
+STORE ?= .mlsm
+.PHONY: look
+look: build
+	mkdir -p target/look
+	target/release/mlsm --store $(STORE) report --out target/look/report.html
+	python3 -m venv target/look/venv && target/look/venv/bin/pip install -q playwright
+	npm install --silent --no-fund --prefix target/look axe-core
+	target/look/venv/bin/python src/render/report/look.py target/look/report.html \
+		--axe target/look/node_modules/axe-core/axe.min.js --shots target/look/shots
+
 # Every switch, one at a time, against the tiny configuration: what it redoes, and what comes of it.
 switches: libtorch
 	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture every_switch

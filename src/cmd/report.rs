@@ -1,6 +1,7 @@
 //! `mlsm report`: the results of a published run again, as text, Markdown or HTML.
 
 mod columns;
+mod embedding;
 mod episode;
 mod extremes;
 mod gather;

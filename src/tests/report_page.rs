@@ -34,7 +34,17 @@ fn the_page_has_every_part_and_needs_nothing_else() {
     let html = report(&scene);
     assert!(html.len() < MOST_BYTES, "{} bytes", html.len());
     let (page, figures) = split(&html);
-    for part in ["accuracy", "differences", "training", "confusion", "episode", "boxes", "timings", "configuration"] {
+    for part in [
+        "accuracy",
+        "differences",
+        "training",
+        "confusion",
+        "episode",
+        "boxes",
+        "embeddings",
+        "timings",
+        "configuration",
+    ] {
         assert!(page.contains(&format!("<h2 id=\"{part}\">")), "no part {part}");
     }
     assert!(!page.contains("id=\"left-out\""), "a finished run has all parts");

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 
-use arrow::array::{Array as _, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array as _, AsArray, BooleanArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, RecordBatch,
+    StringArray,
+};
 use arrow::datatypes::{Float64Type, Int64Type};
 use mlsm_store::Published;
 use parquet::arrow::ProjectionMask;
@@ -23,8 +26,7 @@ pub fn each(
     columns: &[&str],
     take: &mut dyn FnMut(&Columns) -> Result<(), CliError>,
 ) -> Result<bool, CliError> {
-    let of_table = |file: &&str| file.split_once('/').is_some_and(|(t, name)| t == table && name.ends_with(".parquet"));
-    let files: Vec<_> = published.files().filter(of_table).collect();
+    let files: Vec<_> = files(published, table).collect();
     for file in &files {
         let path = published.path(file)?;
         let batches = open(&path, columns).map_err(|why| unreadable(table, why))?;
@@ -33,6 +35,18 @@ pub fn each(
         }
     }
     Ok(!files.is_empty())
+}
+
+/// Returns the bytes of a table.
+pub fn bytes(published: &Published, table: &'static str) -> u64 {
+    let of_file = |file: &str| std::fs::metadata(published.folder().join(file)).map_or(0, |stat| stat.len());
+    files(published, table).map(of_file).sum()
+}
+
+fn files<'a>(published: &'a Published, table: &'static str) -> impl Iterator<Item = &'a str> {
+    published.files().filter(move |file| {
+        file.split_once('/').is_some_and(|(folder, name)| folder == table && name.ends_with(".parquet"))
+    })
 }
 
 fn open(path: &std::path::Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, String> {
@@ -90,6 +104,14 @@ impl Columns {
     /// As [`Columns::texts`].
     pub fn lists(&self, name: &str) -> Result<&ListArray, CliError> {
         self.batch.column_by_name(name).and_then(|c| c.as_list_opt()).ok_or_else(|| self.lacks(name))
+    }
+
+    /// Returns a column of vectors.
+    ///
+    /// # Errors
+    /// As [`Columns::texts`].
+    pub fn vectors(&self, name: &str) -> Result<&FixedSizeListArray, CliError> {
+        self.batch.column_by_name(name).and_then(|c| c.as_fixed_size_list_opt()).ok_or_else(|| self.lacks(name))
     }
 
     /// Returns a column of flags.

@@ -1,4 +1,4 @@
-//! The boxes that a gallery shows, picked while the table `crops` goes by: few are held, however many there are.
+//! The boxes that a gallery shows, picked while the table `crops` is read: few are in memory, however many there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,11 +93,11 @@ impl Extremes {
         }
     }
 
-    /// Returns the photos of all boxes that are held.
+    /// Returns the photos of all boxes that are kept.
     pub fn images(&self) -> BTreeSet<i64> {
         let lines =
             |of: &OfNode| [&of.best, &of.worst, &of.fallback, &of.unmeasured].map(|lines| lines.clone()).concat();
-        self.0.values().flat_map(|of| lines(of)).map(|line| line.image_id).collect()
+        self.0.values().flat_map(lines).map(|line| line.image_id).collect()
     }
 
     /// Returns each node once, on novel classes where it has drawn boxes there. Nodes that look for nothing, such as the

@@ -9,8 +9,8 @@ use mlsm_pipelines::{CONFIG, Config};
 use mlsm_store::{Published, RunRecord, Store};
 
 use super::columns::each;
-use super::episode;
 use super::extremes::{Extremes, Kept};
+use super::{embedding, episode};
 use crate::error::CliError;
 use crate::render::report::content::{
     Configuration, Confusions, Content, CurvePoint, Found, Gallery, NodeTime, PhotoLine, Shown,
@@ -30,7 +30,9 @@ pub fn content(store: &Store, published: &Published, summary: Summary) -> Result
     let classes = class_names(published)?;
     let episode = episode::read(published, &summary, &classes)?;
     let of_episode = episode.iter().flat_map(|e| e.support.iter().copied().chain(e.queries.iter().map(|q| q.image_id)));
-    let wanted = kept.iter().flat_map(Extremes::images).chain(of_episode).collect();
+    let embeddings = embedding::read(published)?;
+    let of_map = embeddings.iter().flat_map(embedding::Embeddings::images);
+    let wanted = kept.iter().flat_map(Extremes::images).chain(of_episode).chain(of_map).collect();
     let lines = photo_lines(published, &wanted, confusions.as_mut().ok())?;
     let (photos, galleries) = match &run {
         Ok(run) => pictures(store, run, kept, &lines, &classes)?,
@@ -45,6 +47,7 @@ pub fn content(store: &Store, published: &Published, summary: Summary) -> Result
         summary,
         confusions,
         episode,
+        embedding: embeddings.map(|embeddings| embeddings.map(&lines)),
         galleries,
         photos,
         lines,
@@ -93,7 +96,7 @@ fn confusions(published: &Published) -> Result<Found<Confusions>, CliError> {
     Ok(if is_there { Ok(found) } else { Err(absent("predictions", why)) })
 }
 
-/// Returns the photos that are wanted. Those that it meets name the classes of a confusion matrix, the first of each.
+/// Returns the photos that are wanted, and the first of each class in a confusion matrix, which gives the class its name.
 fn photo_lines(
     published: &Published,
     wanted: &BTreeSet<i64>,

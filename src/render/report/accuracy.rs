@@ -19,7 +19,7 @@ pub fn block(summary: &Summary) -> Found<Block> {
     for section in sections(summary) {
         match &section.topic {
             Topic::Results(protocol) => {
-                let plots = plots(summary, protocol);
+                let plots = plots(summary, protocol, figures.len());
                 html += &format!("<h3>{}</h3>\n", escape::attribute(&section.title));
                 html += &format!("<div class=\"plots\">{}</div>\n", plots.iter().map(Figure::html).collect::<String>());
                 html += &region("Accuracy", &section.table.to_html(), &section.note);
@@ -34,14 +34,18 @@ pub fn block(summary: &Summary) -> Found<Block> {
     Ok(Block { id: "accuracy", title: "Accuracy".to_owned(), html, figures })
 }
 
-/// Draws a dot plot for each number of shots.
-fn plots(summary: &Summary, protocol: &str) -> Vec<Figure> {
+/// Draws a dot plot for each number of shots. `number`: of figures before them.
+fn plots(summary: &Summary, protocol: &str, number: usize) -> Vec<Figure> {
     let of_protocol = summary.results.iter().filter(|r| r.spec.protocol == protocol);
     let shots = distinct(of_protocol.map(|r| r.spec.k_shot));
-    shots.into_iter().map(|k_shot| plot(&named(summary, protocol, k_shot), protocol, k_shot)).collect()
+    shots
+        .into_iter()
+        .enumerate()
+        .map(|(i, k_shot)| plot(&named(summary, protocol, k_shot), number + i, k_shot))
+        .collect()
 }
 
-fn plot(rows: &[Row<'_>], protocol: &str, k_shot: i64) -> Figure {
+fn plot(rows: &[Row<'_>], number: usize, k_shot: i64) -> Figure {
     let labels: Vec<_> = rows.iter().map(|row| row.label.clone()).collect();
     let (x, error): (Vec<_>, Vec<_>) = rows.iter().map(Row::accuracy).map(|(a, ci)| (percent(a), percent(ci))).unzip();
     let hover: Vec<_> = rows.iter().map(hover).collect();
@@ -63,7 +67,7 @@ fn plot(rows: &[Row<'_>], protocol: &str, k_shot: i64) -> Figure {
         format!(" Highest: {}, {:.2} ± {:.2} %.", row.label, percent(accuracy), percent(ci95))
     });
     Figure {
-        id: format!("accuracy-{k_shot}-{}", protocol.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
+        id: format!("accuracy-{number}"),
         label: format!(
             "Dot plot of {k_shot}-shot accuracy, {} rows.{best} The table below has all values.",
             rows.len()

@@ -15,9 +15,10 @@ pub fn block(configuration: &Configuration, run_id: &str) -> Found<Block> {
         )
     });
     let html = format!(
-        "{by_preset}<p>With the configuration below, saved as <code>resolved.toml</code>:</p>\n<pre tabindex=\"0\"><code>mlsm plan \
-         --config resolved.toml    # what would be computed, and why\nmlsm run --config resolved.toml\nmlsm report --run {run} \
-         --out report.html    # this page, from a store that has the run</code></pre>\n{all}",
+        "{by_preset}<p>With the configuration below, saved as <code>resolved.toml</code>:</p>\n<pre tabindex=\"0\"><code>\
+         mlsm plan --config resolved.toml    # what would be computed, and why\n\
+         mlsm run --config resolved.toml\n\
+         mlsm report --run {run} --out report.html    # this page, from a store that has the run</code></pre>\n{all}",
         run = escape::attribute(run_id),
         all = details(
             "Every key of the configuration",

@@ -15,6 +15,8 @@ use crate::render::table::{Align, TextTable};
 
 /// With more classes the cells of the chart are too small for counts, and tables list pairs alone.
 const MOST_IN_FULL: usize = 12;
+/// Cells of all charts together: of more, the most accurate rows are drawn.
+const MOST_CELLS: usize = 200_000;
 /// Pairs of a table.
 const MOST_PAIRS: usize = 20;
 /// Classes whose photos are shown.
@@ -29,14 +31,15 @@ pub fn block(confusions: &Confusions, summary: &Summary, thumbnails: &mut Thumbn
     if rows.is_empty() {
         return Err("the predictions belong to no row of the results".to_owned());
     }
-    let figure = figure(&rows, &confusions.classes, most_accurate(&rows));
+    let drawn = drawn(&rows, confusions.classes.len());
+    let figure = figure(&drawn, rows.len(), &confusions.classes);
     let mut html = figure.html() + &photos(confusions, thumbnails);
     let tables = rows.iter().map(|(name, counts)| {
         let (table, note) = table(counts, &confusions.classes);
         details(name, &region(name, &table.to_html(), &note))
     });
     html += &details("Counts of every row", &tables.collect::<String>());
-    Ok(Block { id: "confusion", title: "Which classes are taken for which".to_owned(), html, figures: vec![figure] })
+    Ok(Block { id: "confusion", title: "Confusion matrix".to_owned(), html, figures: vec![figure] })
 }
 
 /// Adds up the counts of each row's seeds.
@@ -55,13 +58,24 @@ fn rows(confusions: &Confusions, summary: &Summary) -> Vec<(String, Counts)> {
     found
 }
 
+/// The share of right predictions.
+fn right(counts: &Counts) -> f64 {
+    let right: u64 = counts.iter().filter(|((truth, predicted), _)| truth == predicted).map(|(_, count)| count).sum();
+    right as f64 / counts.values().sum::<u64>().max(1) as f64
+}
+
+/// The rows that are drawn, in their order.
+fn drawn(rows: &[(String, Counts)], classes: usize) -> Vec<&(String, Counts)> {
+    let most = (MOST_CELLS / (classes * classes).max(1)).max(1);
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|a, b| right(&rows[*b].1).total_cmp(&right(&rows[*a].1)));
+    order.truncate(most);
+    order.sort_unstable();
+    order.into_iter().map(|place| &rows[place]).collect()
+}
+
 /// The place of the row with the most right predictions; the true boxes are no row that could be used.
-fn most_accurate(rows: &[(String, Counts)]) -> usize {
-    let right = |counts: &Counts| {
-        let right: u64 =
-            counts.iter().filter(|((truth, predicted), _)| truth == predicted).map(|(_, count)| count).sum();
-        right as f64 / counts.values().sum::<u64>().max(1) as f64
-    };
+fn most_accurate(rows: &[&(String, Counts)]) -> usize {
     let usable = rows.iter().enumerate().filter(|(_, (name, _))| !name.contains("(oracle-box)"));
     usable.max_by(|(_, a), (_, b)| right(&a.1).total_cmp(&right(&b.1))).map_or(0, |(place, _)| place)
 }
@@ -74,15 +88,17 @@ fn counts(row: &Row<'_>, confusions: &Confusions) -> Counts {
     sum
 }
 
-fn figure(rows: &[(String, Counts)], classes: &BTreeMap<i64, String>, first: usize) -> Figure {
+fn figure(rows: &[&(String, Counts)], of: usize, classes: &BTreeMap<i64, String>) -> Figure {
     let names: Vec<_> = classes.values().map(|name| escape::label(name)).collect();
+    let left_out =
+        if rows.len() < of { format!(" The {} most accurate of {of} rows.", rows.len()) } else { String::new() };
     let choices = rows.iter().map(|(name, counts)| {
         let of = |truth: &i64, predicted: &i64| counts.get(&(*truth, *predicted)).copied().unwrap_or_default();
         let total = |truth: &i64| classes.keys().map(|predicted| of(truth, predicted)).sum::<u64>();
         let line = |truth: &i64| classes.keys().map(|predicted| of(truth, predicted)).collect::<Vec<_>>();
         let share = |truth: &i64| {
             let total = total(truth).max(1) as f64;
-            line(truth).iter().map(|count| *count as f64 / total).collect::<Vec<_>>()
+            line(truth).iter().map(|count| (1e4 * *count as f64 / total).round() / 1e4).collect::<Vec<_>>()
         };
         let mut trace = json!({
             "type": "heatmap", "x": names, "y": names, "z": classes.keys().map(share).collect::<Vec<_>>(),
@@ -103,12 +119,17 @@ fn figure(rows: &[(String, Counts)], classes: &BTreeMap<i64, String>, first: usi
     });
     Figure {
         id: "confusion-matrix".to_owned(),
-        label: format!("Confusion matrix over {} novel classes, of the chosen row. The tables below have the counts.", classes.len()),
-        note: "Queries of a true class (line) by predicted class (column), over all episodes and seeds; colour: share of the line."
-            .to_owned(),
+        label: format!(
+            "Confusion matrix over {} novel classes, of the chosen row. The tables below have the counts.",
+            classes.len()
+        ),
+        note: format!(
+            "Queries of a true class (line) by predicted class (column), over all episodes and seeds; colour: share of the \
+             line.{left_out}"
+        ),
         chooser: "Row",
         choices: choices.collect(),
-        first,
+        first: most_accurate(rows),
     }
 }
 

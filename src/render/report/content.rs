@@ -23,6 +23,8 @@ pub struct Content {
     pub confusions: Found<Confusions>,
     /// One episode of a row.
     pub episode: Found<EpisodeShown>,
+    /// Where embeddings of novel photos lie.
+    pub embedding: Found<EmbeddingMap>,
     /// Boxes on photos, node after node.
     pub galleries: Found<Vec<Gallery>>,
     /// The whole photos that the report shows, by id.
@@ -90,6 +92,19 @@ impl EpisodeShown {
             order
         })
     }
+}
+
+/// Embeddings of photos of novel classes, projected on their two directions of most variance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddingMap {
+    /// The node that embedded them.
+    pub node: String,
+    /// The length of the embeddings.
+    pub dim: usize,
+    /// The share of the variance that lies in each direction.
+    pub variance: [f64; 2],
+    /// The photos, and where they lie.
+    pub points: Vec<(PhotoLine, [f64; 2])>,
 }
 
 /// A row of the table `predictions`.

@@ -13,8 +13,9 @@ use crate::render::table::{Align, TextTable};
 const COLOURS: usize = 8;
 /// Lines of dashes, for more curves than there are colours.
 const DASHES: [&str; 4] = ["solid", "dash", "dot", "dashdot"];
-/// Values of a curve that the table has; of a longer one every n-th, and the last.
+/// Values of a curve that the table has, and points that the chart has; of a longer one every n-th, and the last.
 const MOST_VALUES: usize = 40;
+const MOST_POINTS: usize = 200;
 
 /// Lays the curves out.
 pub fn block(points: &[CurvePoint]) -> Found<Block> {
@@ -110,22 +111,29 @@ fn interval(curve: &Curve<'_>, all: &[Curve<'_>]) -> Option<Vec<f64>> {
 
 fn line(curve: &Curve<'_>, interval: &Option<Vec<f64>>, family: &str, place: usize, is_first: bool) -> Value {
     let color = format!("--series-{}", place % COLOURS);
-    let hover = curve.points.iter().map(|point| {
-        format!("{}<br>step {}: {:.4}", escape::wrapped_label(&curve.node.replace(',', ", ")), point.step, point.value)
-    });
+    let points = thinned(curve.points.len(), MOST_POINTS);
+    // What stands between `%{` and `}` would be filled in.
+    let name = escape::wrapped_label(&curve.node.replace(',', ", ")).replace("%{", "%\u{200b}{");
     let mut trace = json!({
         "type": "scatter", "mode": "lines+markers", "name": escape::label(family), "legendgroup": family,
         "showlegend": is_first,
-        "x": curve.points.iter().map(|p| p.step).collect::<Vec<_>>(),
-        "y": curve.points.iter().map(|p| p.value).collect::<Vec<_>>(),
-        "hovertext": hover.collect::<Vec<_>>(), "hoverinfo": "text",
+        "x": points.iter().map(|i| curve.points[*i].step).collect::<Vec<_>>(),
+        "y": points.iter().map(|i| curve.points[*i].value).collect::<Vec<_>>(),
+        "hovertemplate": format!("{name}<br>step %{{x}}: %{{y:.4f}}<extra></extra>"),
         "line": {"color": color, "width": 2, "dash": DASHES[(place / COLOURS) % DASHES.len()]},
         "marker": {"color": color, "size": 5},
     });
     if let Some(interval) = interval {
+        let interval: Vec<_> = points.iter().map(|i| interval[*i]).collect();
         trace["error_y"] = json!({"type": "data", "array": interval, "color": color, "thickness": 1, "width": 3});
     }
     trace
+}
+
+/// The places of at most so many values, and that of the last.
+fn thinned(values: usize, most: usize) -> Vec<usize> {
+    let every = values.div_ceil(most).max(1);
+    (0..values).filter(|i| i % every == 0 || i + 1 == values).collect()
 }
 
 /// A line for each curve.
@@ -146,8 +154,7 @@ fn values(points: &[CurvePoint]) -> TextTable {
     let columns = ["training", "classes", "metric"].map(|name| (name, Align::Left));
     let mut table = TextTable::new(&[columns.as_slice(), &[("step", Align::Right), ("value", Align::Right)]].concat());
     for Curve { node, split, metric, points } in &curves(points) {
-        let every = points.len().div_ceil(MOST_VALUES).max(1);
-        for (_, point) in points.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == points.len()) {
+        for point in thinned(points.len(), MOST_VALUES).into_iter().map(|i| points[i]) {
             let texts = [node, split, metric].map(|text| (*text).to_owned());
             table.row(texts.into_iter().chain([point.step.to_string(), format!("{:.4}", point.value)]).collect());
         }

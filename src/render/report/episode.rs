@@ -1,4 +1,4 @@
-//! One episode as the method meets it: the labelled photos of each class, the photos asked for, and their scores.
+//! One episode: the labelled photos of each class, the photos that are classified, and their scores.
 
 use mlsm_pipelines::results::Summary;
 

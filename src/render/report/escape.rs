@@ -9,12 +9,12 @@ const LONGEST: usize = 48;
 /// How wide a line of a label becomes.
 const LINE: usize = 26;
 
-/// Makes a name harmless inside HTML, control characters by their names, and keeps its direction of writing to itself.
+/// Makes a name harmless inside HTML, and isolates its direction of writing from the text around it.
 pub fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", attribute(text).replace('_', "_<wbr>").replace('/', "/<wbr>"))
 }
 
-/// Makes text harmless inside HTML, also between quotation marks.
+/// Makes text harmless inside HTML, also between quotation marks; control characters are shown by their names.
 pub fn attribute(text: &str) -> String {
     let shown: String =
         text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect();

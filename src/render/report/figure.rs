@@ -73,6 +73,13 @@ pub struct Block {
     pub figures: Vec<Figure>,
 }
 
+impl Block {
+    /// Returns how many bytes of the page it takes.
+    pub fn bytes(&self) -> usize {
+        self.html.len() + self.figures.iter().map(|figure| figure.json().to_string().len()).sum::<usize>()
+    }
+}
+
 /// Returns the axis of rows: one line each, the first on top, named on its left.
 pub fn axis_of_rows(labels: &[String]) -> Value {
     let places: Vec<usize> = (0..labels.len()).collect();

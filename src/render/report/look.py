@@ -45,6 +45,20 @@ def choose_each(page, wrong):
         select.select_option(first)
 
 
+def point_at_a_photo(page, wrong):
+    """Holds the pointer over a dot of the map of embeddings, where there is one."""
+    dots = page.locator("#embedding-map .scatterlayer .point")
+    if not dots.count():
+        return
+    dots.first.scroll_into_view_if_needed()
+    frame = dots.first.bounding_box()
+    page.mouse.move(frame["x"] + frame["width"] / 2 - 1, frame["y"] + frame["height"] / 2)
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    page.wait_for_timeout(300)
+    if not page.locator("#embedding-map .peek svg").is_visible():
+        wrong.append("no photo at the pointer over the map of embeddings")
+
+
 def look(browser, path, width, scheme, axe, shots):
     """Returns what is wrong with one report at one width in one scheme."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -55,6 +69,7 @@ def look(browser, path, width, scheme, axe, shots):
     page.goto(address)
     wrong += [f"undrawn: {plot}" for plot in page.evaluate(UNDRAWN)]
     choose_each(page, wrong)
+    point_at_a_photo(page, wrong)
     over = page.evaluate(TOO_WIDE)
     wrong += [f"the page is {over} px wider than the window"] if over > 0 else []
     wrong += [f"cut off: {text}" for text in page.evaluate(CUT_OFF)]

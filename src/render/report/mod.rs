@@ -6,6 +6,7 @@ mod confusion;
 pub mod content;
 mod curves;
 mod differences;
+mod embedding;
 mod episode;
 mod escape;
 mod figure;

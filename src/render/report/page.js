@@ -24,6 +24,25 @@
     zerolinecolor: style.getPropertyValue("--line"), fixedrange: true, automargin: true, ...given,
   });
 
+  // A dot that stands for a photo shows it while the pointer is on it.
+  const showPhotos = (place) => {
+    if (place.dataset.photos || !place.data.some((trace) => trace.mode === "markers" && trace.customdata)) return;
+    place.dataset.photos = "yes";
+    const peek = place.appendChild(document.createElement("div"));
+    peek.className = "peek";
+    place.on("plotly_hover", ({ points: [point], event }) => {
+      const symbol = document.getElementById(`photo-${point.customdata}`);
+      if (!symbol) return;
+      peek.innerHTML = `<svg viewBox="0 0 100 100"><use href="#${symbol.id}" width="100" height="100"/></svg>`;
+      const frame = place.getBoundingClientRect();
+      const x = Math.min(event.clientX - frame.left + 14, frame.width - 120);
+      peek.style.left = `${Math.max(0, x)}px`;
+      peek.style.top = `${event.clientY - frame.top + 26}px`;
+      peek.style.display = "block";
+    });
+    place.on("plotly_unhover", () => { peek.style.display = "none"; });
+  };
+
   const draw = (figure) => {
     const style = getComputedStyle(root);
     const choice = figure.choices[chosen.get(figure.id) ?? figure.first];
@@ -45,7 +64,8 @@
       data.forEach((trace) => { trace.showscale = false; });
       delete layout.yaxis.title;
     }
-    return Plotly.react(place, data, layout, { displayModeBar: false, responsive: true });
+    Plotly.react(place, data, layout, { displayModeBar: false, responsive: true });
+    showPhotos(place);
   };
 
   const drawAll = () => figures.forEach(draw);

@@ -5,20 +5,25 @@ use serde_json::Value;
 use super::content::{Content, Found};
 use super::figure::{Block, Figure};
 use super::thumbnail::Thumbnails;
-use super::{accuracy, configuration, confusion, curves, differences, episode, escape, gallery, timings};
+use super::{accuracy, configuration, confusion, curves, differences, embedding, episode, escape, gallery, timings};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// The charting library; its version and licence stand in `README.md`.
 const PLOTLY: &str = include_str!("plotly/plotly-cartesian.min.js");
 const PLOTLY_LICENCE: &str = include_str!("plotly/LICENSE");
+/// Bytes of a page.
+const MOST_BYTES: usize = 14_500_000;
+/// Bytes of all its images.
+const MOST_IMAGE_BYTES: usize = 8_000_000;
+/// Bytes that are kept for the parts with photos, without the photos: matrices, galleries, tables.
+const TEXT_BYTES: usize = 4_000_000;
 /// The page may show what lies in it, and ask no network for anything.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// Writes the report as one HTML file that needs nothing else.
 pub fn to_html(content: &Content) -> String {
-    let mut thumbnails = Thumbnails::new(&content.photos, &content.lines);
-    let parts = parts(content, &mut thumbnails);
+    let (parts, symbols) = parts(content);
     let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
     for (title, part) in parts {
         match part {
@@ -32,33 +37,46 @@ pub fn to_html(content: &Content) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<meta \
-         http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1>{title}</h1>\n{facts}</header>\n\
-         {contents}<main id=\"main\" tabindex=\"-1\">\n{warnings}{main}{left_out}</main>\n{footer}{symbols}{scripts}</body>\n</html>\n",
+         http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1>{title}</h1>\n{facts}</header>\n\
+         {contents}<main id=\"main\" tabindex=\"-1\">\n{warnings}{main}{left_out}</main>\n\
+         {footer}{symbols}{scripts}</body>\n</html>\n",
         title = escape::attribute(&heading),
         facts = facts(content),
         contents = contents(&blocks),
         warnings = warnings(content),
         left_out = omissions(&left_out),
         footer = footer(!figures.is_empty()),
-        symbols = thumbnails.symbols(),
         scripts = scripts(&figures),
     )
 }
 
-/// The parts in the order of the page, each whole or with the reason why it is not there.
-fn parts(content: &Content, thumbnails: &mut Thumbnails<'_>) -> Vec<(&'static str, Found<Block>)> {
-    let Content { run_id, run, summary, curves, confusions, galleries, episode, times, configuration, .. } = content;
-    vec![
+/// A part, whole or with the reason why it is not there.
+type Part = (&'static str, Found<Block>);
+
+/// The parts in the order of the page, and its photos: they take the room that everything else leaves.
+fn parts(content: &Content) -> (Vec<Part>, String) {
+    let Content { summary, curves, confusions, embedding, galleries, episode, .. } = content;
+    let before = [
         ("Accuracy", accuracy::block(summary)),
         ("Differences", differences::block(summary)),
         ("Training", given(curves).and_then(|points| curves::block(points))),
-        ("Confusion matrix", given(confusions).and_then(|c| confusion::block(c, summary, thumbnails))),
-        ("One episode", given(episode).and_then(|shown| episode::block(shown, summary, thumbnails))),
-        ("Boxes", gallery::block(galleries, summary, thumbnails)),
-        ("Timings", given(times).and_then(|times| timings::block(times, run))),
-        ("Configuration", given(configuration).and_then(|c| configuration::block(c, run_id))),
-    ]
+    ];
+    let after = [
+        ("Timings", given(&content.times).and_then(|times| timings::block(times, &content.run))),
+        ("Configuration", given(&content.configuration).and_then(|c| configuration::block(c, &content.run_id))),
+    ];
+    let taken: usize = before.iter().chain(&after).filter_map(|(_, part)| part.as_ref().ok()).map(Block::bytes).sum();
+    let room = MOST_BYTES.saturating_sub(PLOTLY.len() + taken + TEXT_BYTES).min(MOST_IMAGE_BYTES);
+    let mut thumbnails = Thumbnails::new(&content.photos, &content.lines, room);
+    let with_photos = [
+        ("Confusion matrix", given(confusions).and_then(|c| confusion::block(c, summary, &mut thumbnails))),
+        ("One episode", given(episode).and_then(|shown| episode::block(shown, summary, &mut thumbnails))),
+        ("Boxes", gallery::block(galleries, summary, &mut thumbnails)),
+        ("Embeddings", given(embedding).and_then(|map| embedding::block(map, &mut thumbnails))),
+    ];
+    (before.into_iter().chain(with_photos).chain(after).collect(), thumbnails.symbols())
 }
 
 fn given<T>(part: &Found<T>) -> Result<&T, String> {
@@ -146,7 +164,8 @@ fn scripts(figures: &[&Figure]) -> String {
     }
     let data = Value::Array(figures.iter().map(|figure| figure.json()).collect());
     format!(
-        "<script type=\"application/json\" id=\"figures\">{}</script>\n<script>\n{PLOTLY}\n</script>\n<script>\n{SCRIPT}</script>\n",
+        "<script type=\"application/json\" id=\"figures\">{}</script>\n\
+         <script>\n{PLOTLY}\n</script>\n<script>\n{SCRIPT}</script>\n",
         escape::script(&data)
     )
 }
@@ -155,7 +174,8 @@ fn scripts(figures: &[&Figure]) -> String {
 pub fn region(label: &str, table: &str, note: &str) -> String {
     let (label, note) = (escape::attribute(label), escape::attribute(note));
     format!(
-        "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table: {label}\">\n{table}</div>\n<p class=\"note\">{note}</p>\n"
+        "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"Table: {label}\">\n{table}</div>\n\
+         <p class=\"note\">{note}</p>\n"
     )
 }
 

@@ -49,13 +49,13 @@ fn short(row: &ResultRow) -> String {
 /// Adds to equal labels what the rows differ in.
 fn distinguish(rows: &mut [Row<'_>]) {
     let cells: Vec<Vec<_>> = rows.iter().map(|row| row.first().spec.columns()).collect();
-    for column in 0..cells.first().map_or(0, Vec::len) {
+    let Some(columns) = rows.first().map(|row| row.first().spec.columns()) else { return };
+    for (column, _) in columns.iter().enumerate().filter(|(_, column)| column.heading.is_some()) {
         let labels: Vec<_> = rows.iter().map(|row| row.label.clone()).collect();
-        let is_named = cells[0][column].heading.is_some();
         for i in 0..rows.len() {
             let differs = |j: usize| labels[j] == labels[i] && cells[j][column].cell != cells[i][column].cell;
             let text = cells[i][column].cell.to_string();
-            if is_named && !text.is_empty() && (0..labels.len()).any(differs) {
+            if !text.is_empty() && (0..labels.len()).any(differs) {
                 rows[i].label = format!("{} {text}", rows[i].label);
             }
         }

@@ -5,8 +5,8 @@ use mlsm_pipelines::results::{AverageRow, PairedRow, ResultRow, Summary};
 use serde_json::Value;
 
 use super::content::{
-    BoxLine, Configuration, Confusions, Content, CurvePoint, EpisodeShown, Gallery, NodeTime, PhotoLine, QueryShown,
-    Shown,
+    BoxLine, Configuration, Confusions, Content, CurvePoint, EmbeddingMap, EpisodeShown, Gallery, NodeTime, PhotoLine,
+    QueryShown, Shown,
 };
 use super::to_html;
 
@@ -43,63 +43,77 @@ fn summary() -> Summary {
     Summary { results, averages, paired, ..Summary::default() }
 }
 
-/// A report with all its parts, and names that may hold anything.
-fn whole() -> Content {
-    let photo = PhotoLine {
+fn photo() -> PhotoLine {
+    PhotoLine {
         image_id: 7,
         path: format!("{HOSTILE}/7.jpg"),
         class_name: HOSTILE.to_owned(),
         size_px: [200.0, 100.0],
         true_box: Some([20.0, 10.0, 100.0, 50.0]),
         ..PhotoLine::default()
-    };
+    }
+}
+
+fn gallery() -> Gallery {
     let line = BoxLine { image_id: 7, drawn: [40.0, 0.0, 100.0, 50.0], iou: Some(0.4567), ..BoxLine::default() };
-    let lines = BTreeMap::from([(7, photo.clone())]);
-    let shown = Shown { line, photo, cam_class: Some(HOSTILE.to_owned()), heat: None, object: None };
-    let point = |step: i64, value: f64| CurvePoint {
-        node: "train-base:conv".to_owned(),
-        split: "base".to_owned(),
-        metric: "loss".to_owned(),
-        step,
-        value,
-    };
+    let shown = Shown { line, photo: photo(), cam_class: Some(HOSTILE.to_owned()), heat: None, object: None };
+    let groups = vec![("Largest IoU", vec![shown])];
+    Gallery { node: "crop".to_owned(), part: "novel".to_owned(), boxes: 1, groups }
+}
+
+fn classes() -> BTreeMap<i64, String> {
+    BTreeMap::from([(1, HOSTILE.to_owned()), (2, "נץ".to_owned())])
+}
+
+fn confusions() -> Confusions {
     let counts = BTreeMap::from([((1, 1), 30), ((1, 2), 10), ((2, 2), 5)]);
     let counts = summary().results[..2].iter().map(|row| (row.node.clone(), counts.clone())).collect();
-    let classes = BTreeMap::from([(1, HOSTILE.to_owned()), (2, "נץ".to_owned())]);
+    Confusions { counts, classes: classes(), examples: BTreeMap::from([(1, 7)]) }
+}
+
+fn episode() -> EpisodeShown {
+    EpisodeShown {
+        node: summary().results[0].node.clone(),
+        accuracy: 0.5,
+        support: vec![7, 8],
+        k_shot: 1,
+        queries: vec![
+            QueryShown { image_id: 7, class_id: 2, predicted_class_id: 2, scores: vec![0.75, 0.25] },
+            QueryShown { image_id: 7, class_id: 1, predicted_class_id: 2, scores: vec![0.625, 0.375] },
+        ],
+        classes: classes(),
+        ..EpisodeShown::default()
+    }
+}
+
+fn curve(step: i64, value: f64) -> CurvePoint {
+    let [node, split, metric] = ["train-base:conv", "base", "loss"].map(str::to_owned);
+    CurvePoint { node, split, metric, step, value }
+}
+
+/// A report with all its parts, and names that may hold anything.
+fn whole() -> Content {
+    let time = NodeTime {
+        node: "crop".to_owned(),
+        stage: "crop".to_owned(),
+        outcome: "cached".to_owned(),
+        seconds: 0.25,
+        reason: String::new(),
+        earlier: Some(("earlier-run".to_owned(), 12.5)),
+    };
+    let points = vec![(photo(), [0.5, -1.25])];
     Content {
         run_id: HOSTILE.to_owned(),
         run: Err("no record".to_owned()),
         summary: summary(),
-        curves: Ok(vec![point(10, 3.25), point(20, 2.125)]),
-        confusions: Ok(Confusions { counts, classes, examples: BTreeMap::from([(1, 7)]) }),
-        episode: Ok(EpisodeShown {
-            node: summary().results[0].node.clone(),
-            accuracy: 0.5,
-            support: vec![7, 8],
-            k_shot: 1,
-            queries: vec![
-                QueryShown { image_id: 7, class_id: 2, predicted_class_id: 2, scores: vec![0.75, 0.25] },
-                QueryShown { image_id: 7, class_id: 1, predicted_class_id: 2, scores: vec![0.625, 0.375] },
-            ],
-            classes: BTreeMap::from([(1, HOSTILE.to_owned()), (2, "נץ".to_owned())]),
-            ..EpisodeShown::default()
-        }),
-        galleries: Ok(vec![Gallery {
-            node: "crop".to_owned(),
-            part: "novel".to_owned(),
-            boxes: 1,
-            groups: vec![("Largest IoU", vec![shown])],
-        }]),
+        curves: Ok(vec![curve(10, 3.25), curve(20, 2.125)]),
+        confusions: Ok(confusions()),
+        episode: Ok(episode()),
+        embedding: Ok(EmbeddingMap { points, variance: [0.75, 0.125], ..EmbeddingMap::default() }),
+        galleries: Ok(vec![gallery()]),
         photos: BTreeMap::from([(7, Square { side_px: 1, rgb: vec![9; 3] })]),
-        lines,
-        times: Ok(vec![NodeTime {
-            node: "crop".to_owned(),
-            stage: "crop".to_owned(),
-            outcome: "cached".to_owned(),
-            seconds: 0.25,
-            reason: String::new(),
-            earlier: Some(("earlier-run".to_owned(), 12.5)),
-        }]),
+        lines: BTreeMap::from([(7, photo())]),
+        times: Ok(vec![time]),
         configuration: Ok(Configuration { toml: format!("name = '{HOSTILE}'"), preset: None }),
     }
 }
@@ -121,7 +135,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn charts_hold_the_values_of_the_tables() {
     let html = to_html(&whole());
     let figures = figures(&html);
-    let accuracy = &figures["accuracy-1-standard"]["choices"][0]["data"];
+    let accuracy = &figures["accuracy-0"]["choices"][0]["data"];
     assert_eq!(numbers(&accuracy[0]["x"]), [51.0, 61.25]);
     assert_eq!(numbers(&accuracy[0]["error_x"]["array"]), [0.7, 0.91]);
     assert_eq!(numbers(&accuracy[1]["x"]), [50.0, 52.0], "each seed of the row that has several");
@@ -133,6 +147,8 @@ fn charts_hold_the_values_of_the_tables() {
     let confusion = &figures["confusion-matrix"]["choices"][0]["data"][0];
     assert_eq!(confusion["text"], serde_json::json!([[60, 20], [0, 10]]), "both seeds of the row");
     assert_eq!(confusion["z"], serde_json::json!([[0.75, 0.25], [0.0, 1.0]]));
+    let map = &figures["embedding-map"]["choices"][0]["data"][0];
+    assert_eq!((numbers(&map["x"]), numbers(&map["y"]), &map["customdata"][0]), (vec![0.5], vec![-1.25], &7.into()));
     assert_eq!(numbers(&figures["node-seconds"]["choices"][0]["data"][0]["x"]), [0.25]);
     assert!(html.contains("earlier-run: 12.50 s"));
 }
@@ -190,13 +206,14 @@ fn what_is_not_there_is_left_out_with_its_reason_and_without_figures_there_is_no
         confusions: Err(why("predictions")),
         galleries: Err(why("boxes")),
         episode: Err(why("episode")),
+        embedding: Err(why("embedding")),
         times: Err(why("nodes")),
         configuration: Err(why("configuration")),
         photos: BTreeMap::new(),
         ..whole()
     };
     let html = to_html(&content);
-    for word in ["training", "predictions", "boxes", "episode", "nodes", "configuration"] {
+    for word in ["training", "predictions", "boxes", "episode", "embedding", "nodes", "configuration"] {
         assert!(html.contains(&format!(": {}.</li>", why(word))), "{word}: {html}");
     }
     assert!(!html.contains("<script") && html.len() < 20_000);
@@ -216,4 +233,28 @@ fn headings_go_down_a_level_at_a_time_and_every_colour_is_in_the_style_sheet() {
     (0..8).for_each(|i| colour(&format!("--series-{i}")));
     (0..3).for_each(|i| colour(&format!("--heat-{i}")));
     colour("--muted");
+}
+
+#[test]
+fn a_page_stays_below_15_mb_however_much_there_is_to_show() {
+    let mut content = whole();
+    let classes: BTreeMap<i64, String> = (0..120).map(|i| (i, format!("class {i}"))).collect();
+    let counts: BTreeMap<_, _> = classes.keys().flat_map(|a| classes.keys().map(move |b| ((*a, *b), 7))).collect();
+    let rows = (0..60).map(|i| row(&format!("I{i}"), 0, 0.5));
+    content.summary.results = rows.collect();
+    let counts = content.summary.results.iter().map(|row| (row.node.clone(), counts.clone())).collect();
+    content.confusions = Ok(Confusions { counts, classes, examples: BTreeMap::new() });
+    let node = |i: i64| format!("meta-train:mlsm[levels=I+G+O,object=grad-cam,seed={i}]");
+    let points =
+        (0..60).flat_map(|i| (0..2000).map(move |step| CurvePoint { node: node(i), ..curve(step, 1.0 / 3.0) }));
+    content.curves = Ok(points.collect());
+    let noise = (0..256 * 256 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let square = Square { side_px: 256, rgb: noise };
+    content.photos = (0..300).map(|i| (i, square.clone())).collect();
+    content.embedding.as_mut().unwrap().points =
+        (0..300).map(|image_id| (PhotoLine { image_id, ..photo() }, [0.0, 0.0])).collect();
+    let html = to_html(&content);
+    assert!(html.len() < 15_000_000, "{} bytes", html.len());
+    assert!(html.len() > 9_000_000, "the room is used: {} bytes", html.len());
+    assert!(html.contains("most accurate of 60 rows."), "what is not drawn is said");
 }

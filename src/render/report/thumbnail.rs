@@ -12,8 +12,6 @@ use mlsm_pipelines::album::{HeatMap, Square};
 use super::content::PhotoLine;
 use super::escape;
 
-/// Bytes of all images; with the charting library and tables the page stays below 15 MB.
-const MOST_BYTES: usize = 9_000_000;
 /// The quality of JPEGs.
 const QUALITY: u8 = 82;
 /// The colour of heat: red, green, blue.
@@ -26,13 +24,14 @@ pub struct Thumbnails<'a> {
     photos: &'a BTreeMap<i64, Square>,
     lines: &'a BTreeMap<i64, PhotoLine>,
     shown: BTreeMap<i64, String>,
-    bytes: usize,
+    /// Bytes that the page still has room for.
+    room: usize,
 }
 
 impl<'a> Thumbnails<'a> {
-    /// Begins with the photos that may be shown.
-    pub fn new(photos: &'a BTreeMap<i64, Square>, lines: &'a BTreeMap<i64, PhotoLine>) -> Self {
-        Self { photos, lines, shown: BTreeMap::new(), bytes: 0 }
+    /// Begins with the photos that may be shown. `room`: bytes of all images.
+    pub fn new(photos: &'a BTreeMap<i64, Square>, lines: &'a BTreeMap<i64, PhotoLine>, room: usize) -> Self {
+        Self { photos, lines, shown: BTreeMap::new(), room }
     }
 
     /// Shows a whole photo in its own shape with something drawn over it, whose lengths are in hundredths of the width;
@@ -80,8 +79,8 @@ impl<'a> Thumbnails<'a> {
     /// Makes an address of bytes while there is room.
     fn admit(&mut self, kind: &str, bytes: &[u8]) -> Option<String> {
         let address = format!("data:{kind};base64,{}", STANDARD.encode(bytes));
-        self.bytes += address.len();
-        (self.bytes <= MOST_BYTES).then_some(address)
+        self.room = self.room.checked_sub(address.len())?;
+        Some(address)
     }
 }
 
@@ -122,7 +121,7 @@ mod tests {
     fn a_photo_lies_in_the_page_once_however_often_it_is_shown() {
         let photos = BTreeMap::from([(7, Square { side_px: 2, rgb: vec![200; 12] })]);
         let lines = BTreeMap::from([(7, PhotoLine { size_px: [200.0, 100.0], ..PhotoLine::default() })]);
-        let mut thumbnails = Thumbnails::new(&photos, &lines);
+        let mut thumbnails = Thumbnails::new(&photos, &lines, 10_000);
         for alt in ["first \"one\"", "second"] {
             assert!(thumbnails.photo(7, alt, "").unwrap().contains("href=\"#photo-7\" width=\"100\" height=\"50.00\""));
         }
