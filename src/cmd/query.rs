@@ -211,8 +211,11 @@ fn value(column: &str, kind: &str, format: Format) -> String {
         }
         Format::Json | Format::Jsonl => cast(column, kind, &[("UHUGEINT", "BIGINT"), ("HUGEINT", "BIGINT")]),
         Format::Parquet | Format::Arrow => {
-            let no_type = [("UHUGEINT", "BIGINT"), ("HUGEINT", "BIGINT"), ("INTERVAL", "VARCHAR"), ("UUID", "VARCHAR")];
-            cast(column, kind, &no_type)
+            let others = [("UHUGEINT", "BIGINT"), ("HUGEINT", "BIGINT"), ("INTERVAL", "VARCHAR"), ("UUID", "VARCHAR")];
+            match kind.starts_with("UNION(") {
+                true => format!("CAST({column} AS VARCHAR)"),
+                false => cast(column, kind, &others),
+            }
         }
     }
 }

@@ -97,7 +97,7 @@ fn cell(value: &AnyValue<'_>, values: usize) -> String {
         AnyValue::String(text) => (*text).to_owned(),
         AnyValue::StringOwned(text) => text.to_string(),
         AnyValue::List(items) | AnyValue::Array(items, _) => {
-            let item = |v: AnyValue| if v.is_null() { "null".to_owned() } else { cell(&v, values) };
+            let item = |v: AnyValue| if v.is_null() { "NULL".to_owned() } else { cell(&v, values) };
             let shown = items.iter().take(values).map(item).collect::<Vec<_>>().join(", ");
             let more = if items.len() > values { format!(", … {} in all", items.len()) } else { String::new() };
             format!("[{shown}{more}]")

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+import unicodedata
 import uuid
 
 FORMATS = ["json", "parquet", "csv", "table", "jsonl", "tsv", "arrow"]
@@ -26,32 +27,47 @@ def expected(connection, sql, form):
     columns = [(name, str(kind)) for name, kind, *_ in connection.execute(sql).description]
     rows = connection.fetchall()
     cast = [file_type(kind, form) or ("VARCHAR" if is_text(kind, form) else None) for _, kind in columns]
+    unions = [form in ("json", "jsonl") and kind.startswith("UNION") for _, kind in columns]
+    cast = ["JSON" if is_union else to for is_union, to in zip(unions, cast)]
+    columns = [(name, "JSON" if is_union else kind) for is_union, (name, kind) in zip(unions, columns)]
     if any(cast):
         places = [f"c{i}" for i in range(len(columns))]
-        values = [f"CAST({place} AS {to})" if to else place for place, to in zip(places, cast)]
+        values = [
+            f"to_json({place})" if to == "JSON" else f"CAST({place} AS {to})" if to else place
+            for place, to in zip(places, cast)
+        ]
         whole = f"(\n{sql.strip().rstrip(';')}\n) AS answer({', '.join(places)})"
         rows = connection.execute(f"SELECT {', '.join(values)} FROM {whole}").fetchall()
     kinds = [kind for _, kind in columns]
     if form in ("json", "jsonl"):
         rows = [tuple(json.loads(v) if kind == "JSON" and v else v for v, kind in zip(row, kinds)) for row in rows]
     if form == "table":
-        rows = [tuple(shortest(v) if kind.startswith("FLOAT") else v for v, kind in zip(row, kinds)) for row in rows]
+        rows = [tuple(single(v) if kind.startswith("FLOAT") else v for v, kind in zip(row, kinds)) for row in rows]
     return columns, rows
 
 
-def shortest(value):
-    """Returns the number of fewest digits that is read as the same 32-bit number: what a text table shows."""
-    import numpy
+class Single(float):
+    """A 32-bit number: two texts are the same number when they round to the same 32 bits."""
 
+    def __new__(cls, value):
+        import numpy
+
+        return super().__new__(cls, float(numpy.float32(value)))
+
+
+def single(value):
+    """Returns a value of type FLOAT, or of a list of them, as 32-bit numbers."""
     if isinstance(value, (list, tuple)):
-        return [shortest(item) for item in value]
-    return None if value is None else float(str(numpy.float32(value)))
+        return [single(item) for item in value]
+    return None if value is None else Single(value)
 
 
 def file_type(kind, form):
     """The type of a column in a file, where it is not DuckDB's own."""
-    if form not in ("parquet", "arrow") or not any(name in kind for name in NOT_IN_FILES):
+    if form not in ("parquet", "arrow") or not any(name in kind for name in (*NOT_IN_FILES, "UNION")):
         return None
+    if kind.startswith("UNION"):
+        return "VARCHAR"
     return re.sub("|".join(NOT_IN_FILES), "VARCHAR", kind)
 
 
@@ -118,11 +134,22 @@ def from_table(text):
     places = [found.span() for found in re.finditer("─+", lines[1])]
 
     def cells(line):
-        return tuple(
-            line[start : (end if i + 1 < len(places) else None)].strip() for i, (start, end) in enumerate(places)
-        )
+        signs = by_column(line)
+        ends = [end for _, end in places[:-1]] + [None]
+        return tuple("".join(signs[start:end]).strip() for (start, _), end in zip(places, ends))
 
     return list(cells(lines[0])), [cells(line) for line in lines[2:-1]]
+
+
+def by_column(line):
+    """The signs of a line by the column of a terminal: a wide one takes two, a combining one stands with the one before."""
+    columns = []
+    for sign in line:
+        if unicodedata.combining(sign) and columns:
+            columns[-1] += sign
+        else:
+            columns += [sign, ""] if unicodedata.east_asian_width(sign) in "WF" else [sign]
+    return columns
 
 
 def names(columns):
@@ -226,6 +253,8 @@ def equal_cell(wanted, cell, tolerance):
         return cell == ""
     if isinstance(wanted, bool):
         return cell == str(wanted).lower()
+    if isinstance(wanted, Single):
+        return wanted == Single(cell) if re.match(r"[-\d]", cell) else equal_float(float(wanted), float(cell), 0)
     if isinstance(wanted, (float, int, decimal.Decimal)):
         try:
             is_whole = isinstance(wanted, int) and re.fullmatch(r"-?\d+", cell)
