@@ -3,8 +3,9 @@
 Sets: drawn birds, and what scikit-learn, scikit-image and matplotlib ship (digits, patches of textures and photos,
 letters in several fonts); each folder given is a set more, of its `images/`. Of each, 5 classes are drawn 10 times, with 1,
 2, 5 and 10 labelled photos, and 10 other photos of each class are predicted. For each number the table states accuracy ±
-the spread between draws, the expected calibration error (10 bins; at the usual temperature and at the fitted one), how well
-the probability tells photos of those classes from photos of others (area under the ROC curve), and seconds a call.
+the spread between draws, the temperature under which the true classes of the predicted photos are most probable, the expected
+calibration error (10 bins; at the usual temperature and at the fitted one), how well the probability tells photos of those
+classes from photos of others (area under the ROC curve), and seconds a call.
 """
 
 import collections
@@ -112,6 +113,15 @@ def softmax(scores, temperature):
     return [power / sum(powers) for power in powers]
 
 
+def best_temperature(photos):
+    """The temperature, in steps of a tenth of a power of 2, under which the true classes are most probable."""
+
+    def loss(temperature):
+        return -sum(math.log(max(softmax(scores, temperature)[true], 1e-300)) for scores, true in photos)
+
+    return min((2 ** (step / 10) for step in range(-100, 31)), key=loss)
+
+
 def calibration_error(pairs):
     """The expected calibration error of (probability, right) in 10 bins."""
     bins = collections.defaultdict(list)
@@ -157,7 +167,7 @@ def predict(mlsm, store, classes, k_shot, chance):
 
 
 def measure(mlsm, store, classes, k_shot, usual):
-    accuracies, fitted, plain, known, others, seconds = [], [], [], [], [], []
+    accuracies, fitted, plain, known, others, seconds, scored = [], [], [], [], [], [], []
     for draw in range(DRAWS):
         answers, took = predict(mlsm, store, classes, k_shot, random.Random(draw))
         seconds.append(took)
@@ -165,12 +175,15 @@ def measure(mlsm, store, classes, k_shot, usual):
         rights = [float(lines[0]["class_name"] == truth) for truth, lines in of_known]
         accuracies.append(100 * statistics.mean(rights))
         fitted += [(lines[0]["probability"], right) for (_, lines), right in zip(of_known, rights)]
-        plain += [(softmax([l["score"] for l in lines], usual)[0], right) for (_, lines), right in zip(of_known, rights)]
+        plain += [(softmax([l["score"] for l in lines], usual / k_shot)[0], right) for (_, lines), right in zip(of_known, rights)]
+        places = [[line["class_name"] for line in lines].index(truth) for truth, lines in of_known]
+        scored += [([line["score"] for line in lines], place) for (_, lines), place in zip(of_known, places)]
         known += [lines[0]["probability"] for _, lines in of_known]
         others += [lines[0]["probability"] for truth, lines in answers if truth is None]
     return {
         "accuracy": statistics.mean(accuracies),
         "spread": statistics.stdev(accuracies),
+        "best": best_temperature(scored),
         "error, usual": 100 * calibration_error(plain),
         "error, fitted": 100 * calibration_error(fitted),
         "others": under_roc(known, others) if others else float("nan"),
@@ -183,15 +196,15 @@ def main():
         sys.exit("usage: predict.py MLSM STORE [CUB_FOLDER…]")
     inside_environment()
     mlsm, store = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    usual = float(os.environ.get("USUAL_TEMPERATURE", "0.1"))
+    usual = float(os.environ.get("USUAL_TEMPERATURE", "0.45"))
     subprocess.run([mlsm, "weights", "fetch", "efficientnet-lite0", "--store", store, "--quiet"], check=True)
-    print(f"{'set':24} shots  accuracy ± spread  calibration error, usual → fitted  others told  seconds", flush=True)
+    print(f"{'set':24} shots  accuracy ± spread  best temperature  calibration error, usual → fitted  others told  seconds", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, classes in sets(mlsm, pathlib.Path(folder), sys.argv[3:]).items():
             for k_shot in SHOTS:
                 m = measure(mlsm, store, classes, k_shot, usual)
                 print(
-                    f"{name:24} {k_shot:5}  {m['accuracy']:8.1f} ± {m['spread']:4.1f}    {m['error, usual']:22.1f} → {m['error, fitted']:6.1f}"
+                    f"{name:24} {k_shot:5}  {m['accuracy']:8.1f} ± {m['spread']:4.1f}    {m['best']:14.3f}    {m['error, usual']:22.1f} → {m['error, fitted']:6.1f}"
                     f"  {m['others']:11.2f}  {m['seconds']:7.1f}",
                     flush=True,
                 )

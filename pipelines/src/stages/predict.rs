@@ -9,7 +9,7 @@ use mlsm_store::{Field, Value};
 use tch::Tensor;
 
 use super::extract::floats;
-use crate::certainty::HeldOut;
+use crate::certainty::{Certainty, HeldOut};
 use crate::predictions::{Photo, Predictions, Row};
 use crate::recipe::field;
 use crate::runtime::Runtime;
@@ -76,6 +76,7 @@ impl Task for Predict {
         let Self { scoring, classes, asked: (class, photos), runtime: _ } = self;
         let mut fields = scoring.fields();
         fields.push(field("asked", i64::from(class.0)));
+        fields.push(field("usual_temperature", scoring.temperature(1.0)));
         fields.extend(classes.iter().map(|(class, name)| field(&format!("class {class}"), name.as_str())));
         let paths =
             photos.iter().map(|(id, path)| Value::from(vec![Value::from(i64::from(id.0)), path.as_str().into()]));
@@ -116,10 +117,8 @@ impl Task for Predict {
             scores.extend(some.iter().copied().zip(rows));
             context.progress(scores.len() as u64, readable.len() as u64, "photos", "");
         }
-        let row = Row {
-            classes: self.classes.values().cloned().collect(),
-            certainty: held_out.fit(self.scoring.temperature()),
-        };
+        let row =
+            Row { classes: self.classes.values().cloned().collect(), certainty: self.certainty(&support, &held_out) };
         let predictions = Predictions { row, photos: by_path(paths, &scores) };
         Ok(Outputs::default()
             .with("row", context.put(&predictions.row_to_json())?)
@@ -131,6 +130,18 @@ impl Task for Predict {
 impl Predict {
     fn episode(&self, support: Vec<Vec<ImageId>>, query: Vec<ImageId>) -> Episode {
         Episode { classes: self.classes.keys().copied().collect(), support, query: vec![query] }
+    }
+
+    /// Fits how sure the row is. Held-out photos met class means of fewer photos than those asked for: the temperature fitted on
+    /// them is carried over in the ratio of the usual ones.
+    fn certainty(&self, support: &[Vec<ImageId>], held_out: &HeldOut) -> Certainty {
+        let mean = |count: fn(usize) -> usize| {
+            support.iter().map(|photos| count(photos.len())).sum::<usize>() as f64 / support.len() as f64
+        };
+        let kept = mean(|n| if n > 1 { n - n.div_ceil(FOLDS) } else { n });
+        let [then, now] = [kept, mean(|n| n)].map(|k_shot| self.scoring.temperature(k_shot));
+        let fitted = held_out.fit(then);
+        Certainty { temperature: fitted.temperature * now / then, ..fitted }
     }
 
     /// Predicts labelled photos by the others: with at most [`FOLDS`] folds, each photo of a class that has two is held out
