@@ -6,29 +6,15 @@ with 1 where a head without weights differs by more than 1e-6, or the Relation h
 """
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import venv
+
+import environment
 
 PACKAGES = ["easyfsl==1.5.0", "torch==2.11.0", "pyarrow==26.0.1", "safetensors==0.8.0"]
 EXACT, LEARNT = 1e-6, 1e-4
 MATCHING_SCALE = 100.0  # of cosines, the default of `matching`
-
-
-def inside_environment():
-    """Installs the packages into a virtual environment of their own once, and goes on inside it."""
-    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    environment = base / "mlsm" / ("peers-" + PACKAGES[0].replace("==", "-"))
-    python, whole = environment / "bin" / "python", environment / "whole"
-    if not whole.is_file():
-        print(f"installing {', '.join(PACKAGES)} into {environment}", file=sys.stderr)
-        venv.create(environment, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        whole.touch()
-    if pathlib.Path(sys.prefix) != environment:
-        os.execv(python, [str(python), *sys.argv])
 
 
 def run(program, store, flags):
@@ -130,5 +116,5 @@ def main(program, store, flags):
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    inside_environment()
+    environment.inside("peers", PACKAGES)
     main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -11,7 +11,6 @@ classes from photos of others (area under the ROC curve), and seconds a call.
 import collections
 import json
 import math
-import os
 import pathlib
 import random
 import shutil
@@ -20,25 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
+
+import environment
 
 PACKAGES = ["scikit-image==0.26.0", "scikit-learn==1.9.1", "matplotlib==3.11.2", "pillow==13.0.0"]
 SHOTS, DRAWS, WAYS, QUERIES = (1, 2, 5, 10), 10, 5, 10
 PHOTOS = max(SHOTS) + QUERIES  # of each class
-
-
-def inside_environment():
-    """Installs the packages into a virtual environment of their own once, and goes on inside it."""
-    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    environment = base / "mlsm" / ("sets-" + PACKAGES[0].replace("==", "-"))
-    python, whole = environment / "bin" / "python", environment / "whole"
-    if not whole.is_file():
-        print(f"installing {', '.join(PACKAGES)} into {environment}", file=sys.stderr)
-        venv.create(environment, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        whole.touch()
-    if pathlib.Path(sys.prefix) != environment:
-        os.execv(python, [str(python), *sys.argv])
+USUAL = 0.45  # the usual temperature with one photo a class, as in `src/scoring.rs`
 
 
 def save(folder, name, image):
@@ -166,7 +153,7 @@ def predict(mlsm, store, classes, k_shot, chance):
     return [(truths[path], sorted(lines, key=lambda line: line["rank"])) for path, lines in photos.items()], seconds
 
 
-def measure(mlsm, store, classes, k_shot, usual):
+def measure(mlsm, store, classes, k_shot):
     accuracies, fitted, plain, known, others, seconds, scored = [], [], [], [], [], [], []
     for draw in range(DRAWS):
         answers, took = predict(mlsm, store, classes, k_shot, random.Random(draw))
@@ -175,7 +162,7 @@ def measure(mlsm, store, classes, k_shot, usual):
         rights = [float(lines[0]["class_name"] == truth) for truth, lines in of_known]
         accuracies.append(100 * statistics.mean(rights))
         fitted += [(lines[0]["probability"], right) for (_, lines), right in zip(of_known, rights)]
-        plain += [(softmax([l["score"] for l in lines], usual / k_shot)[0], right) for (_, lines), right in zip(of_known, rights)]
+        plain += [(softmax([l["score"] for l in lines], USUAL / k_shot)[0], right) for (_, lines), right in zip(of_known, rights)]
         places = [[line["class_name"] for line in lines].index(truth) for truth, lines in of_known]
         scored += [([line["score"] for line in lines], place) for (_, lines), place in zip(of_known, places)]
         known += [lines[0]["probability"] for _, lines in of_known]
@@ -194,15 +181,14 @@ def measure(mlsm, store, classes, k_shot, usual):
 def main():
     if len(sys.argv) < 3:
         sys.exit("usage: predict.py MLSM STORE [CUB_FOLDER…]")
-    inside_environment()
+    environment.inside("sets", PACKAGES)
     mlsm, store = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    usual = float(os.environ.get("USUAL_TEMPERATURE", "0.45"))
     subprocess.run([mlsm, "weights", "fetch", "efficientnet-lite0", "--store", store, "--quiet"], check=True)
     print(f"{'set':24} shots  accuracy ± spread  best temperature  calibration error, usual → fitted  others told  seconds", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, classes in sets(mlsm, pathlib.Path(folder), sys.argv[3:]).items():
             for k_shot in SHOTS:
-                m = measure(mlsm, store, classes, k_shot, usual)
+                m = measure(mlsm, store, classes, k_shot)
                 print(
                     f"{name:24} {k_shot:5}  {m['accuracy']:8.1f} ± {m['spread']:4.1f}    {m['best']:14.3f}    {m['error, usual']:22.1f} → {m['error, fitted']:6.1f}"
                     f"  {m['others']:11.2f}  {m['seconds']:7.1f}",
