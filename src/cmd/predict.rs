@@ -56,6 +56,12 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
     let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;
+    if args.unknown_threshold.is_some()
+        && own.classes().iter().any(|class| class.class_id != own.query_class() && class.name == answer::UNKNOWN)
+    {
+        let (what, why) = ("a class is named `unknown`", "it could not be told from photos of no class");
+        return Err(CliError::usage(what, why, "rename its folder, or leave the threshold out"));
+    }
     let store = settings.open_store(Access::ReadWrite)?;
     let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
     let scene = prepare_beside(own, &config.config, &preparation)?;
@@ -68,14 +74,6 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let report = mlsm_engine::run(&assembly.graph, &store, &identity, &options, &cancel, &view, &crate::clock::now)?;
     let report = run::ended_well(report)?;
     let predictions = read(&report, &node, &store)?;
-    if predictions.row.classes.iter().any(|name| args.unknown_threshold.is_some() && name == answer::UNKNOWN) {
-        let why = "a class of that name could not be told from photos of no class";
-        return Err(CliError::usage(
-            "a class is named `unknown`",
-            why,
-            "rename its folder, or leave the threshold out",
-        ));
-    }
     if settings.verbosity != Verbosity::Quiet {
         comments(&predictions, args.unknown_threshold).iter().for_each(|line| stderr::line(line));
     }

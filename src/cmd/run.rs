@@ -230,15 +230,9 @@ fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) 
 }
 
 fn counts(report: &RunReport) -> String {
-    let kinds = [
-        (Outcome::Executed, "executed"),
-        (Outcome::Cached, "reused"),
-        (Outcome::Failed, "failed"),
-        (Outcome::Skipped, "skipped"),
-        (Outcome::Cancelled, "cancelled"),
-    ];
+    let kinds = [Outcome::Executed, Outcome::Cached, Outcome::Failed, Outcome::Skipped, Outcome::Cancelled];
     let count = |outcome| report.nodes.iter().filter(|n| n.outcome == outcome).count();
-    let told = kinds.map(|(outcome, word)| (count(outcome), word));
+    let told = kinds.map(|outcome| (count(outcome), metrics::word(outcome)));
     // "0 executed" is what a second run is asked about, so the first two are always told.
     let words =
         told.iter().enumerate().filter(|(i, (n, _))| *i < 2 || *n > 0).map(|(_, (n, word))| format!("{n} {word}"));

@@ -89,7 +89,8 @@ fn metrics(run: &RunMetrics<'_>) -> Vec<Metric> {
     ]
 }
 
-fn word(outcome: Outcome) -> &'static str {
+/// Names an outcome for people.
+pub fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Executed => "executed",
         Outcome::Cached => "reused",

@@ -196,6 +196,13 @@ fn what_cannot_predict_is_refused_with_the_way_out() {
         let refused = predict(&scene, &[tiny.clone(), row].concat());
         assert!(refused.code == 2 && refused.stderr.contains("--row 'cl2n-conv'"), "{refused:?}");
     }
+    let known = scene.path("support/unknown");
+    fs::create_dir_all(&known).unwrap();
+    fs::copy(scene.photo_of("novel"), known.join("1.jpg")).unwrap();
+    let row = words(&["--row", "cl2n-conv", "--unknown-threshold", "0.5"]);
+    let refused = predict(&scene, &[tiny.clone(), row].concat());
+    assert!(refused.code == 2 && refused.stderr.contains("named `unknown`"), "{refused:?}");
+    fs::remove_dir_all(known).unwrap();
     let unfetched = predict(&scene, &[]);
     assert!(unfetched.code == 2 && unfetched.stderr.contains("mlsm weights fetch"), "{unfetched:?}");
     for (folder, why) in [("support", "one class"), ("query", "no photo")] {
