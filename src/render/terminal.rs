@@ -1,9 +1,16 @@
 //! The width that text may take.
 
+use std::os::fd::AsFd;
+
 /// Returns the columns of the terminal that stdout is, or what `COLUMNS` says; `None` where text may be as wide as it likes.
 pub fn width() -> Option<usize> {
+    width_of(&std::io::stdout())
+}
+
+/// Returns the same for another stream.
+pub fn width_of(stream: &impl AsFd) -> Option<usize> {
     let variable = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    variable.or_else(|| terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0)))
+    variable.or_else(|| terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)))
 }
 
 /// Returns the same for sentences: where nothing limits them, they still end before lines become hard to read.
