@@ -1,5 +1,6 @@
 //! Plans and runs of stand-in stages over a real store: what is computed, what is reused, and what is said of it.
 
+mod histories;
 mod processes;
 mod scene;
 
