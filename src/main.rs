@@ -87,8 +87,7 @@ fn begin_trial() -> Result<(), CliError> {
     }
     let Some(text) = std::env::var_os("MLSM_TRIAL") else { return Ok(()) };
     let trial: mlsm_store::Trial = text.to_string_lossy().parse().map_err(|e: mlsm_store::ParseTrialError| {
-        let [what, fix] = ["cannot use MLSM_TRIAL", "unset MLSM_TRIAL"].map(str::to_owned);
-        CliError::Usage { what, why: e.to_string(), fix }
+        CliError::usage("cannot use MLSM_TRIAL", e.to_string(), "unset MLSM_TRIAL")
     })?;
     trial.begin();
     Ok(())

@@ -7,6 +7,7 @@ use mlsm_store::{Blob, Fingerprint, RunRecord, Store, StoreError};
 
 use crate::AssembleError;
 use crate::artifact::{ArrayView, decode};
+use crate::error::misfit;
 
 /// Squashed photos larger than this are taken only where there are no smaller ones.
 const LARGEST_PX: u32 = 256;
@@ -150,7 +151,7 @@ fn best_size(units: &Units) -> Option<u32> {
 }
 
 fn array(blob: &Blob, name: &str) -> Result<ArrayView, AssembleError> {
-    decode(blob, name).map_err(|e| AssembleError::Data(e.to_string()))
+    decode(blob, name).map_err(AssembleError::from)
 }
 
 /// Finds the rows of the photos that are wanted.
@@ -160,7 +161,7 @@ fn rows(blob: &Blob, wanted: &BTreeSet<i64>) -> Result<Vec<(usize, i64)>, Assemb
 }
 
 fn damaged(what: &str, expected: &str) -> AssembleError {
-    AssembleError::Data(format!("an artifact of {what} does not have {expected}"))
+    misfit(format!("cannot read an artifact of {what}"), format!("it does not have {expected}")).into()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use mlsm_engine::{Action, Cancel, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::{Device, DeviceChoice};
 use mlsm_pipelines::results::Summary;
 use mlsm_store::{Published, publish_file};
@@ -175,8 +176,8 @@ fn device(args: &RunArgs, settings: &Settings) -> Result<Option<Device>, CliErro
         return Ok(None); // finding CUDA takes a moment that a run without work need not spend
     }
     let found = mlsm_nets::pick(settings.device).map_err(|e| {
-        let what = format!("cannot use device `{}`", settings.device_name);
-        CliError::usage(what, e.to_string(), "give `--device cpu`, or install a libtorch with CUDA")
+        let said = Explanation::new(format!("cannot use device `{}`", settings.device_name));
+        CliError::Usage(said.caused_by(e.explain()).fix(Fix::OtherDevice).fix("install a libtorch with CUDA"))
     })?;
     Ok(Some(found))
 }

@@ -37,12 +37,13 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let allowed: [(&str, &[&str]); 7] = [
+    let allowed: [(&str, &[&str]); 8] = [
         (
             "mlsm",
             &[
                 "mlsm-data",
                 "mlsm-engine",
+                "mlsm-errors",
                 "mlsm-nets",
                 "mlsm-pipelines",
                 "mlsm-remote",
@@ -55,12 +56,23 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         ),
         (
             "mlsm-pipelines",
-            &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"],
+            &[
+                "mlsm-data",
+                "mlsm-engine",
+                "mlsm-errors",
+                "mlsm-nets",
+                "mlsm-store",
+                "arrow",
+                "parquet",
+                "tch",
+                "torch-sys",
+            ],
         ),
-        ("mlsm-engine", &["mlsm-store"]),
-        ("mlsm-nets", &["tch", "torch-sys"]),
-        ("mlsm-data", &[]),
-        ("mlsm-store", &[]),
+        ("mlsm-engine", &["mlsm-errors", "mlsm-store"]),
+        ("mlsm-nets", &["mlsm-errors", "tch", "torch-sys"]),
+        ("mlsm-data", &["mlsm-errors"]),
+        ("mlsm-store", &["mlsm-errors"]),
+        ("mlsm-errors", &[]),
         ("mlsm-remote", &["mlsm-store"]),
     ];
     let guarded =

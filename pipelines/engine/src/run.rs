@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_store::{Digest, Fingerprint, Manifest, Request, Store, StoreError};
 use rayon::prelude::*;
 
@@ -197,10 +198,8 @@ impl Runner<'_> {
             let reason = first_reason.get_or_insert_with(|| node_reason(&wave.plans)).clone();
             if let Some(foreign) = wave.foreign {
                 let only = self.options.only_from.as_deref().unwrap_or_default();
-                let error = StageError::Setup(format!(
-                    "{foreign}\n  why: only artifacts made on {only} are accepted\n  fix: leave --strict-device out, or \
-                     use another store"
-                ));
+                let said = Explanation::new(foreign).because(format!("only artifacts made on {only} are accepted"));
+                let error = StageError::Setup(said.fix(Fix::AnyDevice).fix(Fix::OtherStore));
                 return Ok(NodeResult { executed, reason, error: Some(error) });
             }
             if wave.missing.is_empty() {
@@ -312,7 +311,7 @@ impl Runner<'_> {
                 Err(error) => {
                     let is_data = matches!(error, StageError::BadData(_));
                     failed.fetch_add(usize::from(!is_data), Ordering::Relaxed);
-                    let (node, unit, error) = (node.id.clone(), unit.key(), error.to_string());
+                    let (node, unit, error) = (node.id.clone(), unit.key(), error.explain().to_string());
                     self.subscriber.on(&Event::Failed { node, unit, error });
                 }
             }
@@ -443,11 +442,11 @@ impl Runner<'_> {
     }
 }
 
-/// A real failure says more than "cancelled"; bad data of several shards is told together.
+/// A real failure says more than "cancelled"; bad data of several shards is reported together.
 fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
     Some(match (earlier, later) {
         (None, error) | (Some(StageError::Cancelled), error) => error,
-        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(format!("{a}\n{b}")),
+        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(a.and(b)),
         (Some(error), _) => error,
     })
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId, Part, mean_ci};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::Explain;
 use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
@@ -133,7 +134,7 @@ impl Task for MetaTrain {
         let base = Rows::open(context, &self.model, Part::Base)?;
         let val = Rows::open(context, &self.model, Part::Val)?;
         for &shot in &self.shots {
-            let too_few = |e: mlsm_data::DataError| StageError::BadData(e.to_string());
+            let too_few = |e: mlsm_data::DataError| StageError::BadData(e.explain());
             base.image().pool().check(&self.spec(shot, "base")).map_err(too_few)?;
             val.image().pool().check(&self.spec(shot, "val")).map_err(too_few)?;
         }
@@ -146,7 +147,7 @@ impl Task for MetaTrain {
         model.centre(&base, device)?;
         let mut training = Training::new(self, model, base, val, device);
         training.run(context)?;
-        let best = training.best.take().ok_or_else(|| StageError::Failed("no model was validated".to_owned()))?;
+        let best = training.best.take().ok_or_else(|| StageError::defect("no model was validated"))?;
         Ok(Outputs::default()
             .with("weights", context.put(&best)?)
             .with("curve", context.put(&training.curve.to_parquet()?)?)
@@ -362,7 +363,8 @@ impl<'a> Training<'a> {
             since_best: self.since_best,
             curve: self.curve.clone(),
         };
-        let text = serde_json::to_string(&state).map_err(|e| StageError::Failed(e.to_string()))?;
+        let text =
+            serde_json::to_string(&state).map_err(|e| StageError::defect(format!("cannot write a checkpoint: {e}")))?;
         pack(&tensors.into_iter().collect::<Vec<_>>(), &text).map_err(net_error)
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId, Part};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
@@ -111,14 +112,15 @@ impl Task for TrainBase {
         let gallery = Gallery::open(context, BASE, "pixels")?;
         let photos = Photos::split(&gallery, self.section.holdout, self.seed);
         if photos.train.is_empty() {
-            return Err(StageError::BadData("no base photo is left to train on: lower `holdout`".to_owned()));
+            let said = Explanation::new("no base photo is left to train on").because("all are held out");
+            return Err(StageError::BadData(said.fix(Fix::lower("holdout"))));
         }
         let shape = BaseNetShape::of(&self.section);
         let mut backbone = shape.backbone(&mut stream(self.seed, "train-base/init/backbone", 0), device);
         let imported = context.has("weights");
         if imported {
             let weights = context.open("weights")?;
-            backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.to_string()))?;
+            backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.explain()))?;
         }
         fit_input(backbone.as_ref(), &gallery)?;
         let mut draws = stream(self.seed, "train-base/init/head", 0);

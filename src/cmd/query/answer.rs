@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use mlsm_errors::Explanation;
 use mlsm_store::publish_file;
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader};
 
@@ -94,7 +95,10 @@ impl Answer {
     /// [`CliError::BadData`] when it is none.
     pub fn read(parquet: &[u8]) -> Result<Self, CliError> {
         let read = ParquetReader::new(std::io::Cursor::new(parquet)).finish();
-        read.map(Self).map_err(|e| CliError::BadData(format!("cannot read a table: {e}")))
+        read.map(Self).map_err(|e| {
+            let said = Explanation::new("cannot read a table").because(e.to_string());
+            CliError::BadData(said.fix("`mlsm run` publishes it again"))
+        })
     }
 
     /// Prints or writes it.

@@ -176,6 +176,8 @@ fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
 mod tests {
     use std::fs;
 
+    use mlsm_errors::Explain;
+
     use super::*;
 
     fn put(folder: &Path, names: &[&str]) {
@@ -213,7 +215,8 @@ mod tests {
         let (support, query) = (folder.path().join("s"), folder.path().join("q"));
         put(&support, &["wren/1.jpg"]);
         put(&query, &["a.jpg"]);
-        let refused = |support: &Path, query: &Path| OwnPhotos::open(support, query, false).unwrap_err().to_string();
+        let refused =
+            |support: &Path, query: &Path| OwnPhotos::open(support, query, false).unwrap_err().explain().to_string();
         assert!(refused(&support, &query).contains("one class"));
         put(&support, &["owl/1.jpg"]);
         let own = OwnPhotos::open(&support, &query.join("a.jpg"), false).unwrap();
