@@ -10,6 +10,7 @@ use mlsm_remote::{Bucket, Peer};
 use mlsm_store::{Access, Patience, Store};
 
 use crate::cli::{Common, Output};
+use crate::environment;
 use crate::error::CliError;
 use crate::render::stderr;
 use crate::{presets, signals};
@@ -66,11 +67,8 @@ impl Settings {
     /// # Errors
     /// [`CliError::Usage`] for a device, a number of threads or an output that cannot be read.
     pub fn new(common: Common) -> Result<Self, CliError> {
-        let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(key, _)| key.starts_with("MLSM_"))
-            .collect();
-        Self::with_environment(common, environment)
+        let environment = environment::variables().filter(|(key, _)| key.starts_with("MLSM_"));
+        Self::with_environment(common, environment.collect())
     }
 
     fn with_environment(common: Common, environment: Vec<(String, String)>) -> Result<Self, CliError> {
@@ -287,14 +285,14 @@ impl Place {
 
 /// What the environment says of object stores: credentials, addresses, regions.
 pub fn credentials() -> Vec<(String, String)> {
-    let all = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let of_services = |key: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| key.starts_with(prefix));
-    all.filter(|(key, _)| of_services(key)).map(|(key, value)| (key.to_lowercase(), value)).collect()
+    let found = environment::variables().filter(|(key, _)| of_services(key));
+    found.map(|(key, value)| (key.to_lowercase(), value)).collect()
 }
 
 /// The folder that holds what was used of a place that machines share.
 fn cache_of(url: &str, given: Option<String>) -> Result<PathBuf, CliError> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| environment::variable(name).map(PathBuf::from);
     let of_user = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let folder = given.map(PathBuf::from).or_else(|| Some(of_user()?.join("mlsm/stores")));
     let folder = folder.ok_or_else(|| {

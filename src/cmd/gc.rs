@@ -74,6 +74,7 @@ pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
     let options = GcOptions {
         keep_runs: args.keep,
         runs_before: args.older_than.map(clock::ago),
+        #[expect(clippy::disallowed_methods, reason = "what is younger is kept")]
         unrecorded_before: SystemTime::now() - UNRECORDED,
         max_bytes: args.max_size,
         unused_before: args.unused_for.map(clock::ago),

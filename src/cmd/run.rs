@@ -74,6 +74,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     if let Some(limit) = args.max_time {
         signals::stop_after(limit);
     }
+    #[expect(clippy::disallowed_methods, reason = "how long the run took")]
     let begun = Instant::now();
     let mut found = Found::default();
     let result = compute(args, settings, &mut found);

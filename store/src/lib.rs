@@ -4,6 +4,8 @@
 //! [`Digest`] of their bytes. A [`Manifest`] ties a fingerprint to its blobs and is written last. The formats, and the
 //! reason for every sync, stand in `README.md`. Deliberately absent: tensors, SQL, printing, the environment.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod aside;
 mod blob;
 mod checkpoint;

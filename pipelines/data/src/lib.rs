@@ -4,6 +4,8 @@
 //! Deliberately absent: tensors, the artifact store, the terminal and the environment. Nothing here keeps
 //! state or reads a clock; all randomness comes from [`streams`].
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 pub mod archive;
 pub mod dataset;
 pub mod decode;

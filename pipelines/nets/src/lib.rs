@@ -2,6 +2,8 @@
 //!
 //! Tensors in, tensors out: nothing here knows of files, stores, configurations or episodes. See `README.md`.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod activation;
 mod adam;
 mod augment;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId, Part, mean_ci};
@@ -15,7 +14,7 @@ use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, g
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
-use super::CHECKPOINT_EVERY_S;
+use super::checkpoint::Pace;
 use crate::config::{Augmentation, BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
 use crate::error::net_error;
@@ -209,7 +208,7 @@ impl<'a> Training<'a> {
         let section = &self.stage.section;
         let tasks = section.tasks.unwrap_or(1);
         let (mut episode, mut losses) = self.resume(context)?;
-        let mut saved = Instant::now();
+        let mut pace = Pace::begin();
         if self.curve.is_empty() {
             // The untrained model is a candidate: with an anchor or a base CNN's weights it may well be the best.
             self.best_accuracy = self.validate(0)?;
@@ -219,9 +218,9 @@ impl<'a> Training<'a> {
             return Ok(());
         }
         while episode < section.episodes && self.since_best < section.patience {
-            if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
+            if context.is_cancelled() || pace.is_due() {
                 context.save_checkpoint(&self.checkpoint(episode, losses)?)?;
-                saved = Instant::now();
+                pace = Pace::begin();
                 context.check()?;
             }
             losses += self.step(episode, tasks)?;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId, Part};
@@ -15,7 +14,7 @@ use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
-use super::CHECKPOINT_EVERY_S;
+use super::checkpoint::Pace;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, encode};
 use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
@@ -217,11 +216,11 @@ impl<'a> Training<'a> {
         let steps = self.stage.section.steps;
         let report_every = (steps / 20).max(1);
         let mut step = self.resume(context)?;
-        let (mut saved, mut loss_sum, mut since) = (Instant::now(), 0.0, 0);
+        let (mut pace, mut loss_sum, mut since) = (Pace::begin(), 0.0, 0);
         while step < steps {
-            if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
+            if context.is_cancelled() || pace.is_due() {
                 context.save_checkpoint(&self.checkpoint(step)?)?;
-                saved = Instant::now();
+                pace = Pace::begin();
                 context.check()?;
             }
             loss_sum += self.step(step)?;

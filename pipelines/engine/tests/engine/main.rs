@@ -1,5 +1,7 @@
 //! Plans and runs of stand-in stages over a real store: what is computed, what is reused, and what is said of it.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 mod processes;
 mod scene;
 

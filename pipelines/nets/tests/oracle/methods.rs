@@ -208,7 +208,7 @@ fn represented(method: &mut dyn Method, case: &str, given: &Tensor, k_shot: i64,
     fill(method.params_mut(), "");
     if case == FAINT {
         let (_, mut alpha) = method.params().all().into_iter().find(|(name, _)| name == "alpha").unwrap();
-        let _ = mlsm_nets::tch::no_grad(|| alpha.g_sub_scalar_(14.0));
+        let _ = tch::no_grad(|| alpha.g_sub_scalar_(14.0));
     }
     parted(&method.represent(Some(given), None, train), k_shot)
 }

@@ -1,5 +1,7 @@
 //! What a peer promises, held against another folder, memory, and the S3 server whose address `MLSM_TEST_S3` gives.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 mod faulty;
 mod leases;
 mod upkeep;
