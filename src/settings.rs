@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mlsm_pipelines::{Config, DeviceChoice};
 use mlsm_remote::{Bucket, Peer};
-use mlsm_store::{Access, Patience, Store};
+use mlsm_store::{Access, Patience, Pin, Store};
 
 use crate::cli::{Common, Output};
 use crate::environment;
@@ -59,6 +59,15 @@ pub struct NamedConfig {
     pub config: Config,
     /// Where each value comes from that is no default, by its key with dots: a file, a preset, a variable or a flag.
     pub origins: BTreeMap<String, String>,
+}
+
+/// Whether a command waits for others that use the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// It waits until they have finished.
+    Allowed,
+    /// It ends at once: `--no-wait`.
+    Refused,
 }
 
 impl Settings {
@@ -144,9 +153,9 @@ impl Settings {
     }
 
     /// Returns how a store waits: it obeys signals, and says for whom it waits.
-    pub fn patience(&self, no_wait: bool) -> Patience {
+    pub fn patience(&self, waiting: Waiting) -> Patience {
         let patience = Patience::new(signals::asked());
-        let patience = if no_wait { patience.without_waiting() } else { patience };
+        let patience = if waiting == Waiting::Refused { patience.without_waiting() } else { patience };
         match self.is_json() || self.verbosity == Verbosity::Quiet {
             true => patience,
             false => patience.telling(stderr::line),
@@ -158,16 +167,16 @@ impl Settings {
     /// # Errors
     /// As [`Settings::open_store_with`].
     pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
-        self.open_store_with(access, false)
+        self.open_store_with(access, Waiting::Allowed)
     }
 
     /// Opens the store. That of a place that machines share is its cache, which is always written; who opens it for
     /// writing also takes a place among those who write there.
     ///
     /// # Errors
-    /// [`CliError::Store`] when it cannot be used, or is busy and `no_wait` was given.
-    pub fn open_store_with(&self, access: Access, no_wait: bool) -> Result<Store, CliError> {
-        let patience = self.patience(no_wait);
+    /// [`CliError::Store`] when it cannot be used, or is busy and waiting is refused.
+    pub fn open_store_with(&self, access: Access, waiting: Waiting) -> Result<Store, CliError> {
+        let patience = self.patience(waiting);
         let store = match self.open_bucket_for(access)? {
             None => Store::open_with(&self.store, access, &patience)?,
             Some(bucket) => self.open_cache(bucket, access, &patience)?,
@@ -199,7 +208,8 @@ impl Settings {
         }
         let pins = bucket.pins()?;
         for run_id in pins.symmetric_difference(&store.pinned()) {
-            store.pin(run_id, pins.contains(run_id))?;
+            let pin = if pins.contains(run_id) { Pin::Set } else { Pin::Removed };
+            store.pin(run_id, pin)?;
         }
         store.connect(Box::new(bucket), place);
         if access.is_writing() {

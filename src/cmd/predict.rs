@@ -5,7 +5,7 @@ mod answer;
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_data::OwnPhotos;
+use mlsm_data::{Links, OwnPhotos};
 use mlsm_engine::{RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation};
 use mlsm_pipelines::predictions::Predictions;
@@ -57,7 +57,8 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     args.answer.format(settings)?; // refused before anything is computed
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
-    let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;
+    let links = if config.config.data.follow_links { Links::Followed } else { Links::LeftOut };
+    let own = OwnPhotos::open(&args.support, &args.query, links)?;
     if args.unknown_threshold.is_some()
         && own.classes().iter().any(|class| class.class_id != own.query_class() && class.name == answer::UNKNOWN)
     {

@@ -16,7 +16,7 @@ use crate::error::CliError;
 use crate::render::metrics::{self, RunMetrics};
 use crate::render::view::View;
 use crate::render::{json, stderr, stdout, summary, terminal};
-use crate::settings::{NamedConfig, Settings, Verbosity};
+use crate::settings::{NamedConfig, Settings, Verbosity, Waiting};
 use crate::signals;
 use crate::workspace::Workspace;
 
@@ -108,7 +108,8 @@ fn compute(args: &RunArgs, settings: &Settings, found: &mut Found) -> Result<(),
     let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
-    let workspace = Workspace::to_run(settings, args.no_wait, &cancel, &view)?;
+    let waiting = if args.no_wait { Waiting::Refused } else { Waiting::Allowed };
+    let workspace = Workspace::to_run(settings, waiting, &cancel, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Fingerprint, Store, StoreError, disk};
+use crate::{Fingerprint, Listing, Store, StoreError, disk};
 
 /// Who holds a lock, as far as its file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Store {
         if let Some(upstream) = self.upstream() {
             let Some(lease) = upstream.lease(fingerprint, wait)? else { return Ok(None) };
             guard._lease = Some(lease);
-            self.fetch(upstream, fingerprint, true)?; // whoever held it before has left something there
+            self.fetch(upstream, fingerprint, Listing::Fresh)?; // whoever held it before has left something there
         }
         Ok(Some(guard))
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use mlsm_errors::{Explain, Explanation, Fix};
-use mlsm_store::{Digest, Fingerprint, Manifest, Request, Store, StoreError};
+use mlsm_store::{Digest, Fingerprint, Manifest, Recording, Request, Store, StoreError};
 use rayon::prelude::*;
 
 use crate::explain::History;
@@ -101,7 +101,7 @@ fn keep_record(store: &Store, report: &RunReport) -> Result<String, StoreError> 
     let is_found = report.is_all_cached();
     if is_found
         && record.is_complete()
-        && let Some(earlier) = store.note_use(record, false)?
+        && let Some(earlier) = store.note_use(record, Recording::None)?
     {
         return Ok(earlier);
     }
@@ -109,7 +109,7 @@ fn keep_record(store: &Store, report: &RunReport) -> Result<String, StoreError> 
         store.runs().append(record)?;
     }
     if record.is_complete() {
-        store.note_use(record, true)?;
+        store.note_use(record, Recording::Kept)?;
     }
     Ok(record.run_id.clone())
 }

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use mlsm_engine::{RunReport, StageError};
-use mlsm_store::{Store, TableSource};
+use mlsm_store::{Publication, Store, TableSource};
 
 use self::dictionary::describe;
 use self::writer::{Constant, Piece, PieceSource, TableFile};
@@ -63,7 +63,7 @@ impl Assembly {
         let texts = [(SUMMARY, json), (CONFIG, config.into_bytes())];
         let mut files: Vec<_> = texts.map(|(name, text)| (name.to_owned(), TableSource::Bytes(text))).into();
         files.extend(writers.iter().map(|(path, write)| (path.clone(), TableSource::Written(write))));
-        Ok(store.publish_tables(run_id, &files, true)?)
+        Ok(store.publish_tables(run_id, &files, Publication::Current)?)
     }
 
     /// Tells whether the current tables are those of this very report, in the present layout, with a whole summary.

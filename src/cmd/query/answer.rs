@@ -8,6 +8,7 @@ use mlsm_errors::Explanation;
 use mlsm_store::publish_file;
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader};
 
+use super::frame::Formulas;
 use super::{arrow_file, frame};
 use crate::error::CliError;
 use crate::render::{stderr, stdout, terminal};
@@ -109,6 +110,7 @@ impl Answer {
         let rows = self.take_rows();
         let format = args.format(settings)?;
         let answer = &mut self.0;
+        let formulas = if args.escape_formulas { Formulas::Escaped } else { Formulas::Kept };
         let bytes = match format {
             Format::Table => {
                 let width = if args.out.is_none() { terminal::width() } else { None };
@@ -119,8 +121,8 @@ impl Answer {
                 }
                 text.into_bytes()
             }
-            Format::Csv => frame::to_csv(answer, b',', args.escape_formulas).map_err(|e| unwritable(&e))?,
-            Format::Tsv => frame::to_csv(answer, b'\t', args.escape_formulas).map_err(|e| unwritable(&e))?,
+            Format::Csv => frame::to_csv(answer, b',', formulas).map_err(|e| unwritable(&e))?,
+            Format::Tsv => frame::to_csv(answer, b'\t', formulas).map_err(|e| unwritable(&e))?,
             Format::Json => frame::to_json(answer).map_err(|e| unwritable(&e))?,
             Format::Jsonl => frame::to_json_lines(answer).map_err(|e| unwritable(&e))?,
             Format::Parquet => frame::to_parquet(answer).map_err(|e| unwritable(&e))?,

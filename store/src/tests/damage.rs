@@ -287,7 +287,7 @@ fn a_manifest_that_the_last_or_a_pinned_run_names_is_missed() {
         run_id: id.to_owned(),
     };
     assert_eq!(store.verify(&VerifyOptions::default()).unwrap(), [missing("b", "r2")], "older runs may be collected");
-    store.pin("r1", true).unwrap();
+    store.pin("r1", Pin::Set).unwrap();
     let found = store.verify(&VerifyOptions::default()).unwrap();
     assert!(found.len() == 2 && found.contains(&missing("a", "r1")), "{found:?}");
 }
