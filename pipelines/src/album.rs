@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::AsArray;
+use arrow::datatypes::UInt32Type;
 use mlsm_store::{Blob, Fingerprint, RunRecord, Store, StoreError};
 
 use crate::AssembleError;
-use crate::artifact::{ArrayView, decode};
+use crate::artifact::{ArrayView, decode, read_table};
 use crate::error::misfit;
 
 /// Squashed photos larger than this are taken only where there are no smaller ones.
@@ -93,6 +95,45 @@ impl<'a> Album<'a> {
             for (row, image) in rows(&blob, &wanted)? {
                 let values = values[row * height * width..(row + 1) * height * width].to_vec();
                 found.insert(image, HeatMap { width, height, values });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the boxes that a node has drawn, as shares of a photo's sides: left, upper, right, lower edge.
+    ///
+    /// # Errors
+    /// [`AssembleError`] when an artifact is damaged.
+    pub fn boxes(&self, node: &str, images: &BTreeSet<i64>) -> Result<BTreeMap<i64, [f32; 4]>, AssembleError> {
+        let mut found = BTreeMap::new();
+        for (shard, wanted) in self.by_shard(images) {
+            let Some(blob) = self.open_unit(node, &format!("{shard}/boxes"), "relative")? else { continue };
+            let values = array(&blob, "box")?.to_f32(&blob);
+            for (row, image) in rows(&blob, &wanted)? {
+                let drawn = values.get(row * 4..row * 4 + 4).and_then(|edges| edges.try_into().ok());
+                found.insert(image, drawn.ok_or_else(|| damaged("boxes", "four edges"))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the widths and heights of photos, in pixels.
+    ///
+    /// # Errors
+    /// [`AssembleError`] when an artifact is damaged.
+    pub fn sizes(&self, images: &BTreeSet<i64>) -> Result<BTreeMap<i64, [u32; 2]>, AssembleError> {
+        let mut found = BTreeMap::new();
+        for (shard, wanted) in self.by_shard(images) {
+            let Some(blob) = self.open_unit("ingest", &format!("{shard}/source"), "boxes")? else { continue };
+            for batch in read_table(&blob)? {
+                let column = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<UInt32Type>();
+                let (Some(ids), Some(widths), Some(heights)) = (column("image_id"), column("width"), column("height"))
+                else {
+                    return Err(damaged("sizes", "three columns"));
+                };
+                let sizes = ids.values().iter().zip(widths.values()).zip(heights.values());
+                let sizes = sizes.map(|((id, width), height)| (i64::from(*id), [*width, *height]));
+                found.extend(sizes.filter(|(id, _)| wanted.contains(id)));
             }
         }
         Ok(found)

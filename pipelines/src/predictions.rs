@@ -1,6 +1,6 @@
 //! What a row predicts of a user's own photos, as `predict` stores it and `mlsm predict` answers with it.
 
-use arrow::array::{Array as _, AsArray};
+use arrow::array::{Array as _, AsArray, ListArray};
 use arrow::datatypes::{Float32Type, UInt32Type};
 use mlsm_engine::StageError;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct Photo {
     pub path: String,
     /// Places of [`Row::classes`], and their scores; none of a photo that could not be read.
     pub ranked: Vec<(u32, f32)>,
+    /// The ids of the labelled photos that score highest one by one, and their scores, the closest first; none where the
+    /// method compares classes alone.
+    pub nearest: Vec<(u32, f32)>,
 }
 
 /// Predictions, by path.
@@ -47,11 +50,16 @@ impl Predictions {
     /// # Errors
     /// [`StageError::Failed`] when the table cannot be written.
     pub(crate) fn to_parquet(&self) -> Result<Vec<u8>, StageError> {
-        let ranked = || self.photos.iter().map(|photo| &photo.ranked);
+        let whats =
+            |of: fn(&Photo) -> &Vec<(u32, f32)>| self.photos.iter().map(move |p| of(p).iter().map(|(what, _)| *what));
+        let scores =
+            |of: fn(&Photo) -> &Vec<(u32, f32)>| self.photos.iter().map(move |p| of(p).iter().map(|(_, score)| *score));
         table(vec![
             Column::Text("path", self.photos.iter().map(|photo| photo.path.clone()).collect()),
-            Column::U32Lists("classes", ranked().map(|r| r.iter().map(|(class, _)| *class).collect()).collect()),
-            Column::F32Lists("scores", ranked().map(|r| r.iter().map(|(_, score)| *score).collect()).collect()),
+            Column::U32Lists("classes", whats(|p| &p.ranked).map(Iterator::collect).collect()),
+            Column::F32Lists("scores", scores(|p| &p.ranked).map(Iterator::collect).collect()),
+            Column::U32Lists("nearest", whats(|p| &p.nearest).map(Iterator::collect).collect()),
+            Column::F32Lists("nearest_scores", scores(|p| &p.nearest).map(Iterator::collect).collect()),
         ])
     }
 
@@ -67,14 +75,18 @@ impl Predictions {
         for batch in read_table(predictions)? {
             let column = |name: &str| batch.column_by_name(name).ok_or_else(damaged);
             let paths = column("path")?.as_string_opt::<i32>().ok_or_else(damaged)?;
-            let classes = column("classes")?.as_list_opt::<i32>().ok_or_else(damaged)?;
-            let scores = column("scores")?.as_list_opt::<i32>().ok_or_else(damaged)?;
+            let lists = |name: &str| column(name)?.as_list_opt::<i32>().ok_or_else(damaged);
+            let (classes, scores) = (lists("classes")?, lists("scores")?);
+            let (nearest, nearest_scores) = (lists("nearest")?, lists("nearest_scores")?);
+            let scored = |whats: &ListArray, scores: &ListArray, at: usize| {
+                let (whats, scores) = (whats.value(at), scores.value(at));
+                let whats = whats.as_primitive_opt::<UInt32Type>().ok_or_else(damaged)?;
+                let scores = scores.as_primitive_opt::<Float32Type>().ok_or_else(damaged)?;
+                Ok::<_, StageError>(whats.values().iter().copied().zip(scores.values().iter().copied()).collect())
+            };
             for at in 0..paths.len() {
-                let (of_photo, its) = (classes.value(at), scores.value(at));
-                let of_photo = of_photo.as_primitive_opt::<UInt32Type>().ok_or_else(damaged)?;
-                let its = its.as_primitive_opt::<Float32Type>().ok_or_else(damaged)?;
-                let ranked = of_photo.values().iter().copied().zip(its.values().iter().copied()).collect();
-                photos.push(Photo { path: paths.value(at).to_owned(), ranked });
+                let (ranked, nearest) = (scored(classes, scores, at)?, scored(nearest, nearest_scores, at)?);
+                photos.push(Photo { path: paths.value(at).to_owned(), ranked, nearest });
             }
         }
         Ok(Self { row, photos })

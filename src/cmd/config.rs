@@ -54,7 +54,7 @@ pub fn config(action: &ConfigAction, settings: &Settings) -> Result<(), CliError
     if settings.is_json() {
         return stdout::print_json(&keys);
     }
-    let mut table = TextTable::new(&[("key", Align::Left), ("value", Align::Text), ("from", Align::Text)]);
+    let mut table = TextTable::new(&[("key", Align::Name), ("value", Align::Text), ("from", Align::Text)]);
     keys.into_iter().for_each(|line| table.row(vec![line.key, line.value.to_string(), line.origin]));
     stdout::print(&table.fit(terminal::width()))
 }

@@ -95,7 +95,7 @@ fn synthesize(args: &SynthesizeArgs, settings: &Settings, view: &View) -> Result
     }
     let SyntheticSpec { classes, images_per_class, .. } = spec;
     let dir = args.dir.display();
-    stdout::print(&format!(
+    stdout::tell(&format!(
         "drew {classes} classes with {images_per_class} photos each into {dir}\n\
          use it with `mlsm run --config demo --set data.path={dir}`\n"
     ))
@@ -146,7 +146,7 @@ fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliEr
     if settings.is_json() {
         stdout::print_json(&line)?
     } else {
-        stdout::print(&text(&line))?
+        stdout::tell(&text(&line))?
     }
     if line.bad.is_empty() {
         return Ok(());

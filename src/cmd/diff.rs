@@ -65,7 +65,7 @@ pub fn diff(args: &DiffArgs, settings: &Settings) -> Result<(), CliError> {
         found.nodes.insert(id.clone(), units(&store, earlier, node)?);
     }
     found.results = results(&store, args)?;
-    if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&text(&found)) }
+    if settings.is_json() { stdout::print_json(&found) } else { stdout::tell(&text(&found)) }
 }
 
 fn headers(old: &RunRecord, new: &RunRecord) -> Vec<String> {

@@ -61,7 +61,7 @@ pub fn doctor(settings: &Settings) -> Result<(), CliError> {
     if settings.is_json() {
         stdout::print_json(&checks)?;
     } else {
-        stdout::print(&text(&checks))?;
+        stdout::tell(&text(&checks))?;
     }
     if checks.iter().any(|c| c.verdict == Verdict::Bad) { Err(CliError::CheckFailed) } else { Ok(()) }
 }

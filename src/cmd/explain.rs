@@ -54,7 +54,7 @@ pub fn explain(args: &ExplainArgs, settings: &Settings) -> Result<(), CliError> 
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
-    stdout::print(&lines.iter().map(text).collect::<Vec<_>>().join("\n"))
+    stdout::tell(&lines.iter().map(text).collect::<Vec<_>>().join("\n"))
 }
 
 /// Returns the runs of one configuration, the latest first.

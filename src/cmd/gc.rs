@@ -127,7 +127,7 @@ fn tell(plan: &GcPlan, settings: &Settings, what: &str) -> Result<(), CliError> 
     let rest = format!("{kept} runs and {} bytes of artifacts are kept, {runs} runs are not", plan.kept_bytes);
     let is_nothing = plan.by_stage.is_empty() && plan.by_table.is_empty() && plan.by_folder.is_empty();
     let removed = if is_nothing { String::new() } else { table.fit(terminal::width()) };
-    stdout::print(&format!("{removed}{counts} {what}\n{rest}\n{}", costs(plan)))
+    stdout::tell(&format!("{removed}{counts} {what}\n{rest}\n{}", costs(plan)))
 }
 
 /// Says what the next run of each configuration would have to compute again.

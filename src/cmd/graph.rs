@@ -64,7 +64,7 @@ pub fn graph(args: &GraphArgs, settings: &Settings) -> Result<(), CliError> {
     let format = args.format.unwrap_or(if settings.is_json() { Format::Json } else { Format::Text });
     match format {
         Format::Json => stdout::print_json(&serde_json::json!({ "nodes": nodes })),
-        Format::Text => stdout::print(&text(&nodes)),
+        Format::Text => stdout::tell(&text(&nodes)),
         Format::Mermaid => stdout::print(&mermaid(&nodes)),
         Format::Dot => stdout::print(&dot(&nodes)),
     }

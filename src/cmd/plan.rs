@@ -62,7 +62,7 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
         stdout::print_json(&PlanLine { event: "plan", is_current: plan.is_current(), nodes, warnings })?;
     } else {
         warnings.iter().for_each(|w| stderr::line(&format!("warning: {w}")));
-        stdout::print(&text(&plan))?;
+        stdout::tell(&text(&plan))?;
     }
     if args.check && !plan.is_current() { Err(CliError::CheckFailed) } else { Ok(()) }
 }
@@ -108,7 +108,7 @@ fn counts(units: &[UnitPlan]) -> Counts {
 
 fn text(plan: &Plan) -> String {
     let mut table = TextTable::new(&[
-        ("node", Align::Left),
+        ("node", Align::Name),
         ("action", Align::Left),
         ("units", Align::Right),
         ("why", Align::Text),

@@ -1,6 +1,7 @@
 //! `mlsm predict`: tells photos of one's own apart, by a few labelled ones.
 
 mod answer;
+mod page;
 
 use std::path::PathBuf;
 
@@ -10,12 +11,13 @@ use mlsm_engine::{RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation};
 use mlsm_pipelines::predictions::Predictions;
 use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
-use mlsm_store::{Access, Store};
+use mlsm_store::{Access, Store, publish_file};
 use polars::prelude::PolarsError;
 
 use crate::cmd::query::answer::{Answer, AnswerArgs};
 use crate::cmd::run;
 use crate::error::CliError;
+use crate::render::report::predictions::to_html;
 use crate::render::view::View;
 use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity};
@@ -44,6 +46,9 @@ pub struct PredictArgs {
     /// Writes `unknown` in place of a class that is less probable than this, from 0 to 1
     #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
     unknown_threshold: Option<f64>,
+    /// Writes a page to look at, too: each photo, its box, the labelled photos that it resembles, how sure; ends in .html
+    #[arg(long, value_name = "FILE", value_parser = html)]
+    report: Option<PathBuf>,
     #[command(flatten)]
     answer: AnswerArgs,
 }
@@ -77,8 +82,22 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let report = mlsm_engine::run(&assembly.graph, &store, &identity, &options, &cancel, &view, &crate::clock::now)?;
     let report = run::ended_well(report)?;
     let predictions = read(&report, &node, &store)?;
+    let comments = comments(&predictions, args.unknown_threshold);
     if settings.verbosity != Verbosity::Quiet {
-        comments(&predictions, args.unknown_threshold).iter().for_each(|line| stderr::line(line));
+        comments.iter().for_each(|line| stderr::line(line));
+    }
+    if let Some(path) = &args.report {
+        let own = scene.source.own.as_ref().expect("the scene was prepared beside the own photos");
+        let source = page::Source {
+            own,
+            graph: &assembly.graph,
+            node: &node,
+            run: &report.record,
+            run_id: &report.recorded_as,
+            store: &store,
+        };
+        let predicted = page::gather(&predictions, &source, args.unknown_threshold, comments)?;
+        publish_file(path, to_html(&predicted).as_bytes())?;
     }
     let table = match args.top {
         Some(top) => answer::long(&predictions, top as usize),
@@ -128,6 +147,15 @@ fn comments(predictions: &Predictions, unknown_threshold: Option<f64>) -> Vec<St
 fn probability(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("a probability is from 0 to 1".to_owned()) }
+}
+
+fn html(text: &str) -> Result<PathBuf, String> {
+    let ending = std::path::Path::new(text).extension().unwrap_or_default().to_ascii_lowercase();
+    if ending == "html" || ending == "htm" {
+        Ok(text.into())
+    } else {
+        Err("the page is HTML: end the name in .html".to_owned())
+    }
 }
 
 /// Chooses the node that predicts.

@@ -5,6 +5,7 @@ mod embedding;
 mod episode;
 mod extremes;
 mod gather;
+mod lineage;
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ pub fn report(args: &ReportArgs, settings: &Settings) -> Result<(), CliError> {
     let heading = format!("Results of run {}", published.run_id());
     let Some(path) = &args.out else {
         let text = summary::to_text(&found, terminal::width());
-        return if settings.is_json() { stdout::print_json(&found) } else { stdout::print(&text) };
+        return if settings.is_json() { stdout::print_json(&found) } else { stdout::tell(&text) };
     };
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let text = match ending.as_str() {

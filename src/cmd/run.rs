@@ -219,8 +219,8 @@ fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) 
         return Ok(());
     }
     if let Some(published) = published {
-        stdout::print(&summary::to_text(&report::read(published)?, terminal::width()))?;
-        stdout::print(&format!(
+        stdout::tell(&summary::to_text(&report::read(published)?, terminal::width()))?;
+        stdout::tell(&format!(
             "\ntables:    {}   (`mlsm tables`, `mlsm query \"SELECT …\"`)\nartifacts: {}\n",
             tables.display(),
             settings.store.join("blobs").display()

@@ -70,7 +70,7 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
         return stdout::print_json(&lines);
     }
     let mut table = TextTable::new(&[
-        ("run", Align::Left),
+        ("run", Align::Name),
         ("config", Align::Left),
         ("finished", Align::Left),
         ("outcome", Align::Left),

@@ -58,7 +58,7 @@ pub fn status(settings: &Settings) -> Result<(), CliError> {
         last_run: last.map(run_line),
         tables: tables.map(|published| published.run_id().to_owned()),
     };
-    if settings.is_json() { stdout::print_json(&line) } else { stdout::print(&text(&line)) }
+    if settings.is_json() { stdout::print_json(&line) } else { stdout::tell(&text(&line)) }
 }
 
 fn run_line(run: RunRecord) -> RunLine {

@@ -80,7 +80,7 @@ fn list(folder: &Path, tables: &[Table], settings: &Settings) -> Result<(), CliE
         table.row(vec![line.table.clone(), line.rows.to_string(), columns.join(", ")]);
     }
     let table = table.fit(Some(terminal::width_of_sentences()));
-    stdout::print(&format!("{table}\nin {}\n`mlsm tables NAME` describes one of them\n", folder.display()))
+    stdout::tell(&format!("{table}\nin {}\n`mlsm tables NAME` describes one of them\n", folder.display()))
 }
 
 fn one(table: &Table, settings: &Settings) -> Result<(), CliError> {
@@ -97,7 +97,8 @@ fn one(table: &Table, settings: &Settings) -> Result<(), CliError> {
     let (rows, _) = frame::to_text(&first, Some(width));
     let heading = format!("{}: {} rows, each {}", line.table, line.rows, line.row);
     let openers: String = table.files.iter().map(|file| openers(&file.display().to_string())).collect();
-    stdout::print(&format!("{heading}\n\n{}\n{rows}\n{openers}", columns.fit(Some(width))))
+    stdout::tell(&format!("{heading}\n\n{}\n{rows}\n", columns.fit(Some(width))))?;
+    stdout::print(&openers) // to be copied: never folded
 }
 
 /// The line that opens a file in each tool. Columns are in the file: those that folders above it seem to name are others'.

@@ -105,7 +105,7 @@ fn tell(moved: &Moved, settings: &Settings, verb: &str) -> Result<(), CliError> 
             format!("\n{n} answers could not be brought: they are no longer whole there, and a run computes them again")
         }
     };
-    stdout::print(&format!(
+    stdout::tell(&format!(
         "{manifests} answers and {runs} runs were {verb}, {bytes} bytes; {kept} answers were there already{other}{lost}\n"
     ))
 }

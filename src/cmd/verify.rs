@@ -48,13 +48,13 @@ pub fn verify(args: &VerifyArgs, settings: &Settings) -> Result<(), CliError> {
     if settings.is_json() {
         stdout::print_json(&VerifyLine { is_whole, findings, is_repaired })?;
     } else if is_whole {
-        stdout::print("every artifact, manifest and checkpoint is whole\n")?;
+        stdout::tell("every artifact, manifest and checkpoint is whole\n")?;
     } else {
         let next = match is_repaired {
             true => "set aside in the folder quarantine; the next run remakes them".to_owned(),
             false => "`mlsm verify --repair` sets damaged files aside, so that the next run remakes them".to_owned(),
         };
-        stdout::print(&format!("{}\n{} findings: {next}\n", findings.join("\n"), findings.len()))?;
+        stdout::tell(&format!("{}\n{} findings: {next}\n", findings.join("\n"), findings.len()))?;
     }
     if is_whole { Ok(()) } else { Err(CliError::CheckFailed) }
 }

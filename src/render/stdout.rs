@@ -5,6 +5,18 @@ use std::io::{self, ErrorKind, Write};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::render::{table, terminal};
+
+/// Writes text for people: lines wider than the terminal go on below.
+///
+/// # Errors
+/// [`CliError::Stdout`] when the output cannot be written.
+pub fn tell(text: &str) -> Result<(), CliError> {
+    match terminal::width() {
+        Some(width) => print(&table::fold(text, width)),
+        None => print(text),
+    }
+}
 
 /// Writes text as it is. A reader that went away, such as `head`, is no error.
 ///

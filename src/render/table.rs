@@ -14,6 +14,8 @@ const GAP: &str = "  ";
 pub enum Align {
     /// Words, cut with `…`.
     Left,
+    /// Names that people copy, always whole.
+    Name,
     /// Sentences and lists, continued on the next line.
     Text,
     /// Numbers, always whole.
@@ -89,7 +91,8 @@ impl TextTable {
     fn narrowed(&self, columns: &[usize], mut widths: Vec<usize>, width: usize) -> Option<Vec<usize>> {
         let gaps = GAP.len() * columns.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > width {
-            let can_shrink = |i: &usize| self.align[columns[*i]] != Align::Right && widths[*i] > NARROWEST;
+            let can_shrink =
+                |i: &usize| matches!(self.align[columns[*i]], Align::Left | Align::Text) && widths[*i] > NARROWEST;
             let widest = (0..widths.len()).filter(can_shrink).max_by_key(|i| widths[*i])?;
             widths[widest] -= 1;
         }
@@ -171,7 +174,7 @@ impl TextTable {
                 let cell = lines.get(i).map(String::as_str).unwrap_or_default();
                 match self.align[*c] {
                     Align::Right => " ".repeat(width.saturating_sub(cell.width())) + cell,
-                    Align::Left | Align::Text => pad(cell, *width),
+                    Align::Left | Align::Name | Align::Text => pad(cell, *width),
                 }
             });
             text.push_str(parts.collect::<Vec<_>>().join(GAP).trim_end());
@@ -230,6 +233,25 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Continues the lines that are wider than `width` on the next line, two columns further in.
+pub fn fold(text: &str, width: usize) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end_matches('\n');
+        if content.width() <= width {
+            folded.push_str(line);
+            continue;
+        }
+        let start = content.len() - content.trim_start_matches(' ').len();
+        let (indent, further) = (start.min(width / 2), (start + 2).min(width / 2));
+        for (i, part) in wrap(&content[start..], width - further).iter().enumerate() {
+            folded.extend([if i == 0 { "" } else { "\n" }, &" ".repeat(if i == 0 { indent } else { further }), part]);
+        }
+        folded.push_str(&line[content.len()..]);
+    }
+    folded
+}
+
 /// Shows control characters by their names, so that a cell cannot steer a terminal or break a line.
 fn printable(text: String) -> String {
     if !text.chars().any(char::is_control) {
@@ -281,6 +303,23 @@ mod tests {
             let text = table.fit(Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_name_is_whole_or_continued_but_never_cut() {
+        let mut table = TextTable::new(&[("run", Align::Name), ("outcome", Align::Left)]);
+        table.row(vec!["20261129-091500-1f2e".to_owned(), "success".to_owned()]);
+        assert_eq!(table.fit(Some(30)).lines().nth(2), Some("20261129-091500-1f2e  success"));
+        let text = table.fit(Some(20));
+        assert_eq!(text, "run      20261129-09\n         1500-1f2e\noutcome  success\n");
+    }
+
+    #[test]
+    fn long_lines_go_on_further_in_and_short_ones_stay() {
+        let text = "error: no\n  why: three words more\n\n  fix: /a/path/without/a/blank";
+        let expected = "error: no\n  why: three\n    words more\n\n  fix:\n    /a/path/with\n    out/a/blank";
+        assert_eq!(fold(text, 16), expected);
+        assert_eq!(fold(text, 80), text);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::program::mlsm;
+use unicode_width::UnicodeWidthStr;
+
+use crate::program::{Answer, command, mlsm};
 use crate::scene::{Scene, config};
 
 /// Every verb that looks, with what it needs.
@@ -105,6 +107,22 @@ fn looking_at_a_store_that_cannot_be_written_answers_all_the_same() {
     look(&scene, "a read-only store");
     scene.mlsm(&["plan", "--check"]).ok();
     forbid(0o755);
+}
+
+#[test]
+fn text_is_never_wider_than_the_terminal_and_steers_none() {
+    let scene = Scene::finished();
+    let verbs = [verbs(&scene), vec![vec!["tables".to_owned(), "results".to_owned()]]].concat();
+    for (columns, verb) in [40, 80, 120].into_iter().flat_map(|columns| verbs.iter().map(move |verb| (columns, verb))) {
+        let answer =
+            Answer::of(command(&scene.store()).args(verb).env("COLUMNS", columns.to_string()).output().unwrap());
+        for line in answer.stdout.lines().chain(answer.stderr.lines()) {
+            // Lines that are copied into another tool stay whole.
+            let is_copied = ["duckdb ", "polars ", "pandas ", "pyarrow "].iter().any(|tool| line.starts_with(tool));
+            assert!(is_copied || line.width() <= columns, "{verb:?} at {columns} columns: {line}");
+            assert!(!line.chars().any(char::is_control), "{verb:?}: {line:?}");
+        }
+    }
 }
 
 #[test]

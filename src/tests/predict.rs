@@ -168,6 +168,30 @@ fn how_sure_a_row_is_comes_with_its_answer() {
 }
 
 #[test]
+fn a_page_shows_each_photo_its_box_and_the_labelled_photos_that_it_resembles() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let page = scene.path("birds.html");
+    let ask = |page: &Path| {
+        let row = words(&["--quiet", "--row", "mlsm[levels=I+G+O,object=grad-cam,seed=0]"]);
+        let report = words(&["--report", page.to_str().unwrap()]);
+        predict(&scene, &[row, report, config(&scene.data()).to_vec()].concat())
+    };
+    ask(&page).ok();
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains("Predictions of 44 photos"));
+    assert_eq!(html.matches("<br>resembles ").count(), 44);
+    assert_eq!(html.matches("class=\"drawn\"").count(), 44, "a box on each photo");
+    // The 44 photos, and of the 20 labelled ones those that some photo resembles.
+    assert!((45..=64).contains(&html.matches("data:image/jpeg").count()));
+    assert!(
+        html.contains("id=\"probabilities\"") && html.contains("default-src 'none'") && !html.contains("src=\"http")
+    );
+    let refused = ask(&scene.path("birds.pdf"));
+    assert!(refused.code == 2 && refused.stderr.contains(".html"), "{refused:?}");
+}
+
+#[test]
 fn without_other_photos_the_labelled_ones_are_all_there_is() {
     let scene = Scene::finished();
     own_photos(&scene);

@@ -43,6 +43,7 @@ fn the_page_has_every_part_and_needs_nothing_else() {
         "boxes",
         "embeddings",
         "timings",
+        "lineage",
         "configuration",
     ] {
         assert!(page.contains(&format!("<h2 id=\"{part}\">")), "no part {part}");

@@ -22,7 +22,7 @@ pub(crate) struct ConvShape {
 }
 
 /// A 2-D convolution.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Conv {
     weight: Slot,
     bias: Option<Slot>,
@@ -49,7 +49,7 @@ impl Conv {
 }
 
 /// Batch normalisation over the channels of a map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BatchNorm {
     weight: Slot,
     bias: Slot,
@@ -72,6 +72,16 @@ impl BatchNorm {
             momentum,
             eps,
         }
+    }
+
+    /// The same scale and shift with running statistics of their own.
+    fn beside(&self, params: &mut Params, name: &str) -> Self {
+        let mut fresh = |statistic: &str, slot: Slot, fill: f64| {
+            let tensor = params.at(slot).full_like(fill);
+            params.add(format!("{name}.{statistic}"), &tensor, Role::Buffer)
+        };
+        let (mean, variance) = (fresh("running_mean", self.mean, 0.0), fresh("running_var", self.variance, 1.0));
+        Self { mean, variance, ..self.clone() }
     }
 
     fn by_batch(&self, params: &Params, x: &Tensor) -> Tensor {
@@ -146,6 +156,14 @@ impl ConvBlock {
         let conv = Conv::new(params, &format!("{name}.conv"), shape, rng);
         let norm = BatchNorm::new(params, &format!("{name}.bn"), output, 0.1, 1e-5);
         ConvBlock { body: ConvNorm::new(conv, norm) }
+    }
+
+    /// The same weights for maps of another source, whose running statistics are kept apart. `name`: of the block whose
+    /// weights they are; `source`: of the maps.
+    pub(crate) fn beside(&self, params: &mut Params, name: &str, source: &str) -> Self {
+        let ConvNorm { conv, norm } = &self.body;
+        let norm = norm.beside(params, &format!("{name}.bn.{source}"));
+        ConvBlock { body: ConvNorm::new(conv.clone(), norm) }
     }
 
     /// `layout`: padding, and whether to pool. Pools before the ReLU: the same values, with a quarter of its work.

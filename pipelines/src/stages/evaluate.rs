@@ -39,7 +39,7 @@ impl Task for Evaluate {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn recipe(&self) -> Vec<Field> {

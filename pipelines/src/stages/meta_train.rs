@@ -44,7 +44,7 @@ impl Task for MetaTrain {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn recipe(&self) -> Vec<Field> {

@@ -22,6 +22,12 @@ const BATCH: usize = 256;
 /// Groups of labelled photos that are held out in turn, to fit how sure the row is.
 const FOLDS: usize = 10;
 
+/// Labelled photos that are named for each photo.
+const NEAREST: usize = 3;
+
+/// What scored a photo, and how high, the closest first.
+type Ranked = Vec<(u32, f32)>;
+
 /// Predicts with one row. Outputs: `predictions`, one line for each photo asked for, and `row`, what they have in common.
 pub struct Predict {
     scoring: Scoring,
@@ -71,7 +77,7 @@ impl Task for Predict {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn recipe(&self) -> Vec<Field> {
@@ -110,17 +116,31 @@ impl Task for Predict {
             self.held_out(&support, |episode| rows_of(&scorer.scores(known.as_ref(), episode, device)?))?;
         let (asked, paths) = &self.asked;
         let readable = photos.get(asked).cloned().unwrap_or_default();
-        let mut scores = BTreeMap::<ImageId, Vec<f32>>::new();
+        let mut scored = BTreeMap::<ImageId, (Ranked, Ranked)>::new();
+        let places: Vec<u32> = (0..support.len() as u32).collect();
+        let one_by_one = self.one_by_one(&support);
         for some in readable.chunks(BATCH) {
             context.check()?;
-            let rows =
-                rows_of(&scorer.scores(known.as_ref(), &self.episode(support.clone(), some.to_vec()), device)?)?;
-            scores.extend(some.iter().copied().zip(rows));
-            context.progress(scores.len() as u64, readable.len() as u64, "photos", "");
+            let score = |classes: Vec<ClassId>, support: Vec<Vec<ImageId>>| {
+                let episode = Episode { classes, support, query: vec![some.to_vec()] };
+                rows_of(&scorer.scores(known.as_ref(), &episode, device)?)
+            };
+            let classes = score(self.classes.keys().copied().collect(), support.clone())?;
+            let nearest = match &one_by_one {
+                Some((classes, photos)) => score(classes.clone(), photos.iter().map(|id| vec![*id]).collect())?,
+                None => vec![Vec::new(); some.len()],
+            };
+            let photos: Vec<u32> = one_by_one.iter().flat_map(|(_, photos)| photos).map(|id| id.0).collect();
+            for ((id, of_classes), of_photos) in some.iter().zip(classes).zip(nearest) {
+                let mut nearest = ranked(&photos, &of_photos);
+                nearest.truncate(NEAREST);
+                scored.insert(*id, (ranked(&places, &of_classes), nearest));
+            }
+            context.progress(scored.len() as u64, readable.len() as u64, "photos", "");
         }
         let row =
             Row { classes: self.classes.values().cloned().collect(), certainty: self.certainty(&support, &held_out) };
-        let predictions = Predictions { row, photos: by_path(paths, &scores) };
+        let predictions = Predictions { row, photos: by_path(paths, scored) };
         Ok(Outputs::default()
             .with("row", context.put(&predictions.row_to_json())?)
             .with("predictions", context.put(&predictions.to_parquet()?)?)
@@ -131,6 +151,14 @@ impl Task for Predict {
 impl Predict {
     fn episode(&self, support: Vec<Vec<ImageId>>, query: Vec<ImageId>) -> Episode {
         Episode { classes: self.classes.keys().copied().collect(), support, query: vec![query] }
+    }
+
+    /// The labelled photos as a class each, where the score of a class depends on its own photos alone: which of them a photo
+    /// resembles most.
+    fn one_by_one(&self, support: &[Vec<ImageId>]) -> Option<(Vec<ClassId>, Vec<ImageId>)> {
+        let of_class = |(class, photos): (&ClassId, &Vec<ImageId>)| vec![*class; photos.len()];
+        let classes = self.classes.keys().zip(support).flat_map(of_class).collect();
+        self.scoring.takes_unequal_shots().then(|| (classes, support.concat()))
     }
 
     /// Fits how sure the row is. Held-out photos met class means of fewer photos than those asked for: the temperature fitted on
@@ -180,15 +208,20 @@ fn rows_of(scores: &Tensor) -> Result<Vec<Vec<f32>>, StageError> {
     Ok(floats(scores)?.chunks_exact(n_way).map(<[f32]>::to_vec).collect())
 }
 
-/// Ranks the classes of each photo, by path; of one that could not be read nothing is predicted.
-fn by_path(paths: &BTreeMap<ImageId, String>, scores: &BTreeMap<ImageId, Vec<f32>>) -> Vec<Photo> {
-    let ranked = |id: &ImageId| {
-        let mut ranked: Vec<(u32, f32)> = (0..).zip(scores.get(id).cloned().unwrap_or_default()).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranked
+/// Puts what was scored in the order of its scores; of equal scores the first stays first.
+fn ranked(whats: &[u32], scores: &[f32]) -> Ranked {
+    let mut ranked: Ranked = whats.iter().copied().zip(scores.iter().copied()).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked
+}
+
+/// Returns the photos by path; of one that could not be read nothing is predicted.
+fn by_path(paths: &BTreeMap<ImageId, String>, mut scored: BTreeMap<ImageId, (Ranked, Ranked)>) -> Vec<Photo> {
+    let photo = |(id, path): (&ImageId, &String)| {
+        let (ranked, nearest) = scored.remove(id).unwrap_or_default();
+        Photo { path: path.clone(), ranked, nearest }
     };
-    let mut photos: Vec<Photo> =
-        paths.iter().map(|(id, path)| Photo { path: path.clone(), ranked: ranked(id) }).collect();
+    let mut photos: Vec<Photo> = paths.iter().map(photo).collect();
     photos.sort_by(|a, b| a.path.cmp(&b.path));
     photos
 }

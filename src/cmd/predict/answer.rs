@@ -19,10 +19,7 @@ struct Candidate<'a> {
 pub fn wide(predictions: &Predictions, unknown_below: Option<f64>) -> PolarsResult<DataFrame> {
     let ranked: Vec<Vec<Candidate>> =
         predictions.photos.iter().map(|photo| candidates(predictions, photo, 2)).collect();
-    let first = |photo: &Vec<Candidate>| match is_unknown(&photo[0], unknown_below) {
-        true => UNKNOWN.to_owned(),
-        false => photo[0].name.to_owned(),
-    };
+    let first = |photo: &Vec<Candidate>| named(&photo[0], unknown_below).to_owned();
     let names = |rank: usize| ranked.iter().map(|p| p.get(rank).map_or("", |c| c.name).to_owned()).collect::<Vec<_>>();
     let scores = |rank: usize| ranked.iter().map(|p| p.get(rank).and_then(|c| c.score)).collect::<Vec<_>>();
     let sure = |rank: usize| ranked.iter().map(|p| p.get(rank).and_then(|c| c.probability)).collect::<Vec<_>>();
@@ -56,6 +53,21 @@ pub fn unknown(predictions: &Predictions, unknown_below: f64) -> usize {
     predictions.photos.iter().filter(|photo| is_unknown(&first(photo), Some(unknown_below))).count()
 }
 
+/// Returns the class that is answered for a photo.
+pub fn class<'a>(predictions: &'a Predictions, photo: &'a Photo, unknown_below: Option<f64>) -> &'a str {
+    named(&candidates(predictions, photo, 1)[0], unknown_below)
+}
+
+/// Returns the likeliest classes of a photo, and their probabilities.
+pub fn likeliest(predictions: &Predictions, photo: &Photo, top: usize) -> Vec<(String, f64)> {
+    let candidates = candidates(predictions, photo, top);
+    candidates.into_iter().filter_map(|c| Some((c.name.to_owned(), c.probability?))).collect()
+}
+
+fn named<'a>(closest: &Candidate<'a>, unknown_below: Option<f64>) -> &'a str {
+    if is_unknown(closest, unknown_below) { UNKNOWN } else { closest.name }
+}
+
 fn is_unknown(closest: &Candidate<'_>, unknown_below: Option<f64>) -> bool {
     closest.probability.zip(unknown_below).is_some_and(|(probability, least)| probability < least)
 }
@@ -86,7 +98,11 @@ mod tests {
     fn predictions() -> Predictions {
         let certainty = Certainty { temperature: 1.0, held_out: 0, right: 0 };
         let classes = ["owl", "wren", "kite"].map(str::to_owned).to_vec();
-        let photo = |path: &str, ranked: &[(u32, f32)]| Photo { path: path.to_owned(), ranked: ranked.to_vec() };
+        let photo = |path: &str, ranked: &[(u32, f32)]| Photo {
+            path: path.to_owned(),
+            ranked: ranked.to_vec(),
+            nearest: Vec::new(),
+        };
         let sure = photo("a.jpg", &[(1, 2.0), (0, 0.0), (2, -1.0)]);
         let unsure = photo("b.jpg", &[(2, 0.1), (1, 0.0), (0, 0.0)]);
         Predictions { row: Row { classes, certainty }, photos: vec![sure, unsure, photo("c.jpg", &[])] }

@@ -10,7 +10,7 @@ use mlsm_store::{Published, RunRecord, Store};
 
 use super::columns::each;
 use super::extremes::{Extremes, Kept};
-use super::{embedding, episode};
+use super::{embedding, episode, lineage};
 use crate::error::CliError;
 use crate::render::report::content::{
     Configuration, Confusions, Content, CurvePoint, Found, Gallery, NodeTime, PhotoLine, Shown,
@@ -38,7 +38,12 @@ pub fn content(store: &Store, published: &Published, summary: Summary) -> Result
         Ok(run) => pictures(store, run, kept, &lines, &classes)?,
         Err(why) => (BTreeMap::new(), Err(why.clone())),
     };
+    let lineage = match &run {
+        Ok(run) => lineage::read(store, run)?,
+        Err(why) => Err(why.clone()),
+    };
     Ok(Content {
+        lineage,
         curves: curves(published)?,
         times: times(published, &run_id)?,
         configuration: configuration(published, run.as_ref().ok())?,

@@ -1,6 +1,6 @@
 //! What a report is written from: read by `cmd/report`, each part whole, or the reason why the store does not have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mlsm_pipelines::album::{HeatMap, Square};
 use mlsm_pipelines::results::Summary;
@@ -33,6 +33,8 @@ pub struct Content {
     pub lines: BTreeMap<i64, PhotoLine>,
     /// The nodes of the run.
     pub times: Found<Vec<NodeTime>>,
+    /// The nodes of the run, and what each read.
+    pub lineage: Found<Vec<LineageNode>>,
     /// The configuration.
     pub configuration: Found<Configuration>,
 }
@@ -197,6 +199,19 @@ pub struct NodeTime {
     pub reason: String,
     /// Where it was reused: the run that had computed it, and the seconds that took.
     pub earlier: Option<(String, f64)>,
+}
+
+/// A node of the run, and the nodes before it that it read from, by their places in the run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineageNode {
+    /// The node.
+    pub node: String,
+    /// Its stage.
+    pub stage: String,
+    /// How it ended.
+    pub outcome: String,
+    /// The nodes that it read from.
+    pub reads: BTreeSet<usize>,
 }
 
 /// A configuration.

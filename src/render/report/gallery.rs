@@ -78,7 +78,7 @@ fn card(shown: &Shown, thumbnails: &mut Thumbnails<'_>) -> Option<String> {
 }
 
 /// A box in hundredths of the photo's width, twice: a pale line under the coloured one is seen on any photo.
-fn rectangle([x, y, w, h]: [f64; 4], width: f64, kind: &str) -> String {
+pub fn rectangle([x, y, w, h]: [f64; 4], width: f64, kind: &str) -> String {
     let [x, y, w, h] = [x, y, w, h].map(|length| 100.0 * length / width);
     let place = format!("x=\"{x:.2}\" y=\"{y:.2}\" width=\"{w:.2}\" height=\"{h:.2}\"");
     format!("<rect class=\"under\" {place}/><rect class=\"{kind}\" {place}/>")

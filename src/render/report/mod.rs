@@ -1,4 +1,5 @@
-//! `mlsm report --out FILE.html`: one page that holds all it shows. What it says stands in `README.md`.
+//! `mlsm report --out FILE.html` and `mlsm predict --report FILE.html`: pages that hold all they show. What they say stands
+//! in `README.md`.
 
 mod accuracy;
 mod configuration;
@@ -11,7 +12,9 @@ mod episode;
 mod escape;
 mod figure;
 mod gallery;
+mod lineage;
 mod page;
+pub mod predictions;
 mod rows;
 mod thumbnail;
 mod timings;

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::content::{Content, Found};
 use super::figure::{Block, Figure};
 use super::thumbnail::Thumbnails;
-use super::{accuracy, configuration, confusion, curves, differences, embedding, episode, escape, gallery, timings};
+use super::{
+    accuracy, configuration, confusion, curves, differences, embedding, episode, escape, gallery, lineage, timings,
+};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -24,16 +26,36 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 /// Writes the report as one HTML file that needs nothing else.
 pub fn to_html(content: &Content) -> String {
     let (parts, symbols) = parts(content);
+    let heading = format!("Results of run {}", content.run_id);
+    document(&Document { heading, facts: facts(content), warnings: &content.summary.warnings, parts, symbols })
+}
+
+/// What every page has.
+pub struct Document<'a> {
+    /// Its heading.
+    pub heading: String,
+    /// What stands below it, as names and texts.
+    pub facts: Vec<(&'static str, String)>,
+    /// What people should read first.
+    pub warnings: &'a [String],
+    /// Its parts.
+    pub parts: Vec<Part>,
+    /// The images that its parts show.
+    pub symbols: String,
+}
+
+/// Writes a page.
+pub fn document(document: &Document<'_>) -> String {
+    let Document { heading, facts, warnings: warned, parts, symbols } = document;
     let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
     for (title, part) in parts {
         match part {
             Ok(block) => blocks.push(block),
-            Err(why) => left_out.push((title, why)),
+            Err(why) => left_out.push((*title, why.clone())),
         }
     }
-    let heading = format!("Results of run {}", content.run_id);
     let figures: Vec<_> = blocks.iter().flat_map(|block| &block.figures).collect();
-    let main: String = blocks.iter().map(section).collect();
+    let main: String = blocks.iter().copied().map(section).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<meta \
@@ -42,10 +64,10 @@ pub fn to_html(content: &Content) -> String {
          <a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1>{title}</h1>\n{facts}</header>\n\
          {contents}<main id=\"main\" tabindex=\"-1\">\n{warnings}{main}{left_out}</main>\n\
          {footer}{symbols}{scripts}</body>\n</html>\n",
-        title = escape::attribute(&heading),
-        facts = facts(content),
+        title = escape::attribute(heading),
+        facts = listed(facts),
         contents = contents(&blocks),
-        warnings = warnings(content),
+        warnings = warnings(warned),
         left_out = omissions(&left_out),
         footer = footer(!figures.is_empty()),
         scripts = scripts(&figures),
@@ -53,7 +75,7 @@ pub fn to_html(content: &Content) -> String {
 }
 
 /// A part, whole or with the reason why it is not there.
-type Part = (&'static str, Found<Block>);
+pub type Part = (&'static str, Found<Block>);
 
 /// The parts in the order of the page, and its photos: they take the room that everything else leaves.
 fn parts(content: &Content) -> (Vec<Part>, String) {
@@ -65,11 +87,11 @@ fn parts(content: &Content) -> (Vec<Part>, String) {
     ];
     let after = [
         ("Timings", given(&content.times).and_then(|times| timings::block(times, &content.run))),
+        ("Lineage", given(&content.lineage).and_then(|nodes| lineage::block(nodes, summary))),
         ("Configuration", given(&content.configuration).and_then(|c| configuration::block(c, &content.run_id))),
     ];
-    let taken: usize = before.iter().chain(&after).filter_map(|(_, part)| part.as_ref().ok()).map(Block::bytes).sum();
-    let room = MOST_BYTES.saturating_sub(PLOTLY.len() + taken + TEXT_BYTES).min(MOST_IMAGE_BYTES);
-    let mut thumbnails = Thumbnails::new(&content.photos, &content.lines, room);
+    let taken = before.iter().chain(&after).filter_map(|(_, part)| part.as_ref().ok()).map(Block::bytes).sum();
+    let mut thumbnails = Thumbnails::new(&content.photos, &content.lines, room_for_images(taken));
     let with_photos = [
         ("Confusion matrix", given(confusions).and_then(|c| confusion::block(c, summary, &mut thumbnails))),
         ("One episode", given(episode).and_then(|shown| episode::block(shown, summary, &mut thumbnails))),
@@ -77,6 +99,11 @@ fn parts(content: &Content) -> (Vec<Part>, String) {
         ("Embeddings", given(embedding).and_then(|map| embedding::block(map, &mut thumbnails))),
     ];
     (before.into_iter().chain(with_photos).chain(after).collect(), thumbnails.symbols())
+}
+
+/// Returns how many bytes a page has room for in images, where parts without photos take so many.
+pub fn room_for_images(taken: usize) -> usize {
+    MOST_BYTES.saturating_sub(PLOTLY.len() + taken + TEXT_BYTES).min(MOST_IMAGE_BYTES)
 }
 
 fn given<T>(part: &Found<T>) -> Result<&T, String> {
@@ -89,30 +116,36 @@ fn section(block: &Block) -> String {
 }
 
 /// What the run log says of the run.
-fn facts(content: &Content) -> String {
-    let Ok(run) = &content.run else { return String::new() };
-    let facts = [
+fn facts(content: &Content) -> Vec<(&'static str, String)> {
+    let Ok(run) = &content.run else { return Vec::new() };
+    vec![
         ("configuration", run.config_name.clone()),
         ("finished", run.finished.clone()),
         ("program", format!("mlsm {}", run.version)),
         ("device asked for", run.device.clone()),
         ("digest of the configuration", run.config_digest.short()),
-    ];
+    ]
+}
+
+fn listed(facts: &[(&str, String)]) -> String {
+    if facts.is_empty() {
+        return String::new();
+    }
     let line = |(name, text): &(&str, String)| format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape::name(text));
     format!("<dl class=\"facts\">\n{}</dl>\n", facts.iter().map(line).collect::<String>())
 }
 
-fn contents(blocks: &[Block]) -> String {
-    let line = |b: &Block| format!("<li><a href=\"#{}\">{}</a></li>\n", b.id, escape::attribute(&b.title));
+fn contents(blocks: &[&Block]) -> String {
+    let line = |b: &&Block| format!("<li><a href=\"#{}\">{}</a></li>\n", b.id, escape::attribute(&b.title));
     format!(
         "<nav aria-label=\"Parts of this page\">\n<ul>\n{}</ul>\n</nav>\n",
         blocks.iter().map(line).collect::<String>()
     )
 }
 
-fn warnings(content: &Content) -> String {
+fn warnings(warnings: &[String]) -> String {
     let line = |w: &String| format!("<p class=\"warning\"><strong>Warning:</strong> {}</p>\n", escape::attribute(w));
-    content.summary.warnings.iter().map(line).collect()
+    warnings.iter().map(line).collect()
 }
 
 fn omissions(left_out: &[(&str, String)]) -> String {

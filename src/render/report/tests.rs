@@ -5,8 +5,8 @@ use mlsm_pipelines::results::{AverageRow, PairedRow, ResultRow, Summary};
 use serde_json::Value;
 
 use super::content::{
-    BoxLine, Configuration, Confusions, Content, CurvePoint, EmbeddingMap, EpisodeShown, Gallery, NodeTime, PhotoLine,
-    QueryShown, Shown,
+    BoxLine, Configuration, Confusions, Content, CurvePoint, EmbeddingMap, EpisodeShown, Gallery, LineageNode,
+    NodeTime, PhotoLine, QueryShown, Shown,
 };
 use super::to_html;
 
@@ -114,8 +114,20 @@ fn whole() -> Content {
         photos: BTreeMap::from([(7, Square { side_px: 1, rgb: vec![9; 3] })]),
         lines: BTreeMap::from([(7, photo())]),
         times: Ok(vec![time]),
+        lineage: Ok(lineage()),
         configuration: Ok(Configuration { toml: format!("name = '{HOSTILE}'"), preset: None }),
     }
+}
+
+/// A row and the photos that it rests on, under hostile names.
+fn lineage() -> Vec<LineageNode> {
+    let node = |node: &str, reads: &[usize]| LineageNode {
+        node: node.to_owned(),
+        stage: HOSTILE.to_owned(),
+        outcome: "executed".to_owned(),
+        reads: reads.iter().copied().collect(),
+    };
+    vec![node(HOSTILE, &[]), node(&summary().results[0].node, &[0])]
 }
 
 /// The figures of a page, by id.
@@ -208,12 +220,13 @@ fn what_is_not_there_is_left_out_with_its_reason_and_without_figures_there_is_no
         episode: Err(why("episode")),
         embedding: Err(why("embedding")),
         times: Err(why("nodes")),
+        lineage: Err(why("lineage")),
         configuration: Err(why("configuration")),
         photos: BTreeMap::new(),
         ..whole()
     };
     let html = to_html(&content);
-    for word in ["training", "predictions", "boxes", "episode", "embedding", "nodes", "configuration"] {
+    for word in ["training", "predictions", "boxes", "episode", "embedding", "nodes", "lineage", "configuration"] {
         assert!(html.contains(&format!(": {}.</li>", why(word))), "{word}: {html}");
     }
     assert!(!html.contains("<script") && html.len() < 20_000);

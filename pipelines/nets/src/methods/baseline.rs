@@ -1,8 +1,9 @@
 //! Baseline: a linear classifier that is fitted to the support set by gradient descent.
 //!
 //! Source: Chen, Liu, Kira, Wang and Huang 2019 ("A Closer Look at Few-shot Classification"), section 3.2, and its code for
-//! the optimiser. There a pass takes batches of four images and the first weights are drawn; here every step takes the
-//! whole support set and the first weights are 0, so that neither the order of images nor a draw plays a part.
+//! the optimiser. There a pass takes batches of four images and the first weights are drawn; here there are as many steps,
+//! but each takes the whole support set, and the first weights are 0, so that neither the order of images nor a draw plays
+//! a part.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,14 @@ use tch::{Device, Kind, Tensor};
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::params::Params;
 
+/// Images of one step in the authors' code.
+const BATCH: u64 = 4;
+
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaselineOptions {
-    /// Steps of gradient descent on the support set.
+    /// Steps of gradient descent for every four support images.
     pub steps: u64,
     /// Their rate.
     pub inner_lr: f64,
@@ -39,11 +43,16 @@ impl BaselineOptions {
         super::positive("inner_lr", self.inner_lr)
     }
 
-    /// Descends from `start` along the slopes that `slopes` gives at a point, as PyTorch's SGD does.
-    pub(super) fn descend(&self, start: Vec<Tensor>, slopes: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Tensor> {
+    /// Descends from `start` along the slopes of `images` that `slopes` gives at a point, as PyTorch's SGD does.
+    pub(super) fn descend(
+        &self,
+        images: i64,
+        start: Vec<Tensor>,
+        slopes: impl Fn(&[Tensor]) -> Vec<Tensor>,
+    ) -> Vec<Tensor> {
         let mut point = start;
         let mut velocity: Option<Vec<Tensor>> = None;
-        for _ in 0..self.steps {
+        for _ in 0..self.steps * images.unsigned_abs().div_ceil(BATCH) {
             let decayed = slopes(&point).into_iter().zip(&point).map(|(slope, value)| slope + value * self.decay);
             let next: Vec<Tensor> = match velocity.take() {
                 None => decayed.collect(),
@@ -102,7 +111,7 @@ impl Method for Baseline {
         let truth = support.labels().one_hot(support.n_way).to_kind(rows.kind());
         let zeros = |size: &[i64]| Tensor::zeros(size, (rows.kind(), rows.device()));
         let start = vec![zeros(&[support.n_way, rows.size()[1]]), zeros(&[support.n_way])];
-        let fitted = self.options.descend(start, |point| {
+        let fitted = self.options.descend(rows.size()[0], start, |point| {
             let error = (rows.linear(&point[0], Some(&point[1])).softmax(-1, Kind::Float) - &truth) / count; // [n, n_way]
             vec![error.tr().matmul(rows), error.sum_dim_intlist([0i64].as_slice(), false, rows.kind())]
         });

@@ -18,7 +18,7 @@ use crate::params::Params;
 pub struct BaselinePlusOptions {
     /// What cosines are multiplied by.
     pub scale: f64,
-    /// Steps of gradient descent on the support set.
+    /// Steps of gradient descent for every four support images.
     pub steps: u64,
     /// Their rate.
     pub inner_lr: f64,
@@ -93,7 +93,7 @@ impl Method for BaselinePlus {
             let [directions, lengths] = [&point[0], &point[1]].map(Tensor::shallow_clone);
             Cosines { directions, lengths, scale }
         };
-        let fitted = self.options.descent().descend(vec![means, lengths], |point| {
+        let fitted = self.options.descent().descend(rows.size()[0], vec![means, lengths], |point| {
             tch::with_grad(|| {
                 let leaves: Vec<Tensor> = point.iter().map(|value| value.detach().set_requires_grad(true)).collect();
                 let loss = cross_entropy(&cosines(&leaves).scores(&rows), &labels);

@@ -1,7 +1,8 @@
 //! FEAT: class means look at each other before a query is compared with them.
 //!
 //! Source: Ye, Hu, Zhan and Sha 2020 ("Few-Shot Learning via Embedding Adaptation with Set-to-Set Functions"), eq. 6 to 9:
-//! one head of self-attention, and its contrastive regulariser. Without dropout.
+//! one head of self-attention, and its contrastive regulariser. Without dropout. As in the authors' code, an image is the
+//! largest value of each channel of a Conv-4's map, or the mean of each channel of a larger backbone's.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ impl Default for FeatOptions {
 pub struct Feat {
     options: FeatOptions,
     params: Params,
+    takes_largest: bool,
     /// Queries, keys and values of the attention: `[d, d]` each.
     attention: [Slot; 3],
     output: Linear,
@@ -47,7 +49,7 @@ struct Adapted {
 impl Described for Feat {
     type Options = FeatOptions;
     const NAME: &'static str = "feat";
-    const READS: Reads = Reads::Embeddings;
+    const READS: Reads = Reads::Maps;
     const SOURCE: &'static str = "Ye et al. 2020, eq. 6 to 9";
 
     fn check(options: &Self::Options) -> Result<(), (&'static str, String)> {
@@ -59,7 +61,8 @@ impl Described for Feat {
 
     fn make(options: Self::Options, shape: &Shape, rng: &mut ChaCha8Rng, device: Device) -> Self {
         let mut params = Params::new(device);
-        let d = shape.embedding_dim();
+        let d = shape.channels;
+        let takes_largest = shape.backbone.kind.is_conv4();
         let mut square = |name: &str| {
             let name = format!("attention.{name}.weight");
             let drawn = normal_tensor(&mut stream_of(rng, &name), &[d, d], (1.0 / d as f64).sqrt());
@@ -72,7 +75,7 @@ impl Described for Feat {
             params.add("norm.weight", &ones, Role::Trainable),
             params.add("norm.bias", &ones.zeros_like(), Role::Trainable),
         ];
-        Self { options, params, attention, output, norm }
+        Self { options, params, takes_largest, attention, output, norm }
     }
 }
 
@@ -109,6 +112,14 @@ impl Method for Feat {
 
     fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+        let map = image.expect("the images were given"); // [n, c, h, w]
+        match self.takes_largest {
+            true => map.amax([2i64, 3].as_slice(), false),
+            false => map.mean_dim([2i64, 3].as_slice(), false, map.kind()),
+        }
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {

@@ -10,6 +10,8 @@ use crate::params::{Params, Role, Slot};
 
 /// The names of the levels, in the order in which they are summed.
 const NAMES: [&str; 3] = ["image", "global", "object"];
+/// The place of the level G.
+const GLOBAL: usize = 1;
 /// The place of the level O.
 const OBJECT: usize = 2;
 
@@ -57,16 +59,19 @@ impl Fuse {
         }
     }
 
-    /// Sums what each level that is on gives, in their order: vectors, or scores.
+    /// Sums what each level that is on gives, in their order: vectors, or scores. The maps are added up first, so that an
+    /// object that is the image itself changes no bit of the sum where maps are averaged.
     pub(super) fn sum(&self, params: &Params, parts: impl IntoIterator<Item = Tensor>) -> Tensor {
         let levels = (0..NAMES.len()).filter(|level| self.on[*level]);
-        let weighted = levels.zip(parts).map(|(level, part)| self.weighted(params, level, part));
-        weighted.reduce(|a, b| a + b).expect("levels hold at least one")
+        let weighted = levels.zip(parts).map(|(level, part)| (level, self.weighted(params, level, part)));
+        let (global, maps): (Vec<_>, Vec<_>) = weighted.partition(|(level, _)| *level == GLOBAL);
+        let parts = maps.into_iter().chain(global).map(|(_, part)| part);
+        parts.reduce(|a, b| a + b).expect("levels hold at least one")
     }
 
     fn weighted(&self, params: &Params, level: usize, part: Tensor) -> Tensor {
         let has_both_maps = self.on[0] && self.on[OBJECT];
-        let is_map = NAMES[level] != "global";
+        let is_map = level != GLOBAL;
         match (self.kind, self.gate) {
             (FuseNorm::Mean, _) => part / self.on.iter().filter(|on| **on).count() as f64,
             (FuseNorm::MapMean, _) if has_both_maps && is_map => part / 2.0,

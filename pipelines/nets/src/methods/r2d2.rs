@@ -1,8 +1,9 @@
 //! R2-D2: ridge regression of the support labels, solved in closed form, whose penalty is learnt.
 //!
 //! Source: Bertinetto, Henriques, Torr and Vedaldi 2019 ("Meta-learning with differentiable closed-form solvers"), eq. 6
-//! (a system of as many equations as support images) and 7. The offset of eq. 7 is the same for every class and changes
-//! neither a softmax nor its slopes, so it is left out.
+//! (a system of as many equations as support images) and 7; from the authors' code that embeddings get a column of ones,
+//! and labels are divided by √(ways · shots). The offset of eq. 7 is the same for every class and changes neither a softmax
+//! nor its slopes, so it is left out.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct R2d2 {
 
 struct Ridge<'a> {
     method: &'a R2d2,
-    weights: Tensor, // [d, n_way]
+    weights: Tensor, // [d + 1, n_way]
 }
 
 impl Described for R2d2 {
@@ -70,8 +71,9 @@ impl Method for R2d2 {
     }
 
     fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
-        let rows = support.rows;
-        let truth = support.labels().one_hot(support.n_way).to_kind(rows.kind());
+        let rows = &with_ones(support.rows);
+        let images = rows.size()[0] as f64;
+        let truth = support.labels().one_hot(support.n_way).to_kind(rows.kind()) / images.sqrt();
         let penalty = Tensor::eye(rows.size()[0], (rows.kind(), rows.device())) * self.params.at(self.log_lambda).exp();
         let kernel = rows.matmul(&rows.tr()) + penalty; // [n, n]
         let weights = rows.tr().matmul(&Tensor::linalg_solve(&kernel, &truth, true));
@@ -81,6 +83,11 @@ impl Method for R2d2 {
 
 impl Head for Ridge<'_> {
     fn scores(&self, queries: &Tensor) -> Tensor {
-        queries.matmul(&self.weights) * self.method.params.at(self.method.scale)
+        with_ones(queries).matmul(&self.weights) * self.method.params.at(self.method.scale)
     }
+}
+
+/// `[n, d]` with a column of ones behind: `[n, d + 1]`.
+fn with_ones(rows: &Tensor) -> Tensor {
+    Tensor::cat(&[rows, &rows.narrow(1, 0, 1).ones_like()], 1)
 }

@@ -1,4 +1,4 @@
-//! MLSM's head in eight settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
+//! MLSM's head in ten settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
 
 use mlsm_nets::{Device, Method, Mlsm, MlsmOptions, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -39,8 +39,8 @@ fn switches(levels: &str, pair: &str, loss: &str, norm: &str) -> MlsmOptions {
 }
 
 #[test]
-fn the_default_head_with_the_papers_plain_sum_equals_pytorch() {
-    compare("default", 19, MlsmOptions { channels: 8, fuse_norm: "none".parse().unwrap(), ..MlsmOptions::default() });
+fn the_default_head_equals_pytorch() {
+    compare("default", 19, MlsmOptions { channels: 8, ..MlsmOptions::default() });
 }
 
 #[test]
@@ -86,4 +86,17 @@ fn one_similarity_for_each_level_equals_pytorch() {
     let base = switches("I+G+O", "concat", "ce", "none");
     let fusion_point = "scores".parse().unwrap();
     compare("scores", 7, MlsmOptions { channels: 16, sim_hidden: vec![8], fusion_point, ..base });
+}
+
+#[test]
+fn the_sum_over_the_number_of_levels_equals_pytorch() {
+    let base = switches("I+G+O", "absdiff+product", "ce", "mean");
+    compare("mean", 7, MlsmOptions { channels: 16, sim_hidden: vec![8], ..base });
+}
+
+#[test]
+fn similarities_with_a_learnt_share_of_the_object_equal_pytorch() {
+    let base = switches("I+G+O", "absdiff+product", "ce", "gate");
+    let fusion_point = "scores".parse().unwrap();
+    compare("gate", 7, MlsmOptions { channels: 16, sim_hidden: vec![8], fusion_point, ..base });
 }
