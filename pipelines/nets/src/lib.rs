@@ -20,6 +20,7 @@ mod libtorch;
 mod methods;
 mod pack;
 mod params;
+mod phase;
 mod process;
 mod pth;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use methods::{
 };
 pub use pack::{pack, unpack};
 pub use params::{Params, Precision, Role, Slot};
+pub use phase::Phase;
 pub use process::{keep_heap, leave};
 pub use pth::read_pth;
 pub use tch::{self, Device, Kind, Tensor};

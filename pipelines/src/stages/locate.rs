@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mlsm_data::Part;
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
-use mlsm_nets::{CamClass, Descriptors, class_activation, class_free, descriptor_transform, grad_cam};
+use mlsm_nets::{CamClass, Descriptors, Phase, class_activation, class_free, descriptor_transform, grad_cam};
 use mlsm_store::{Blob, Field};
 use tch::{Device, Kind, Tensor};
 
@@ -107,7 +107,7 @@ impl Task for FitDescriptors {
             for chunk in images.chunks(FORWARD_BATCH) {
                 context.check()?;
                 let pixels = gallery.gather(chunk, device)?;
-                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), false));
+                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), Phase::Evaluate));
             }
             floats(&descriptors.first_direction())
         })?;
@@ -218,7 +218,7 @@ impl LocateObjects {
             return Ok((cam.raw, Some(cam.class)));
         }
         let _guard = tch::no_grad_guard();
-        let features = net.backbone.feature_map(x, false);
+        let features = net.backbone.feature_map(x, Phase::Evaluate);
         match (self.method, fit) {
             (MapMethod::Cam, _) => {
                 let class = self.class(net, x.size()[0])?;

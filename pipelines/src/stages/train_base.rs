@@ -10,7 +10,7 @@ use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId, Part};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_errors::{Explain, Explanation, Fix};
-use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
+use mlsm_nets::{Adam, Backbone, Classifier, Decay, Phase, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -257,7 +257,7 @@ impl<'a> Training<'a> {
                     };
                     pixels = mlsm_nets::augment(&pixels, &how, &mut draws);
                 }
-                self.backbone.feature_map(&self.backbone.normalise(&pixels.to_device(self.device)), true)
+                self.backbone.feature_map(&self.backbone.normalise(&pixels.to_device(self.device)), Phase::Train)
             }
             Images::Features(..) => self.map(&ids)?,
         };
@@ -298,7 +298,7 @@ impl<'a> Training<'a> {
         match &self.images {
             Images::Pixels(gallery) => {
                 let pixels = gallery.gather(ids, self.device)?;
-                Ok(self.backbone.feature_map(&self.backbone.normalise(&pixels), false))
+                Ok(self.backbone.feature_map(&self.backbone.normalise(&pixels), Phase::Evaluate))
             }
             Images::Features(rows, features) => {
                 let rows: Vec<i64> = ids.iter().map(|id| rows[id]).collect();
@@ -362,7 +362,7 @@ fn features<'a>(
     let mut maps = Vec::new();
     for chunk in ids.chunks(FORWARD_BATCH) {
         let pixels = gallery.gather(chunk, device)?;
-        let map = backbone.feature_map(&backbone.normalise(&pixels), false);
+        let map = backbone.feature_map(&backbone.normalise(&pixels), Phase::Evaluate);
         maps.push(map.mean_dim([2i64, 3].as_slice(), true, Kind::Float)); // [n, c, 1, 1]
     }
     let rows = ids.iter().enumerate().map(|(row, id)| (*id, row as i64)).collect();
