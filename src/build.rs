@@ -1,5 +1,11 @@
 //! Embeds the presets of `configs/` and points the binary at the libtorch it was linked against.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "cargo passes variables to build scripts and reads what they print"
+)]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};

@@ -25,6 +25,7 @@ pub fn run_id() -> String {
 
 /// Returns the time since 1970-01-01.
 pub fn since_epoch() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "the one clock of the program: run ids and records")]
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

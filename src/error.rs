@@ -1,14 +1,19 @@
 //! What ends a command: every expected failure with its exit code and its text for people.
 
-use std::error::Error;
-use std::fmt::Write as _;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+pub mod words;
 
 use mlsm_data::DataError;
 use mlsm_engine::{EngineError, StageError};
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_pipelines::{AssembleError, ConfigError};
 use mlsm_store::StoreError;
 use thiserror::Error;
 
+use self::words::Words;
 use crate::signals;
 
 /// A check answered no.
@@ -33,18 +38,11 @@ pub enum CliError {
     #[error("the check found something")]
     CheckFailed,
     /// The command line, the environment or a tool on this machine does not fit.
-    #[error("{what}\n  why: {why}\n  fix: {fix}")]
-    Usage {
-        /// What was refused.
-        what: String,
-        /// The reason.
-        why: String,
-        /// What to do.
-        fix: String,
-    },
+    #[error("{0}")]
+    Usage(Explanation),
     /// A photo or a table is bad, found by a verb that only looks.
     #[error("{0}")]
-    BadData(String),
+    BadData(Explanation),
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -61,24 +59,19 @@ pub enum CliError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// Nodes failed: each with its first error.
-    #[error("{} failed", list_nodes(.0))]
+    #[error("nodes failed")]
     Nodes(Vec<(String, StageError)>),
     /// Runs are going on, and waiting was not wanted.
-    #[error("the store is busy\n  why: runs are writing it\n  fix: try again later, or leave --no-wait out")]
+    #[error("the store is busy")]
     Busy,
     /// A signal stopped the run.
-    #[error("cancelled\n  why: a signal asked to stop\n  fix: the same command goes on where this run stopped")]
+    #[error("cancelled")]
     Cancelled,
     /// The time that the work was given is over.
-    #[error(
-        "stopped\n  why: the time given with --max-time is over\n  fix: the same command goes on where this run stopped"
-    )]
+    #[error("stopped")]
     TimeOver,
     /// The program has a defect; the panic's own message is printed already.
-    #[error(
-        "the program stopped in a way that nobody foresaw\n  why: the message above says where\n  fix: report it with \
-         that message; finished artifacts are kept, and the same command goes on from them"
-    )]
+    #[error("the program stopped in a way that nobody foresaw")]
     Panicked,
     /// The answer could not be written.
     #[error("cannot write to standard output")]
@@ -88,7 +81,7 @@ pub enum CliError {
 impl CliError {
     /// Describes a mistake that the user can mend.
     pub fn usage(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::Usage { what: what.into(), why: why.into(), fix: fix.into() }
+        Self::Usage(Explanation::new(what).because(why).fix(fix.into()))
     }
 
     /// Says of work that was stopped what stopped it: a signal, or the end of its time.
@@ -100,7 +93,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CheckFailed => CHECK_FAILED,
-            Self::Usage { .. } | Self::Config(_) => USAGE,
+            Self::Usage(_) | Self::Config(_) => USAGE,
             Self::BadData(_) => BAD_DATA,
             Self::Assemble(AssembleError::Config(_)) => USAGE,
             Self::Assemble(AssembleError::Data(_)) => BAD_DATA,
@@ -120,49 +113,69 @@ impl CliError {
 
     /// Returns the text for people: what, why and how to fix; empty when everything is said already.
     pub fn render(&self) -> String {
-        match self {
-            Self::CheckFailed => String::new(),
-            Self::Nodes(nodes) => nodes.iter().fold(String::new(), |mut text, (node, error)| {
-                text.push_str(&paragraph(&format!("{node}: {error}"), error.source(), stage_hint(error)));
-                text
-            }),
-            _ => paragraph(&self.to_string(), self.source(), self.hint()),
-        }
+        self.words().iter().map(Words::paragraph).collect()
     }
 
     /// Returns the same as data: of several failures the first one.
     pub fn to_json(&self) -> serde_json::Value {
-        let text = self.render();
-        let mut what = String::new();
-        let (mut why, mut fix) = (Vec::new(), Vec::new());
-        for line in text.lines() {
-            match (line.strip_prefix("  why: "), line.strip_prefix("  fix: ")) {
-                (Some(line), _) => why.push(line),
-                (_, Some(line)) => fix.push(line),
-                _ if what.is_empty() => what = line.trim_start_matches("error: ").to_owned(),
-                _ => why.push(line.trim()),
-            }
-        }
-        if what.is_empty() {
-            what = self.to_string();
-        }
-        serde_json::json!({ "what": what, "why": why.join("\n"), "fix": fix.join("\n") })
+        let first = self.words().into_iter().next();
+        serde_json::json!(first.unwrap_or_else(|| Explanation::of(self).into()))
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    /// Returns what failed, once for each node; nothing when everything is said already.
+    fn words(&self) -> Vec<Words> {
         match self {
-            Self::Store(error) | Self::Assemble(AssembleError::Store(error)) => store_hint(error),
-            Self::Engine(EngineError::Store(error)) => store_hint(error),
-            Self::Engine(EngineError::UnknownNode { .. }) => Some("`mlsm plan` lists the nodes of this configuration"),
-            Self::Engine(EngineError::Threads { .. }) => Some("give a smaller `--threads`"),
-            Self::Engine(EngineError::Pending { .. } | EngineError::MissingOutput { .. }) => Some(REPORT),
-            Self::Stdout(_) => Some("free the disk behind the redirection, or use `--out FILE`"),
+            Self::CheckFailed => Vec::new(),
+            Self::Nodes(nodes) => nodes.iter().map(|(node, error)| of_node(node, error)).collect(),
+            _ => {
+                let words = Words::from(self.explain());
+                let is_full = self.of_store().is_some_and(StoreError::is_full);
+                vec![if is_full { words.keeping() } else { words }]
+            }
+        }
+    }
+
+    fn of_store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error)
+            | Self::Assemble(AssembleError::Store(error))
+            | Self::Engine(EngineError::Store(error)) => Some(error),
             _ => None,
         }
     }
 }
 
-const REPORT: &str = "run again with `--force STAGE` for the stage before it; finished artifacts are kept";
+impl Explain for CliError {
+    fn explain(&self) -> Explanation {
+        let said = Explanation::of(self);
+        let again = "give the same command again, it goes on where this one stopped";
+        match self {
+            Self::Usage(said) | Self::BadData(said) => said.clone(),
+            Self::Config(error) => error.explain(),
+            Self::Assemble(error) => error.explain(),
+            Self::Engine(error) => error.explain(),
+            Self::Store(error) => error.explain(),
+            Self::Data(error) => error.explain(),
+            Self::Busy => said.because("runs are writing it").fix("try again later").fix(Fix::Wait),
+            Self::Cancelled => said.because("a signal asked to stop").fix(again),
+            Self::TimeOver => said.because("the time given with --max-time is over").fix(again),
+            Self::Panicked => said.because("the message above says where").fix(
+                "report it with that message; finished artifacts are kept, and the same command goes on from them",
+            ),
+            Self::Stdout(_) => said.fix("free the disk behind the redirection").fix("use `--out FILE`"),
+            Self::CheckFailed | Self::Nodes(_) => said,
+        }
+    }
+}
+
+/// Says why a node failed. What other nodes have finished is kept, whatever it was.
+fn of_node(node: &str, error: &StageError) -> Words {
+    let mut said = error.explain().within(node);
+    if said.fixes.is_empty() {
+        said = said.fix("mend the cause, then run again");
+    }
+    Words::from(said).keeping()
+}
 
 fn of_store(error: &StoreError) -> u8 {
     match error {
@@ -189,77 +202,5 @@ fn of_stage(error: &StageError) -> u8 {
         StageError::Busy(_) => STORE_BUSY,
         StageError::Store(error) => of_store(error),
         StageError::Failed(_) => STAGE_FAILED,
-    }
-}
-
-fn store_hint(error: &StoreError) -> Option<&'static str> {
-    error.is_full().then_some("free some space and run again; finished artifacts are kept")
-}
-
-fn stage_hint(error: &StageError) -> Option<&'static str> {
-    match error {
-        StageError::Busy(_) => Some("wait for it, or run without `--no-wait`; finished artifacts are kept"),
-        StageError::Store(error) => store_hint(error),
-        StageError::BadData(_) | StageError::Failed(_) | StageError::Setup(_) | StageError::Cancelled => {
-            Some("finished artifacts are kept; mend the cause and run again")
-        }
-    }
-}
-
-fn list_nodes(nodes: &[(String, StageError)]) -> String {
-    nodes.iter().map(|(node, _)| node.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// Lays out a message; its sources become the why and the hint the fix, unless the message has its own.
-fn paragraph(message: &str, source: Option<&dyn Error>, hint: Option<&str>) -> String {
-    let mut text = format!("error: {}\n", message.trim_end());
-    let mut next = source;
-    while let Some(error) = next {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            let _ = writeln!(text, "  why: {cause}");
-        }
-        next = error.source();
-    }
-    if let Some(hint) = hint.filter(|_| !text.contains("fix: ")) {
-        let _ = writeln!(text, "  fix: {hint}");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_of_stage_error_has_its_exit_code() {
-        let code = |error| CliError::Nodes(vec![("crop".to_owned(), error)]).exit_code();
-        assert_eq!(code(StageError::BadData(String::new())), 6);
-        assert_eq!(code(StageError::Setup(String::new())), 2);
-        assert_eq!(code(StageError::Busy(String::new())), 5);
-        assert_eq!(code(StageError::Failed(String::new())), 3);
-        assert_eq!(code(StageError::Cancelled), 130);
-    }
-
-    #[test]
-    fn a_message_without_a_fix_gets_the_hint_of_its_kind() {
-        let error = CliError::Nodes(vec![("crop".to_owned(), StageError::Busy("process 7".to_owned()))]);
-        assert_eq!(
-            error.render(),
-            "error: crop: another run is computing this: process 7\n  \
-             fix: wait for it, or run without `--no-wait`; finished artifacts are kept\n"
-        );
-    }
-
-    #[test]
-    fn a_message_with_its_own_fix_keeps_it() {
-        let error = CliError::usage("no", "because", "do this");
-        assert_eq!(error.render(), "error: no\n  why: because\n  fix: do this\n");
-    }
-
-    #[test]
-    fn a_failed_check_prints_nothing_more() {
-        assert_eq!(CliError::CheckFailed.render(), "");
-        assert_eq!(CliError::CheckFailed.exit_code(), 1);
     }
 }

@@ -1,8 +1,11 @@
 //! The command line of the pipeline. Nothing but this package prints, reads the environment or ends the process.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod cli;
 mod clock;
 mod cmd;
+mod environment;
 mod error;
 mod presets;
 mod render;
@@ -55,7 +58,7 @@ fn leave(result: Result<(), CliError>) -> ! {
 fn promises_last_line(cli: &Cli) -> bool {
     let is_json = match cli.common.output {
         Some(output) => output == cli::Output::Json,
-        None => std::env::var_os("MLSM_OUTPUT").is_some_and(|value| value == "json"),
+        None => environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json"),
     };
     is_json && matches!(cli.verb, Verb::Run(_) | Verb::Predict(_))
 }
@@ -66,7 +69,7 @@ fn refuse(refused: &clap::Error) -> ! {
     let words: Vec<_> = std::env::args_os().collect();
     let is_json = words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
         || words.iter().any(|word| word == "--output=json")
-        || std::env::var_os("MLSM_OUTPUT").is_some_and(|value| value == "json");
+        || environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json");
     let is_run = words.iter().any(|word| word == "run" || word == "predict");
     if refused.use_stderr() && is_json && is_run {
         let _ = refused.print();
@@ -85,10 +88,9 @@ fn begin_trial() -> Result<(), CliError> {
     if !cfg!(feature = "trial") {
         return Ok(());
     }
-    let Some(text) = std::env::var_os("MLSM_TRIAL") else { return Ok(()) };
+    let Some(text) = environment::variable("MLSM_TRIAL") else { return Ok(()) };
     let trial: mlsm_store::Trial = text.to_string_lossy().parse().map_err(|e: mlsm_store::ParseTrialError| {
-        let [what, fix] = ["cannot use MLSM_TRIAL", "unset MLSM_TRIAL"].map(str::to_owned);
-        CliError::Usage { what, why: e.to_string(), fix }
+        CliError::usage("cannot use MLSM_TRIAL", e.to_string(), "unset MLSM_TRIAL")
     })?;
     trial.begin();
     Ok(())

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use mlsm_pipelines::{Config, DeviceChoice};
 use mlsm_remote::{Bucket, Peer};
-use mlsm_store::{Access, Patience, Store};
+use mlsm_store::{Access, Patience, Pin, Store};
 
 use crate::cli::{Common, Output};
+use crate::environment;
 use crate::error::CliError;
 use crate::render::stderr;
 use crate::{presets, signals};
@@ -60,17 +61,23 @@ pub struct NamedConfig {
     pub origins: BTreeMap<String, String>,
 }
 
+/// Whether a command waits for others that use the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// It waits until they have finished.
+    Allowed,
+    /// It ends at once: `--no-wait`.
+    Refused,
+}
+
 impl Settings {
     /// Fills what flags leave open from the environment, then from defaults.
     ///
     /// # Errors
     /// [`CliError::Usage`] for a device, a number of threads or an output that cannot be read.
     pub fn new(common: Common) -> Result<Self, CliError> {
-        let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(key, _)| key.starts_with("MLSM_"))
-            .collect();
-        Self::with_environment(common, environment)
+        let environment = environment::variables().filter(|(key, _)| key.starts_with("MLSM_"));
+        Self::with_environment(common, environment.collect())
     }
 
     fn with_environment(common: Common, environment: Vec<(String, String)>) -> Result<Self, CliError> {
@@ -146,9 +153,9 @@ impl Settings {
     }
 
     /// Returns how a store waits: it obeys signals, and says for whom it waits.
-    pub fn patience(&self, no_wait: bool) -> Patience {
+    pub fn patience(&self, waiting: Waiting) -> Patience {
         let patience = Patience::new(signals::asked());
-        let patience = if no_wait { patience.without_waiting() } else { patience };
+        let patience = if waiting == Waiting::Refused { patience.without_waiting() } else { patience };
         match self.is_json() || self.verbosity == Verbosity::Quiet {
             true => patience,
             false => patience.telling(stderr::line),
@@ -160,16 +167,16 @@ impl Settings {
     /// # Errors
     /// As [`Settings::open_store_with`].
     pub fn open_store(&self, access: Access) -> Result<Store, CliError> {
-        self.open_store_with(access, false)
+        self.open_store_with(access, Waiting::Allowed)
     }
 
     /// Opens the store. That of a place that machines share is its cache, which is always written; who opens it for
     /// writing also takes a place among those who write there.
     ///
     /// # Errors
-    /// [`CliError::Store`] when it cannot be used, or is busy and `no_wait` was given.
-    pub fn open_store_with(&self, access: Access, no_wait: bool) -> Result<Store, CliError> {
-        let patience = self.patience(no_wait);
+    /// [`CliError::Store`] when it cannot be used, or is busy and waiting is refused.
+    pub fn open_store_with(&self, access: Access, waiting: Waiting) -> Result<Store, CliError> {
+        let patience = self.patience(waiting);
         let store = match self.open_bucket_for(access)? {
             None => Store::open_with(&self.store, access, &patience)?,
             Some(bucket) => self.open_cache(bucket, access, &patience)?,
@@ -201,7 +208,8 @@ impl Settings {
         }
         let pins = bucket.pins()?;
         for run_id in pins.symmetric_difference(&store.pinned()) {
-            store.pin(run_id, pins.contains(run_id))?;
+            let pin = if pins.contains(run_id) { Pin::Set } else { Pin::Removed };
+            store.pin(run_id, pin)?;
         }
         store.connect(Box::new(bucket), place);
         if access.is_writing() {
@@ -287,14 +295,14 @@ impl Place {
 
 /// What the environment says of object stores: credentials, addresses, regions.
 pub fn credentials() -> Vec<(String, String)> {
-    let all = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let of_services = |key: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| key.starts_with(prefix));
-    all.filter(|(key, _)| of_services(key)).map(|(key, value)| (key.to_lowercase(), value)).collect()
+    let found = environment::variables().filter(|(key, _)| of_services(key));
+    found.map(|(key, value)| (key.to_lowercase(), value)).collect()
 }
 
 /// The folder that holds what was used of a place that machines share.
 fn cache_of(url: &str, given: Option<String>) -> Result<PathBuf, CliError> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| environment::variable(name).map(PathBuf::from);
     let of_user = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let folder = given.map(PathBuf::from).or_else(|| Some(of_user()?.join("mlsm/stores")));
     let folder = folder.ok_or_else(|| {

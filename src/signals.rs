@@ -42,6 +42,7 @@ pub fn install() -> std::io::Result<()> {
         if signals.forever().next().is_none() {
             return;
         }
+        #[expect(clippy::disallowed_methods, reason = "the time that the work was given")]
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(GRACE_MS.load(Ordering::SeqCst)) {
             std::thread::sleep(Duration::from_millis(10));

@@ -5,7 +5,7 @@ use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepar
 use mlsm_store::{Access, Store};
 
 use crate::error::CliError;
-use crate::settings::{NamedConfig, Settings};
+use crate::settings::{NamedConfig, Settings, Waiting};
 
 /// A configuration laid over a store.
 pub struct Workspace {
@@ -24,12 +24,12 @@ impl Workspace {
     /// [`CliError`] of the configuration, the store, or the data set.
     pub fn to_run(
         settings: &Settings,
-        no_wait: bool,
+        waiting: Waiting,
         cancel: &Cancel,
         subscriber: &dyn Subscriber,
     ) -> Result<Self, CliError> {
         let config = settings.load_config()?;
-        let store = settings.open_store_with(Access::ReadWrite, no_wait)?;
+        let store = settings.open_store_with(Access::ReadWrite, waiting)?;
         let purpose = Purpose::Run;
         let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;

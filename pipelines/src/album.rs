@@ -9,6 +9,7 @@ use mlsm_store::{Blob, Fingerprint, RunRecord, Store, StoreError};
 
 use crate::AssembleError;
 use crate::artifact::{ArrayView, decode, read_table};
+use crate::error::misfit;
 
 /// Squashed photos larger than this are taken only where there are no smaller ones.
 const LARGEST_PX: u32 = 256;
@@ -124,7 +125,7 @@ impl<'a> Album<'a> {
         let mut found = BTreeMap::new();
         for (shard, wanted) in self.by_shard(images) {
             let Some(blob) = self.open_unit("ingest", &format!("{shard}/source"), "boxes")? else { continue };
-            for batch in read_table(&blob).map_err(|e| AssembleError::Data(e.to_string()))? {
+            for batch in read_table(&blob)? {
                 let column = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<UInt32Type>();
                 let (Some(ids), Some(widths), Some(heights)) = (column("image_id"), column("width"), column("height"))
                 else {
@@ -191,7 +192,7 @@ fn best_size(units: &Units) -> Option<u32> {
 }
 
 fn array(blob: &Blob, name: &str) -> Result<ArrayView, AssembleError> {
-    decode(blob, name).map_err(|e| AssembleError::Data(e.to_string()))
+    decode(blob, name).map_err(AssembleError::from)
 }
 
 /// Finds the rows of the photos that are wanted.
@@ -201,7 +202,7 @@ fn rows(blob: &Blob, wanted: &BTreeSet<i64>) -> Result<Vec<(usize, i64)>, Assemb
 }
 
 fn damaged(what: &str, expected: &str) -> AssembleError {
-    AssembleError::Data(format!("an artifact of {what} does not have {expected}"))
+    misfit(format!("cannot read an artifact of {what}"), format!("it does not have {expected}")).into()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mlsm_data::streams::stream;
 use mlsm_data::{Episode, ImageId, Part};
 use mlsm_engine::{Context, Port, StageError};
-use mlsm_nets::{Backbone, Levels, Method, MethodKind, Params, Reads, Shape, Support, Switches};
+use mlsm_nets::{Backbone, Levels, Method, MethodKind, Params, Phase, Reads, Shape, Support, Switches};
 use mlsm_store::{Field, Value};
 use tch::{Device, Kind, Tensor};
 
@@ -241,7 +241,7 @@ impl Model {
         let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
         let mut sums: [Option<Tensor>; 2] = [None, None];
         for chunk in images.chunks(FORWARD_BATCH) {
-            for (sum, rows) in sums.iter_mut().zip(self.features(rows.gather(chunk, device)?, false)) {
+            for (sum, rows) in sums.iter_mut().zip(self.features(rows.gather(chunk, device)?, Phase::Evaluate)) {
                 let Some(statistic) = rows.and_then(|rows| self.method.base_statistic(&rows)) else { continue };
                 let part = statistic.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
                 *sum = Some(sum.take().map_or(part.shallow_clone(), |sum| sum + part));
@@ -288,10 +288,10 @@ impl Model {
     }
 
     /// Brings images and objects to what the method reads. `train`: normalises by the batch.
-    fn features(&self, rows: [Option<Tensor>; 2], train: bool) -> [Option<Tensor>; 2] {
+    fn features(&self, rows: [Option<Tensor>; 2], phase: Phase) -> [Option<Tensor>; 2] {
         let features = |side: usize, row: &Tensor| match (self.encoders.get(side), self.reads) {
             (Some(encoder), reads) => {
-                let map = encoder.feature_map(&encoder.normalise(row), train);
+                let map = encoder.feature_map(&encoder.normalise(row), phase);
                 if reads == Reads::Embeddings { encoder.embedding(&map) } else { map }
             }
             (None, Reads::Maps) => row.permute([0, 3, 1, 2]), // stored channels last
@@ -328,11 +328,11 @@ impl Model {
             Some(Variation { how, draws }) => rows.map(|row| Some(mlsm_nets::augment(&row?, how, draws))),
             None => rows,
         };
-        let [image, object] = self.features(rows, true);
-        Ok(self.method.represent(image.as_ref(), object.as_ref(), true))
+        let [image, object] = self.features(rows, Phase::Train);
+        Ok(self.method.represent(image.as_ref(), object.as_ref(), Phase::Train))
     }
 
-    /// Brings images to one row each, as the method represents them. `train`: normalises by the batch.
+    /// Brings images to one row each, as the method represents them.
     ///
     /// # Errors
     /// As [`Gallery::gather`].
@@ -341,10 +341,10 @@ impl Model {
         rows: &Rows,
         images: &[ImageId],
         device: Device,
-        train: bool,
+        phase: Phase,
     ) -> Result<Tensor, StageError> {
-        let [image, object] = self.features(rows.gather(images, device)?, train);
-        Ok(self.method.represent(image.as_ref(), object.as_ref(), train))
+        let [image, object] = self.features(rows.gather(images, device)?, phase);
+        Ok(self.method.represent(image.as_ref(), object.as_ref(), phase))
     }
 
     /// Scores an episode's queries: `[q, n_way]`, larger is closer.
@@ -358,7 +358,7 @@ impl Model {
         let all = known.select(self, &images)?;
         let (shots, queries) = (n_way * k_shot, all.size()[0] - n_way * k_shot);
         let support = Support { rows: &all.narrow(0, 0, shots), n_way, k_shot };
-        Ok(self.method.head(&support, known.by_batch).scores(&all.narrow(0, shots, queries)))
+        Ok(self.method.head(&support, known.phase).scores(&all.narrow(0, shots, queries)))
     }
 }
 
@@ -369,7 +369,7 @@ pub struct Represented<'a> {
     device: Device,
     index: BTreeMap<ImageId, i64>,
     vectors: Option<Tensor>,
-    by_batch: bool,
+    phase: Phase,
 }
 
 impl<'a> Represented<'a> {
@@ -379,14 +379,14 @@ impl<'a> Represented<'a> {
     /// As [`Gallery::gather`].
     pub fn of(model: &Model, rows: &'a Rows, device: Device) -> Result<Self, StageError> {
         let _guard = tch::no_grad_guard();
-        let mut known = Self { rows, device, index: BTreeMap::new(), vectors: None, by_batch: false };
+        let mut known = Self { rows, device, index: BTreeMap::new(), vectors: None, phase: Phase::Evaluate };
         if model.reads == Reads::Pixels {
             return Ok(known);
         }
         let images: Vec<ImageId> = rows.image.classes().values().flatten().copied().collect();
         let mut parts = Vec::new();
         for chunk in images.chunks(FORWARD_BATCH) {
-            parts.push(model.represent(rows, chunk, device, false)?);
+            parts.push(model.represent(rows, chunk, device, Phase::Evaluate)?);
         }
         known.index = images.into_iter().enumerate().map(|(row, id)| (id, row as i64)).collect();
         known.vectors = Some(Tensor::cat(&parts, 0));
@@ -395,12 +395,12 @@ impl<'a> Represented<'a> {
 
     /// Represents the images of each episode anew, normalised by their batch.
     pub fn by_batch(rows: &'a Rows, device: Device) -> Self {
-        Self { rows, device, index: BTreeMap::new(), vectors: None, by_batch: true }
+        Self { rows, device, index: BTreeMap::new(), vectors: None, phase: Phase::Train }
     }
 
     fn select(&self, model: &Model, images: &[ImageId]) -> Result<Tensor, StageError> {
         let Some(vectors) = &self.vectors else {
-            return model.represent(self.rows, images, self.device, self.by_batch);
+            return model.represent(self.rows, images, self.device, self.phase);
         };
         let rows: Vec<i64> = images.iter().map(|id| self.index[id]).collect();
         Ok(vectors.index_select(0, &Tensor::from_slice(&rows).to_device(self.device)))

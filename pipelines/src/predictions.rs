@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Column, read_table, table};
 use crate::certainty::Certainty;
+use crate::error::misfit;
 
 /// What all photos have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,8 +68,9 @@ impl Predictions {
     /// # Errors
     /// [`StageError::Failed`] when they are not what was written.
     pub fn read(row: &[u8], predictions: &[u8]) -> Result<Self, StageError> {
-        let damaged = || StageError::Failed("predictions lack a column".to_owned());
-        let row: Row = serde_json::from_slice(row).map_err(|e| StageError::Failed(e.to_string()))?;
+        let damaged = || misfit("cannot read predictions", "they lack a column");
+        let row: Row =
+            serde_json::from_slice(row).map_err(|e| misfit("cannot read the row of predictions", e.to_string()))?;
         let mut photos = Vec::new();
         for batch in read_table(predictions)? {
             let column = |name: &str| batch.column_by_name(name).ok_or_else(damaged);

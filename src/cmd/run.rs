@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use mlsm_engine::{Action, Cancel, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::{Device, DeviceChoice};
 use mlsm_pipelines::results::Summary;
 use mlsm_store::{Published, publish_file};
@@ -15,7 +16,7 @@ use crate::error::CliError;
 use crate::render::metrics::{self, RunMetrics};
 use crate::render::view::View;
 use crate::render::{json, stderr, stdout, summary, terminal};
-use crate::settings::{NamedConfig, Settings, Verbosity};
+use crate::settings::{NamedConfig, Settings, Verbosity, Waiting};
 use crate::signals;
 use crate::workspace::Workspace;
 
@@ -73,6 +74,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     if let Some(limit) = args.max_time {
         signals::stop_after(limit);
     }
+    #[expect(clippy::disallowed_methods, reason = "how long the run took")]
     let begun = Instant::now();
     let mut found = Found::default();
     let result = compute(args, settings, &mut found);
@@ -106,7 +108,8 @@ fn compute(args: &RunArgs, settings: &Settings, found: &mut Found) -> Result<(),
     let cancel = cancellable()?;
     let device = device(args, settings)?;
     let view = View::new(settings);
-    let workspace = Workspace::to_run(settings, args.no_wait, &cancel, &view)?;
+    let waiting = if args.no_wait { Waiting::Refused } else { Waiting::Allowed };
+    let workspace = Workspace::to_run(settings, waiting, &cancel, &view)?;
     workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
     let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);
@@ -175,8 +178,8 @@ fn device(args: &RunArgs, settings: &Settings) -> Result<Option<Device>, CliErro
         return Ok(None); // finding CUDA takes a moment that a run without work need not spend
     }
     let found = mlsm_nets::pick(settings.device).map_err(|e| {
-        let what = format!("cannot use device `{}`", settings.device_name);
-        CliError::usage(what, e.to_string(), "give `--device cpu`, or install a libtorch with CUDA")
+        let said = Explanation::new(format!("cannot use device `{}`", settings.device_name));
+        CliError::Usage(said.caused_by(e.explain()).fix(Fix::OtherDevice).fix("install a libtorch with CUDA"))
     })?;
     Ok(Some(found))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
-use mlsm_store::{Access, RunRecord};
+use mlsm_store::{Access, Pin, RunRecord};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -57,13 +57,10 @@ struct RunLine<'a> {
 /// # Errors
 /// [`CliError::Store`] when there is no store or its log cannot be read.
 pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
-    let is_pinned = match &args.action {
-        Some(RunsAction::Pin { run }) => Some((run, true)),
-        Some(RunsAction::Unpin { run }) => Some((run, false)),
-        None => None,
-    };
-    if let Some((run, is_pinned)) = is_pinned {
-        return pin(run, is_pinned, settings);
+    match &args.action {
+        Some(RunsAction::Pin { run }) => return pin(run, Pin::Set, settings),
+        Some(RunsAction::Unpin { run }) => return pin(run, Pin::Removed, settings),
+        None => {}
     }
     let store = settings.open_store(Access::ReadOnly)?;
     let (mut runs, pinned) = (store.runs().list()?, store.pinned());
@@ -93,13 +90,13 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
     stdout::print(&table.fit(terminal::width()))
 }
 
-fn pin(run: &str, is_pinned: bool, settings: &Settings) -> Result<(), CliError> {
+fn pin(run: &str, pin: Pin, settings: &Settings) -> Result<(), CliError> {
     let store = settings.open_store(Access::Existing)?;
-    if is_pinned && !store.runs().list()?.iter().any(|r| r.run_id == run) {
+    if pin == Pin::Set && !store.runs().list()?.iter().any(|r| r.run_id == run) {
         let why = "the store's log does not have it";
         return Err(CliError::usage(format!("no run `{run}`"), why, "`mlsm runs` lists them"));
     }
-    Ok(store.pin(run, is_pinned)?)
+    Ok(store.pin(run, pin)?)
 }
 
 fn run_line<'a>(run: &'a RunRecord, pinned: &BTreeSet<String>) -> RunLine<'a> {

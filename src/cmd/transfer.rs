@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::error::CliError;
 use crate::render::{bytes, stdout};
-use crate::settings::{Place, Settings, credentials};
+use crate::settings::{Place, Settings, Waiting, credentials};
 use crate::signals;
 
 /// Between which stores, and what.
@@ -35,7 +35,7 @@ impl TransferArgs {
         Ok(match Place::of(&self.other) {
             Place::Shared(url) => Box::new(Bucket::open(&url, credentials(), access, signals::asked())?),
             Place::Folder(path) => {
-                Box::new(LocalPeer(Store::open_with(Path::new(&path), access, &settings.patience(false))?))
+                Box::new(LocalPeer(Store::open_with(Path::new(&path), access, &settings.patience(Waiting::Allowed))?))
             }
         })
     }

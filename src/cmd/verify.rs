@@ -2,10 +2,11 @@
 //! mended.
 
 use clap::Args;
-use mlsm_store::{Access, VerifyOptions};
+use mlsm_store::{Access, Finding, VerifyOptions};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::error::words::of_fix;
 use crate::render::{bytes, stdout};
 use crate::settings::Settings;
 
@@ -37,7 +38,8 @@ pub fn verify(args: &VerifyArgs, settings: &Settings) -> Result<(), CliError> {
     let verified = bucket.as_ref().map(|bucket| bucket.verify(&|hashed| bar.set(hashed)));
     let of_bucket = verified.transpose()?.unwrap_or_default();
     bar.finish();
-    let findings: Vec<String> = of_store.iter().chain(&of_bucket).map(ToString::to_string).collect();
+    let with_repair = |finding: &Finding| format!("{finding}; repair: {}", of_fix(&finding.repair()));
+    let findings: Vec<String> = of_store.iter().chain(&of_bucket).map(with_repair).collect();
     let (is_whole, is_repaired) = (findings.is_empty(), args.repair && !findings.is_empty());
     if is_repaired {
         store.repair(&of_store)?;

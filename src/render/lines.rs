@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mlsm_engine::{Event, NodeSummary, Outcome, Subscriber};
 
 use crate::render::stderr;
+use crate::settings::Verbosity;
 
 /// Prints lines; a node's progress at most once in `every`.
 pub struct Lines {
@@ -17,12 +18,13 @@ pub struct Lines {
 
 impl Lines {
     /// Prints progress at most once in `every` for each node, or always when verbose.
-    pub fn new(every: Duration, is_verbose: bool) -> Self {
-        Self { every, is_verbose, told: Mutex::default() }
+    pub fn new(every: Duration, verbosity: Verbosity) -> Self {
+        Self { every, is_verbose: verbosity == Verbosity::Verbose, told: Mutex::default() }
     }
 
     fn is_due(&self, node: &str) -> bool {
         let mut told = self.told.lock().expect("no holder of this lock panics");
+        #[expect(clippy::disallowed_methods, reason = "when a line is due")]
         let now = Instant::now();
         // The clock starts with the node: the first line of a short node would say nothing.
         let last = *told.entry(node.to_owned()).or_insert(now);
@@ -100,10 +102,10 @@ mod tests {
 
     #[test]
     fn progress_is_told_only_when_it_is_due() {
-        let rarely = Lines::new(Duration::from_secs(3600), false);
+        let rarely = Lines::new(Duration::from_secs(3600), Verbosity::Normal);
         assert_eq!(rarely.text(&progress(1)), None);
         assert_eq!(rarely.text(&progress(2)), None);
-        let always = Lines::new(Duration::ZERO, false);
+        let always = Lines::new(Duration::ZERO, Verbosity::Normal);
         assert_eq!(always.text(&progress(3)).as_deref(), Some("crop: 3/9 photos"));
     }
 

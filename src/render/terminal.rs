@@ -2,6 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use crate::environment;
+
 /// Returns the columns of the terminal that stdout is, or what `COLUMNS` says; `None` where text may be as wide as it likes.
 pub fn width() -> Option<usize> {
     width_of(&std::io::stdout())
@@ -9,8 +11,9 @@ pub fn width() -> Option<usize> {
 
 /// Returns the same for another stream.
 pub fn width_of(stream: &impl AsFd) -> Option<usize> {
-    let variable = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    variable.or_else(|| terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)))
+    let columns = environment::variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok());
+    let columns = columns.filter(|columns| *columns > 0);
+    columns.or_else(|| terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)))
 }
 
 /// Returns the same for sentences: where nothing limits them, they still end before lines become hard to read.

@@ -31,9 +31,9 @@ impl View {
         match (settings.is_json(), settings.verbosity) {
             (true, _) => Self::Json(json::stream()),
             (false, Verbosity::Quiet) => Self::Quiet,
-            (false, Verbosity::Verbose) => Self::Lines(Lines::new(EVERY, true)),
+            (false, verbosity @ Verbosity::Verbose) => Self::Lines(Lines::new(EVERY, verbosity)),
             (false, Verbosity::Normal) if stderr().is_terminal() => Self::Bars(Bars::default()),
-            (false, Verbosity::Normal) => Self::Lines(Lines::new(EVERY, false)),
+            (false, verbosity @ Verbosity::Normal) => Self::Lines(Lines::new(EVERY, verbosity)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! End-to-end tests: the real binary on synthetic data. One binary, so that everything is linked once.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 mod archives;
 mod bad_input;
 mod command_line;

@@ -1,4 +1,5 @@
-//! What the layout promises: directions between crates, who may print, and how long a file may be.
+//! What the layout promises: directions between crates, and how long a file may be. Who may write, print, read the
+//! environment or a clock is clippy's to check: `.clippy.toml`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,12 +38,13 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let allowed: [(&str, &[&str]); 7] = [
+    let allowed: [(&str, &[&str]); 8] = [
         (
             "mlsm",
             &[
                 "mlsm-data",
                 "mlsm-engine",
+                "mlsm-errors",
                 "mlsm-nets",
                 "mlsm-pipelines",
                 "mlsm-remote",
@@ -55,12 +57,23 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         ),
         (
             "mlsm-pipelines",
-            &["mlsm-data", "mlsm-engine", "mlsm-nets", "mlsm-store", "arrow", "parquet", "tch", "torch-sys"],
+            &[
+                "mlsm-data",
+                "mlsm-engine",
+                "mlsm-errors",
+                "mlsm-nets",
+                "mlsm-store",
+                "arrow",
+                "parquet",
+                "tch",
+                "torch-sys",
+            ],
         ),
-        ("mlsm-engine", &["mlsm-store"]),
-        ("mlsm-nets", &["tch", "torch-sys"]),
-        ("mlsm-data", &[]),
-        ("mlsm-store", &[]),
+        ("mlsm-engine", &["mlsm-errors", "mlsm-store"]),
+        ("mlsm-nets", &["mlsm-errors", "tch", "torch-sys"]),
+        ("mlsm-data", &["mlsm-errors"]),
+        ("mlsm-store", &["mlsm-errors"]),
+        ("mlsm-errors", &[]),
         ("mlsm-remote", &["mlsm-store"]),
     ];
     let guarded =
@@ -72,25 +85,6 @@ fn crates_depend_only_downwards_and_torch_and_polars_stay_in_their_places() {
         let dependencies = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null());
         for dependency in dependencies.map(|d| d["name"].as_str().unwrap()).filter(|d| guarded(d)) {
             assert!(allowed.contains(&dependency), "{name} must not depend on {dependency}");
-        }
-    }
-}
-
-#[test]
-fn only_the_root_package_prints_reads_the_environment_or_exits() {
-    let forbidden = ["println!(", "eprintln!(", "print!(", "eprint!(", "env::var(", "env::var_os(", "process::exit("];
-    for path in sources() {
-        let inside = path.strip_prefix(root()).unwrap();
-        let is_inside = |folder: &str| inside.components().any(|c| c.as_os_str() == folder);
-        let is_build = inside.ends_with("build.rs") || is_inside("build");
-        let is_test = is_inside("tests") || is_inside("examples") || inside.ends_with("tests.rs");
-        if inside.starts_with("src") || is_build || is_test {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
-        for word in forbidden {
-            assert!(!code.contains(word), "{} has {word}", inside.display());
         }
     }
 }

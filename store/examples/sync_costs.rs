@@ -1,6 +1,8 @@
 //! What each sync costs here: `cargo run --release -p mlsm-store --example sync_costs [FOLDER]`. The same small files are
 //! written with ever more of the syncs that the store makes, in turns, so that a busy disk slows all alike.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! Each function is one step: it first asks [`crate::faults`], which lets the n-th step fail, tear or take the process
 //! down when a test wants that. Code that writes by other means would escape the crash matrices.
 
+#![expect(clippy::disallowed_methods, reason = "the one file through which the store changes a disk")]
+
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -21,6 +21,7 @@ enum Mode {
 /// Returns a name in `folder` that no other thread or process uses.
 pub(crate) fn temporary(folder: &Path) -> PathBuf {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    #[expect(clippy::disallowed_methods, reason = "a name that no other process takes")]
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     folder.join(format!("{}-{time:x}-{count}.tmp", std::process::id()))
 }

@@ -3,27 +3,28 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mlsm_errors::{Explain, Fix};
 use thiserror::Error;
 
-use crate::Digest;
+use crate::{Digest, FORMAT};
 
 /// Why the store refused.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// There is no store at that place.
-    #[error("there is no store at {}\n  why: it has no file `format`\n  fix: name another with --store, or run the pipeline once", path.display())]
+    #[error("there is no store at {}", path.display())]
     NotFound {
         /// The place.
         path: PathBuf,
     },
     /// What makes a folder a store is gone from one.
-    #[error("the store at {} has lost its file `format`\n  why: everything else of a store is there\n  fix: if mlsm wrote it, `echo {} > {}`", path.display(), crate::FORMAT, path.join("format").display())]
+    #[error("the store at {} has lost its file `format`", path.display())]
     LostFormat {
         /// The place.
         path: PathBuf,
     },
     /// The store cannot be written.
-    #[error("cannot write the store at {}\n  why: {reason}\n  fix: make the folder writable, or name another with --store", path.display())]
+    #[error("cannot write the store at {}", path.display())]
     Unwritable {
         /// The place.
         path: PathBuf,
@@ -31,13 +32,13 @@ pub enum StoreError {
         reason: String,
     },
     /// The place holds files and is no store: nothing is made there.
-    #[error("{} is no store\n  why: it has no file `format`, and it holds other files\n  fix: name a store, or an empty folder to make one in", path.display())]
+    #[error("{} is no store", path.display())]
     Occupied {
         /// The place.
         path: PathBuf,
     },
     /// Others use the store, and waiting was not wanted.
-    #[error("the store is busy\n  why: {what} ({holder})\n  fix: try again later, or wait for it")]
+    #[error("the store is busy")]
     Busy {
         /// What they do.
         what: String,
@@ -45,10 +46,10 @@ pub enum StoreError {
         holder: String,
     },
     /// Stopping was asked for.
-    #[error("stopped\n  why: a signal asked to stop\n  fix: the same command goes on where this one stopped")]
+    #[error("stopped")]
     Stopped,
     /// A newer program wrote the store.
-    #[error("the store at {} has format {found}, this program reads up to {expected}\n  why: a newer mlsm wrote it\n  fix: use that version, or another store", path.display())]
+    #[error("the store at {} has format {found}, this program reads up to {expected}", path.display())]
     NewerFormat {
         /// The place.
         path: PathBuf,
@@ -58,7 +59,7 @@ pub enum StoreError {
         expected: u32,
     },
     /// An artifact's bytes are not what its name says; it was set aside.
-    #[error("artifact {} was damaged\n  why: its bytes do not have its digest; it was moved to {}\n  fix: run again, what depends on it is remade", digest.short(), path.display())]
+    #[error("artifact {} was damaged", digest.short())]
     Damaged {
         /// The artifact.
         digest: Digest,
@@ -66,7 +67,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A photo or a list that the store keeps is not what was kept; its data set was set aside.
-    #[error("{} was damaged\n  why: it is not what was kept; its data set was moved to {}\n  fix: run again, the data set is made anew", file.display(), path.display())]
+    #[error("{} was damaged", file.display())]
     DamagedDataset {
         /// The first file that differs.
         file: PathBuf,
@@ -74,25 +75,25 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A published table is not what was published, and is not shown.
-    #[error("published table {} is damaged\n  why: its bytes do not have the digest that they were published with\n  fix: run the pipeline again, which publishes its tables anew", path.display())]
+    #[error("published table {} is damaged", path.display())]
     DamagedTable {
         /// Its file, or that of the list of its run's tables.
         path: PathBuf,
     },
     /// An artifact is not there.
-    #[error("artifact {} is missing\n  why: its file is gone\n  fix: run again, it is remade", digest.short())]
+    #[error("artifact {} is missing", digest.short())]
     Missing {
         /// The artifact.
         digest: Digest,
     },
     /// The disk is full.
-    #[error("no space left while writing {}\n  why: the disk or its quota is full\n  fix: free space, then run again; finished artifacts are kept", path.display())]
+    #[error("no space left while writing {}", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
     /// The disk has no room for a large file; nothing of it was written.
-    #[error("no room for {}\n  why: it needs {needed} bytes, the disk or its quota has {free} free\n  fix: free space, then run again; finished artifacts are kept", path.display())]
+    #[error("no room for {}", path.display())]
     NoRoom {
         /// The file.
         path: PathBuf,
@@ -102,9 +103,7 @@ pub enum StoreError {
         free: u64,
     },
     /// A shared place cannot be used.
-    #[error(
-        "cannot {action} {url}\n  why: {reason}\n  fix: check the address, the credentials in the environment and the network, then run again; what was computed is kept in the cache"
-    )]
+    #[error("cannot {action} {url}")]
     Remote {
         /// What was tried.
         action: &'static str,
@@ -123,6 +122,56 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Explain for StoreError {
+    fn reason(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { .. } => "it has no file `format`".to_owned(),
+            Self::LostFormat { .. } => "everything else of a store is there".to_owned(),
+            Self::Occupied { .. } => "it has no file `format`, and it holds other files".to_owned(),
+            Self::Unwritable { reason, .. } | Self::Remote { reason, .. } => reason.clone(),
+            Self::Busy { what, holder } => format!("{what} ({holder})"),
+            Self::Stopped => "a signal asked to stop".to_owned(),
+            Self::NewerFormat { .. } => "a newer mlsm wrote it".to_owned(),
+            Self::Damaged { path, .. } => {
+                format!("its bytes do not have its digest; it was moved to {}", path.display())
+            }
+            Self::DamagedDataset { path, .. } => {
+                format!("it is not what was kept; its data set was moved to {}", path.display())
+            }
+            Self::DamagedTable { .. } => "its bytes do not have the digest that they were published with".to_owned(),
+            Self::Missing { .. } => "its file is gone".to_owned(),
+            Self::Full { .. } => "the disk or its quota is full".to_owned(),
+            Self::NoRoom { needed, free, .. } => NoRoom { needed: *needed, free: *free }.to_string(),
+            Self::Io { .. } => return None,
+        })
+    }
+
+    fn fixes(&self) -> Vec<Fix> {
+        let words = match self {
+            Self::NotFound { .. } => return vec![Fix::OtherStore, "run the pipeline once".into()],
+            Self::LostFormat { path } => {
+                return vec![format!("if mlsm wrote it, `echo {FORMAT} > {}`", path.join("format").display()).into()];
+            }
+            Self::Unwritable { .. } => return vec!["make the folder writable".into(), Fix::OtherStore],
+            Self::Busy { .. } => return vec!["try again later".into(), Fix::Wait],
+            Self::NewerFormat { .. } => return vec!["use that version".into(), Fix::OtherStore],
+            Self::Occupied { .. } => "name a store, or an empty folder to make one in",
+            Self::Stopped => "give the same command again, it goes on where this one stopped",
+            Self::Damaged { .. } => "run again, what depends on it is remade",
+            Self::DamagedDataset { .. } => "run again, the data set is made anew",
+            Self::DamagedTable { .. } => "run the pipeline again, which publishes its tables anew",
+            Self::Missing { .. } => "run again, it is remade",
+            Self::Full { .. } | Self::NoRoom { .. } => "free space, then run again",
+            Self::Remote { .. } => {
+                "check the address, the credentials in the environment and the network, then run again; what was \
+                 computed is kept in the cache"
+            }
+            Self::Io { .. } => "check the disk and the permissions there, then run again",
+        };
+        vec![words.into()]
+    }
 }
 
 impl StoreError {

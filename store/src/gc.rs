@@ -148,22 +148,31 @@ enum Other {
     Leftover { stored: Stored, is_done: bool },
 }
 
+/// What to do with the pin of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// Set it.
+    Set,
+    /// Remove it.
+    Removed,
+}
+
 impl Store {
-    /// Pins a run: a collection keeps what it reaches. Unpins it with `is_pinned = false`.
+    /// Pins a run, so that a collection keeps what it reaches, or unpins it.
     ///
     /// # Errors
     /// [`StoreError::Unwritable`]; [`StoreError::Io`] for a run id that is no plain file name.
-    pub fn pin(&self, run_id: &str, is_pinned: bool) -> Result<(), StoreError> {
+    pub fn pin(&self, run_id: &str, pin: Pin) -> Result<(), StoreError> {
         self.writable()?;
         let folder = self.root().join("pins");
         let path = folder.join(plain_name(run_id)?);
-        if is_pinned {
+        if pin == Pin::Set {
             durable::make_folder(&folder)?;
             durable::write(&path, b"", &self.staging())?;
         } else if path.exists() {
             disk::remove_file(&path)?;
         }
-        self.upstream().map_or(Ok(()), |upstream| upstream.pin(run_id, is_pinned))
+        self.upstream().map_or(Ok(()), |upstream| upstream.pin(run_id, pin))
     }
 
     /// Lists the pinned runs.

@@ -4,6 +4,8 @@
 //! [`Digest`] of their bytes. A [`Manifest`] ties a fingerprint to its blobs and is written last. The formats, and the
 //! reason for every sync, stand in `README.md`. Deliberately absent: tensors, SQL, printing, the environment.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod aside;
 mod blob;
 mod checkpoint;
@@ -43,7 +45,7 @@ pub use digest::{Digest, Fingerprint, ParseHexError};
 
 pub use error::StoreError;
 pub use faults::{ParseTrialError, Trial};
-pub use gc::{GcOptions, GcPlan, Inventory, Stored};
+pub use gc::{GcOptions, GcPlan, Inventory, Pin, Stored};
 pub use lock::{Holder, LockGuard};
 pub use manifest::{Manifest, Output};
 pub use open::{Access, FORMAT};
@@ -53,8 +55,8 @@ pub use request::{Difference, Field, Input, Request, Value};
 pub use runs::{NodeRecord, RunLog, RunRecord, always_kept};
 pub use stat_cache::StatCache;
 pub use store::Store;
-pub use tables::{TableSource, WriteTable};
-pub use upstream::{Presence, Upstream};
+pub use tables::{Publication, TableSource, WriteTable};
+pub use upstream::{Listing, Presence, Upstream};
 pub use user_file::{publish_file, publish_stream};
-pub use uses::LastUse;
+pub use uses::{LastUse, Recording};
 pub use verify::{Finding, VerifyOptions};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Fingerprint, Store, StoreError, disk};
+use crate::{Fingerprint, Listing, Store, StoreError, disk};
 
 /// Who holds a lock, as far as its file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Store {
         if let Some(upstream) = self.upstream() {
             let Some(lease) = upstream.lease(fingerprint, wait)? else { return Ok(None) };
             guard._lease = Some(lease);
-            self.fetch(upstream, fingerprint, true)?; // whoever held it before has left something there
+            self.fetch(upstream, fingerprint, Listing::Fresh)?; // whoever held it before has left something there
         }
         Ok(Some(guard))
     }
@@ -117,6 +117,7 @@ impl Holder {
     /// This process, since now.
     pub fn own() -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        #[expect(clippy::disallowed_methods, reason = "says since when a lock is held")]
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Self { host: host.trim().to_owned(), pid: std::process::id().to_string(), since: since.to_string() }
     }

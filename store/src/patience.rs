@@ -62,6 +62,7 @@ impl Patience {
 
     /// Takes a lock. `what`: what its holder does, in words.
     pub(crate) fn take(&self, path: &Path, mode: Mode, hold: Hold, what: &str) -> Result<LockGuard, StoreError> {
+        #[expect(clippy::disallowed_methods, reason = "how long it has waited")]
         let (begun, mut is_told, mut refused) = (Instant::now(), false, None);
         let guard = lock::take(path, mode, &mut |holder| {
             refused = self.refusal(hold, what, holder);

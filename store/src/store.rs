@@ -21,7 +21,7 @@ use crate::open::unwritable;
 use crate::patience::Hold;
 use crate::sweep::Writers;
 use crate::{
-    Access, FORMAT, Fingerprint, LockGuard, Manifest, Output, Patience, Presence, Request, RunLog, StatCache,
+    Access, FORMAT, Fingerprint, Listing, LockGuard, Manifest, Output, Patience, Presence, Request, RunLog, StatCache,
     StoreError, Upstream, durable,
 };
 
@@ -79,7 +79,7 @@ impl Store {
     pub fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Manifest>>, StoreError> {
         let here = self.index().find(self, fingerprint)?;
         match (here, self.upstream()) {
-            (None, Some(upstream)) => self.fetch(upstream, fingerprint, false),
+            (None, Some(upstream)) => self.fetch(upstream, fingerprint, Listing::Kept),
             (here, _) => Ok(here),
         }
     }
@@ -89,9 +89,9 @@ impl Store {
         &self,
         upstream: &dyn Upstream,
         fingerprint: &Fingerprint,
-        is_fresh: bool,
+        list: Listing,
     ) -> Result<Option<Arc<Manifest>>, StoreError> {
-        upstream.fetch(self, fingerprint, is_fresh)?.map(|manifest| self.adopt(manifest)).transpose()
+        upstream.fetch(self, fingerprint, list)?.map(|manifest| self.adopt(manifest)).transpose()
     }
 
     /// Returns the fingerprints of all manifests.

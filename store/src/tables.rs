@@ -33,8 +33,17 @@ impl fmt::Debug for TableSource<'_> {
     }
 }
 
+/// Which place published tables take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// They are those that readers find first.
+    Current,
+    /// They are found by the id of their run only.
+    OfRun,
+}
+
 impl Store {
-    /// Lays `files` (relative path, source) below `tables/runs/<run_id>` and returns that folder; with `make_current`,
+    /// Lays `files` (relative path, source) below `tables/runs/<run_id>` and returns that folder; with [`Publication::Current`],
     /// `tables/current` then leads to it.
     ///
     /// # Errors
@@ -44,7 +53,7 @@ impl Store {
         &self,
         run_id: &str,
         files: &[(String, TableSource<'_>)],
-        make_current: bool,
+        publication: Publication,
     ) -> Result<PathBuf, StoreError> {
         self.writable()?;
         let finished = self.0.root.join("tables/runs").join(plain_name(run_id)?);
@@ -54,7 +63,7 @@ impl Store {
             let _ = disk::remove_tree(&building); // garbage at worst; the first error says more
         }
         result?;
-        if make_current {
+        if publication == Publication::Current {
             self.point_current(run_id)?;
         }
         Ok(finished)

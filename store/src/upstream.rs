@@ -2,21 +2,30 @@
 
 use std::ops::ControlFlow;
 
-use crate::{Fingerprint, Holder, Manifest, RunRecord, Store, StoreError};
+use crate::{Fingerprint, Holder, Manifest, Pin, RunRecord, Store, StoreError};
 
 /// A place among those who write somewhere, beside whom nothing is collected; dropping it leaves.
 pub type Presence = Box<dyn Send + Sync>;
+
+/// Which list of a shared place's answers is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// The one that this process read first.
+    Kept,
+    /// What is there now.
+    Fresh,
+}
 
 /// A shared place: answers and runs that other machines may have put there, and exclusion between them.
 ///
 /// Whoever answers here has put the artifacts of the answer into the cache before.
 pub trait Upstream: Send + Sync {
-    /// Brings the answer to a request into the cache, when there is one. Unless `is_fresh`, answers that were put there since
-    /// this process began may be missed.
+    /// Brings the answer to a request into the cache, when there is one. With [`Listing::Kept`], answers that were put
+    /// there since this process began may be missed.
     ///
     /// # Errors
     /// [`StoreError::Remote`]; [`StoreError::Damaged`] when an artifact does not have its digest.
-    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, is_fresh: bool) -> Result<Option<Manifest>, StoreError>;
+    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, list: Listing) -> Result<Option<Manifest>, StoreError>;
 
     /// Puts an answer there, artifacts first. When another one was faster, brings that one into the cache and returns it.
     ///
@@ -44,7 +53,7 @@ pub trait Upstream: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Remote`].
-    fn pin(&self, run_id: &str, is_pinned: bool) -> Result<(), StoreError>;
+    fn pin(&self, run_id: &str, pin: Pin) -> Result<(), StoreError>;
 }
 
 impl Store {

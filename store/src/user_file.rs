@@ -80,6 +80,7 @@ fn destination(path: &Path) -> io::Result<Destination> {
 
 /// An open file of the process may be a plain one that a shell writes to as well: bytes go behind what is there.
 fn open(path: &Path, append: bool) -> io::Result<Destination> {
+    #[expect(clippy::disallowed_methods, reason = "a file or pipe that a user names")]
     OpenOptions::new().write(true).append(append).open(path).map(Destination::Opened)
 }
 

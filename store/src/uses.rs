@@ -24,6 +24,15 @@ pub struct LastUse {
     pub reached: Digest,
 }
 
+/// Whether a run has a record of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Its record is in the log of runs.
+    Kept,
+    /// It only found what an earlier run made.
+    None,
+}
+
 impl Store {
     /// Notes that a complete run ended, which keeps what it reached from being the first to be collected, and returns the
     /// recorded run that reached the same. A run that only found what an earlier one made needs no record of its own; `None`
@@ -31,14 +40,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unwritable`].
-    pub fn note_use(&self, run: &RunRecord, is_recorded: bool) -> Result<Option<String>, StoreError> {
+    pub fn note_use(&self, run: &RunRecord, record: Recording) -> Result<Option<String>, StoreError> {
         self.writable()?;
         let (path, reached) = (self.use_path(run), digest_of(run));
         let earlier = read(&path).filter(|last| last.reached == reached && self.has_record(&last.run_id));
-        let run_id = match (is_recorded, earlier) {
-            (true, _) => run.run_id.clone(),
-            (false, Some(last)) => last.run_id,
-            (false, None) => return Ok(None),
+        let run_id = match (record, earlier) {
+            (Recording::Kept, _) => run.run_id.clone(),
+            (Recording::None, Some(last)) => last.run_id,
+            (Recording::None, None) => return Ok(None),
         };
         let (config_name, config_digest, used) = (run.config_name.clone(), run.config_digest, run.finished.clone());
         let last = LastUse { config_name, config_digest, run_id, used, reached };

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mlsm_errors::Fix;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -122,44 +123,49 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Returns what repairs it.
+    pub fn repair(&self) -> Fix {
+        let then = match self {
+            Self::MissingBlob { .. } | Self::MissingManifest { .. } => return Fix::from("run again"),
+            Self::DamagedDataset { .. } => "the next run makes its data set anew",
+            Self::DamagedTables { .. } => "the next run publishes them again",
+            Self::DamagedBlob { .. } | Self::DamagedManifest { .. } => "then run again",
+            Self::DamagedIndex { .. } => "which writes it anew",
+            Self::MissingRun { .. }
+            | Self::DamagedStatCache { .. }
+            | Self::DamagedCheckpoint { .. }
+            | Self::DamagedUse { .. }
+            | Self::DamagedRun { .. } => "",
+        };
+        Fix::RepairStore { then }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, repair) = match self {
+        match self {
             Self::MissingBlob { digest, manifest } => {
-                let (digest, manifest) = (digest.short(), manifest.display());
-                return write!(f, "artifact {digest} of manifest {manifest} is missing; repair: run again");
+                write!(f, "artifact {} of manifest {} is missing", digest.short(), manifest.display())
             }
             Self::MissingManifest { fingerprint, run_id } => {
-                let fingerprint = &fingerprint.to_string()[..12];
-                return write!(f, "manifest {fingerprint} of run {run_id} is missing; repair: run again");
+                write!(f, "manifest {} of run {run_id} is missing", &fingerprint.to_string()[..12])
             }
             Self::MissingRun { run_id, path } => {
-                let path = path.display();
-                return write!(
-                    f,
-                    "the record of run {run_id} is missing, {path} names it; repair: `mlsm verify --repair`"
-                );
+                write!(f, "the record of run {run_id} is missing, {} names it", path.display())
             }
-            Self::DamagedDataset { file, .. } => {
-                let repair = "`mlsm verify --repair`, the next run makes its data set anew";
-                return write!(f, "{} is damaged; repair: {repair}", file.display());
+            Self::DamagedDataset { file, .. } => write!(f, "{} is damaged", file.display()),
+            Self::DamagedTables { file, .. } => write!(f, "published table {} is damaged", file.display()),
+            Self::DamagedStatCache { path } => write!(f, "cache {} is damaged and is not used", path.display()),
+            Self::DamagedBlob { path } => write!(f, "artifact {} is damaged", path.display()),
+            Self::DamagedManifest { path } => write!(f, "manifest {} is damaged", path.display()),
+            Self::DamagedIndex { path } => write!(f, "index {} does not agree with the manifests", path.display()),
+            Self::DamagedCheckpoint { path } => write!(f, "checkpoint {} is damaged and is not used", path.display()),
+            Self::DamagedUse { path } => {
+                write!(f, "note {} of a configuration's last use is damaged", path.display())
             }
-            Self::DamagedTables { file, .. } => {
-                let repair = "`mlsm verify --repair`, the next run publishes them again";
-                return write!(f, "published table {} is damaged; repair: {repair}", file.display());
-            }
-            Self::DamagedStatCache { .. } => ("cache {} is damaged and is not used", "`mlsm verify --repair`"),
-            Self::DamagedBlob { .. } => ("artifact {} is damaged", "`mlsm verify --repair`, then run again"),
-            Self::DamagedManifest { .. } => ("manifest {} is damaged", "`mlsm verify --repair`, then run again"),
-            Self::DamagedIndex { .. } => {
-                ("index {} does not agree with the manifests", "`mlsm verify --repair`, which writes it anew")
-            }
-            Self::DamagedCheckpoint { .. } => ("checkpoint {} is damaged and is not used", "`mlsm verify --repair`"),
-            Self::DamagedUse { .. } => ("note {} of a configuration's last use is damaged", "`mlsm verify --repair`"),
-            Self::DamagedRun { .. } => ("run record {} is damaged and is not shown", "`mlsm verify --repair`"),
-        };
-        let path = self.path().map(|p| p.display().to_string()).unwrap_or_default();
-        write!(f, "{}; repair: {repair}", what.replace("{}", &path))
+            Self::DamagedRun { path } => write!(f, "run record {} is damaged and is not shown", path.display()),
+        }
     }
 }
 

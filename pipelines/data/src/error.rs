@@ -1,21 +1,16 @@
 //! What can be wrong with data, its variants by what a caller can do about it.
-//!
-//! A message has up to three lines: what failed, `why:` and `fix:`. A source error is not repeated in it.
 
 use crate::{ClassId, ImageProblem, Part};
+use mlsm_errors::{Explain, Fix};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// An error of this crate: either of the config ([`DataError::is_config`]) or of the data.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum DataError {
     /// A line of a metadata file says something impossible.
-    #[error(
-        "cannot read line {line} of {}\n  why: {why}\n  fix: correct the line, or extract the archive again",
-        .path.display()
-    )]
+    #[error("cannot read line {line} of {}", .path.display())]
     Malformed {
         /// The metadata file.
         path: PathBuf,
@@ -26,7 +21,7 @@ pub enum DataError {
     },
 
     /// A metadata file lacks what another one lists.
-    #[error("{} is incomplete\n  why: {why}\n  fix: extract the archive again", .path.display())]
+    #[error("{} is incomplete", .path.display())]
     Incomplete {
         /// The metadata file.
         path: PathBuf,
@@ -35,7 +30,7 @@ pub enum DataError {
     },
 
     /// A folder or metadata file is not there, or is not a dataset.
-    #[error("no dataset in {}\n  why: {why}\n  fix: {fix}", .path.display())]
+    #[error("no dataset in {}", .path.display())]
     NoDataset {
         /// The path that was opened.
         path: PathBuf,
@@ -46,10 +41,7 @@ pub enum DataError {
     },
 
     /// A class loses all its photos.
-    #[error(
-        "class {class} of {} has no photo left\n  why: {why}\n  fix: mend that, or move the folder of the class away",
-        .path.display()
-    )]
+    #[error("class {class} of {} has no photo left", .path.display())]
     ClassWithoutPhotos {
         /// The folder of class folders.
         path: PathBuf,
@@ -60,7 +52,7 @@ pub enum DataError {
     },
 
     /// An archive is damaged, hostile, or not the expected one.
-    #[error("cannot use the archive {}\n  why: {why}\n  fix: {fix}", .path.display())]
+    #[error("cannot use the archive {}", .path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
@@ -71,11 +63,7 @@ pub enum DataError {
     },
 
     /// A listed path leads out of the folder of photos.
-    #[error(
-        "line {line} of {} lists a photo outside the dataset\n  why: `{listed}` is not a plain path below the \
-         folder `images`\n  fix: do not use this copy; get the dataset from its publisher",
-        .path.display()
-    )]
+    #[error("line {line} of {} lists a photo outside the dataset", .path.display())]
     OutsideRoot {
         /// The metadata file.
         path: PathBuf,
@@ -86,11 +74,7 @@ pub enum DataError {
     },
 
     /// Photos are listed and have no file.
-    #[error(
-        "{absent} of {listed} listed photos are absent\n  why: {} does not hold `{first}`{}\n  fix: extract the \
-         archive with its images, or list only the photos that are there",
-        .images_root.display(), if *.absent > 1 { " and others" } else { "" }
-    )]
+    #[error("{absent} of {listed} listed photos are absent")]
     AbsentPhotos {
         /// The folder of photos.
         images_root: PathBuf,
@@ -103,7 +87,7 @@ pub enum DataError {
     },
 
     /// A photo cannot be decoded.
-    #[error("cannot read the photo {path}\n  why: {}\n  fix: {}", .problem.why(), .problem.fix())]
+    #[error("cannot read the photo {path}")]
     Image {
         /// The photo's path.
         path: String,
@@ -123,10 +107,7 @@ pub enum DataError {
     },
 
     /// A pool has fewer classes than an episode needs.
-    #[error(
-        "too few classes for {need}-way episodes\n  why: the part has {have}\n  fix: lower `n_way`, or use a split \
-         or a dataset with more classes in this part"
-    )]
+    #[error("too few classes for {need}-way episodes")]
     TooFewClasses {
         /// Classes in the pool.
         have: usize,
@@ -135,10 +116,7 @@ pub enum DataError {
     },
 
     /// A class has fewer photos than an episode needs.
-    #[error(
-        "too few photos of class {class_id}\n  why: it has {have}, an episode needs {need} (`k_shot` + `n_query`)\n  \
-         fix: lower `n_query` or `k_shot`, or leave the class out of the split"
-    )]
+    #[error("too few photos of class {class_id}")]
     TooFewPhotos {
         /// The class.
         class_id: ClassId,
@@ -149,7 +127,7 @@ pub enum DataError {
     },
 
     /// No split has that name.
-    #[error("no split is called `{name}`\n  why: the names are {known}\n  fix: use one of them, or give a split file")]
+    #[error("no split is called `{name}`")]
     UnknownSplit {
         /// The name given.
         name: String,
@@ -158,17 +136,14 @@ pub enum DataError {
     },
 
     /// No part has that name.
-    #[error("no part of a split is called `{word}`\n  why: the parts are base, val and novel\n  fix: use one of them")]
+    #[error("no part of a split is called `{word}`")]
     UnknownPart {
         /// The word given.
         word: String,
     },
 
     /// A line of a split file cannot be understood.
-    #[error(
-        "cannot read line {line} of the split\n  why: {why}\n  fix: write lines such as `12 base`, or lists such as \
-         `base = [1, 2]`"
-    )]
+    #[error("cannot read line {line} of the split")]
     SplitLine {
         /// The line, counted from 1.
         line: usize,
@@ -177,10 +152,7 @@ pub enum DataError {
     },
 
     /// A class stands in two parts of a split.
-    #[error(
-        "the split puts class {class} into both {first} and {second}\n  why: parts must not share a class\n  fix: \
-         take it out of one of them"
-    )]
+    #[error("the split puts class {class} into both {first} and {second}")]
     ClassInTwoParts {
         /// The class.
         class: String,
@@ -191,33 +163,28 @@ pub enum DataError {
     },
 
     /// A split has no use for any class of the dataset.
-    #[error(
-        "the split names no class of the dataset\n  why: {why}\n  fix: use a split that was made for these class ids"
-    )]
+    #[error("the split names no class of the dataset")]
     EmptySplit {
         /// Which ids met which.
         why: String,
     },
 
     /// Synthetic photos cannot be drawn as asked.
-    #[error("cannot draw synthetic photos\n  why: {problem}\n  fix: change `[data.synthetic]`")]
+    #[error("cannot draw synthetic photos")]
     Synthetic {
         /// What the spec asks for.
         problem: &'static str,
     },
 
     /// A folder that is to be filled holds something already.
-    #[error(
-        "{} is not empty\n  why: nothing that is there is overwritten\n  fix: name a new folder, or empty this one",
-        .path.display()
-    )]
+    #[error("{} is not empty", .path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
 
     /// A value of the config is impossible.
-    #[error("{what} cannot be used\n  why: {why}\n  fix: {fix}")]
+    #[error("{what} cannot be used")]
     Invalid {
         /// The value, by its config key.
         what: String,
@@ -226,6 +193,66 @@ pub enum DataError {
         /// What would be possible.
         fix: String,
     },
+}
+
+impl Explain for DataError {
+    fn reason(&self) -> Option<String> {
+        Some(match self {
+            Self::Malformed { why, .. }
+            | Self::Incomplete { why, .. }
+            | Self::NoDataset { why, .. }
+            | Self::Archive { why, .. }
+            | Self::ClassWithoutPhotos { why, .. }
+            | Self::SplitLine { why, .. }
+            | Self::EmptySplit { why }
+            | Self::Invalid { why, .. } => why.clone(),
+            Self::OutsideRoot { listed, .. } => format!("`{listed}` is not a plain path below the folder `images`"),
+            Self::AbsentPhotos { images_root, absent, first, .. } => {
+                let others = if *absent > 1 { " and others" } else { "" };
+                format!("{} does not hold `{first}`{others}", images_root.display())
+            }
+            Self::Image { problem, .. } => problem.why(),
+            Self::Io { .. } => return None,
+            Self::TooFewClasses { have, .. } => format!("the part has {have}"),
+            Self::TooFewPhotos { have, need, .. } => {
+                format!("it has {have}, an episode needs {need} (`k_shot` + `n_query`)")
+            }
+            Self::UnknownSplit { known, .. } => format!("the names are {known}"),
+            Self::UnknownPart { .. } => "the parts are base, val and novel".to_owned(),
+            Self::ClassInTwoParts { .. } => "parts must not share a class".to_owned(),
+            Self::Synthetic { problem } => (*problem).to_owned(),
+            Self::NotEmpty { .. } => "nothing that is there is overwritten".to_owned(),
+        })
+    }
+
+    fn fixes(&self) -> Vec<Fix> {
+        let words = match self {
+            Self::TooFewClasses { .. } => {
+                return vec![Fix::lower("n_way"), "use a split or a dataset with more classes in this part".into()];
+            }
+            Self::TooFewPhotos { .. } => {
+                let leave_out = "leave the class out of the split".into();
+                return vec![Fix::lower("n_query"), Fix::lower("k_shot"), leave_out];
+            }
+            Self::Synthetic { .. } => return vec![Fix::other("data.synthetic")],
+            Self::Invalid { fix, .. } => fix.as_str(),
+            Self::NoDataset { fix, .. } | Self::Archive { fix, .. } => fix,
+            Self::Image { problem, .. } => problem.fix(),
+            Self::Malformed { .. } => "correct the line, or extract the archive again",
+            Self::Incomplete { .. } => "extract the archive again",
+            Self::ClassWithoutPhotos { .. } => "mend that, or move the folder of the class away",
+            Self::OutsideRoot { .. } => "do not use this copy; get the dataset from its publisher",
+            Self::AbsentPhotos { .. } => "extract the archive with its images, or list only the photos that are there",
+            Self::Io { .. } => "check that it exists and that you may use it, then run again",
+            Self::UnknownSplit { .. } => "use one of them, or give a split file",
+            Self::UnknownPart { .. } => "use one of them",
+            Self::SplitLine { .. } => "write lines such as `12 base`, or lists such as `base = [1, 2]`",
+            Self::ClassInTwoParts { .. } => "take it out of one of them",
+            Self::EmptySplit { .. } => "use a split that was made for these class ids",
+            Self::NotEmpty { .. } => "name a new folder, or empty this one",
+        };
+        vec![words.into()]
+    }
 }
 
 impl DataError {
@@ -286,20 +313,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_says_what_why_and_how_to_fix() {
-        let error = DataError::TooFewPhotos { class_id: ClassId(12), have: 9, need: 20 };
-        assert_eq!(
-            error.to_string(),
-            "too few photos of class 12\n  why: it has 9, an episode needs 20 (`k_shot` + `n_query`)\n  fix: lower \
-             `n_query` or `k_shot`, or leave the class out of the split"
-        );
-    }
-
-    #[test]
-    fn the_source_of_a_refusal_is_left_to_the_chain() {
+    fn the_source_of_a_refusal_is_its_reason() {
         let error = DataError::io("read", Path::new("a/b"), io::Error::other("disk on fire"));
-        assert_eq!(error.to_string(), "cannot read a/b");
-        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
+        assert_eq!(error.explain().to_string(), "cannot read a/b: disk on fire");
     }
 
     #[test]

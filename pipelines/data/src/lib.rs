@@ -4,6 +4,8 @@
 //! Deliberately absent: tensors, the artifact store, the terminal and the environment. Nothing here keeps
 //! state or reads a clock; all randomness comes from [`streams`].
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 pub mod archive;
 pub mod dataset;
 pub mod decode;
@@ -17,7 +19,7 @@ pub mod splits;
 pub mod streams;
 pub mod synthetic;
 
-pub use dataset::{BoundingBox, Class, Dataset, LeftOut, OpenOptions, OwnPhotos, Photo, Reason, counted};
+pub use dataset::{BoundingBox, Class, Dataset, LeftOut, Links, OpenOptions, OwnPhotos, Photo, Reason, counted};
 pub use decode::{ImageProblem, RgbImage};
 pub use episodes::{Accuracy, Episode, EpisodeSpec, Pool, mean_ci, paired};
 pub use error::DataError;

@@ -78,6 +78,7 @@ impl fmt::Display for TrainPart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mlsm_errors::Explain;
 
     #[test]
     fn every_part_is_read_back_from_its_name() {
@@ -90,7 +91,8 @@ mod tests {
     fn an_unknown_part_is_named_in_the_error() {
         let error = "test".parse::<Part>().unwrap_err();
         assert!(error.is_config());
-        assert!(error.to_string().contains("`test`") && error.to_string().contains("base, val and novel"));
+        let said = error.explain().to_string();
+        assert!(said.contains("`test`") && said.contains("base, val and novel"), "{said}");
     }
 
     #[test]

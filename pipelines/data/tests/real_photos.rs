@@ -1,6 +1,8 @@
 //! Checks against photos and lists of CUB-200-2011, for those who have them: `MLSM_TEST_DATA` names a folder
 //! that holds `cub-photos-40`, `cub-crops-73`, `cub-metadata-full` and `cub-splits`.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 use mlsm_data::decode::{dimensions, open_rgb};
 use mlsm_data::resize::{crop_squash, squash};
 use mlsm_data::splits::{SPLITS, assign};

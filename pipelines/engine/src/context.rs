@@ -36,7 +36,7 @@ impl Context<'_> {
     /// [`StageError::Failed`] when the unit was given no such artifact.
     pub fn item(&self, port: &str, key: u32) -> Result<Digest, StageError> {
         let found = self.items(port).find(|(item, _)| item.key == key).map(|(_, digest)| digest);
-        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{port}` {key}", self.node)))
+        found.ok_or_else(|| StageError::defect(format!("{} was given no input `{port}` {key}", self.node)))
     }
 
     /// Tells whether the unit was given an input.
@@ -51,7 +51,7 @@ impl Context<'_> {
     pub fn digest(&self, port: &str) -> Result<Digest, StageError> {
         let wired = self.wiring.iter().zip(self.inputs).find(|(wired, _)| wired.port == port);
         let found = wired.map(|(_, input)| input.digest);
-        found.ok_or_else(|| StageError::Failed(format!("{} was given no input `{port}`", self.node)))
+        found.ok_or_else(|| StageError::defect(format!("{} was given no input `{port}`", self.node)))
     }
 
     /// Opens an input, verified.

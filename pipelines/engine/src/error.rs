@@ -1,5 +1,6 @@
 //! What can go wrong in a stage and in a run, by what the caller can do.
 
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_store::{Fingerprint, StoreError};
 use thiserror::Error;
 
@@ -9,21 +10,41 @@ pub enum StageError {
     /// Stopping was asked for; checkpoints are kept.
     #[error("cancelled")]
     Cancelled,
-    /// The photos or tables given are bad; the message says which and how to mend them.
+    /// The photos or tables given are bad.
     #[error("{0}")]
-    BadData(String),
+    BadData(Explanation),
     /// The configuration, the device or the weights do not fit.
     #[error("{0}")]
-    Setup(String),
-    /// Another run holds the unit and waiting was not wanted.
-    #[error("another run is computing this: {0}")]
+    Setup(Explanation),
+    /// Another run holds the unit and waiting was not wanted; which one, in words.
+    #[error("another run is computing this")]
     Busy(String),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The work itself failed.
     #[error("{0}")]
-    Failed(String),
+    Failed(Explanation),
+}
+
+impl StageError {
+    /// Reports what only a mistake in the program can cause.
+    pub fn defect(what: impl Into<String>) -> Self {
+        Self::Failed(Explanation::defect(what))
+    }
+}
+
+impl Explain for StageError {
+    fn explain(&self) -> Explanation {
+        match self {
+            Self::BadData(said) | Self::Setup(said) | Self::Failed(said) => said.clone(),
+            Self::Cancelled => Explanation::of(self)
+                .because("a signal asked to stop")
+                .fix("give the same command again, it goes on where this one stopped"),
+            Self::Busy(holder) => Explanation::of(self).because(holder).fix(Fix::Wait),
+            Self::Store(error) => error.explain(),
+        }
+    }
 }
 
 /// Why a graph cannot be planned or run.
@@ -33,7 +54,7 @@ pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A node was named that the graph does not have.
-    #[error("there is no node or stage `{name}`\n  why: there are: {}", known.join(", "))]
+    #[error("there is no node or stage `{name}`")]
     UnknownNode {
         /// The name as given.
         name: String,
@@ -41,7 +62,7 @@ pub enum EngineError {
         known: Vec<String>,
     },
     /// The thread pool could not be made.
-    #[error("cannot start {threads} worker threads\n  why: {source}")]
+    #[error("cannot start {threads} worker threads")]
     Threads {
         /// The count asked for.
         threads: usize,
@@ -49,13 +70,13 @@ pub enum EngineError {
         source: rayon::ThreadPoolBuildError,
     },
     /// A unit was to run though its inputs do not exist yet.
-    #[error("{unit} cannot run\n  why: an input of it does not exist yet")]
+    #[error("{unit} cannot run")]
     Pending {
         /// The unit.
         unit: String,
     },
     /// A unit asks for an output that its upstream unit does not make.
-    #[error("unit {unit} cannot run\n  why: it wants output `{output}`, which {fingerprint} does not have")]
+    #[error("unit {unit} cannot run")]
     MissingOutput {
         /// The unit that asks.
         unit: String,
@@ -64,4 +85,21 @@ pub enum EngineError {
         /// The upstream manifest.
         fingerprint: Fingerprint,
     },
+}
+
+impl Explain for EngineError {
+    fn explain(&self) -> Explanation {
+        let said = Explanation::of(self);
+        match self {
+            Self::Store(error) => error.explain(),
+            Self::UnknownNode { known, .. } => {
+                said.because(format!("there are: {}", known.join(", "))).fix(Fix::ListNodes)
+            }
+            Self::Threads { .. } => said.fix(Fix::FewerThreads),
+            Self::Pending { .. } => said.because("an input of it does not exist yet").fix(Fix::RedoUpstream),
+            Self::MissingOutput { output, fingerprint, .. } => said
+                .because(format!("it wants output `{output}`, which {fingerprint} does not have"))
+                .fix(Fix::RedoUpstream),
+        }
+    }
 }

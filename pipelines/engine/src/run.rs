@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use mlsm_store::{Digest, Fingerprint, Manifest, Request, Store, StoreError};
+use mlsm_errors::{Explain, Explanation, Fix};
+use mlsm_store::{Digest, Fingerprint, Manifest, Recording, Request, Store, StoreError};
 use rayon::prelude::*;
 
 use crate::explain::History;
@@ -100,7 +101,7 @@ fn keep_record(store: &Store, report: &RunReport) -> Result<String, StoreError> 
     let is_found = report.is_all_cached();
     if is_found
         && record.is_complete()
-        && let Some(earlier) = store.note_use(record, false)?
+        && let Some(earlier) = store.note_use(record, Recording::None)?
     {
         return Ok(earlier);
     }
@@ -108,7 +109,7 @@ fn keep_record(store: &Store, report: &RunReport) -> Result<String, StoreError> 
         store.runs().append(record)?;
     }
     if record.is_complete() {
-        store.note_use(record, true)?;
+        store.note_use(record, Recording::Kept)?;
     }
     Ok(record.run_id.clone())
 }
@@ -158,6 +159,7 @@ impl Runner<'_> {
                 nodes.push(self.finish(node, index, outcome, 0.0, &[], String::new()));
                 continue;
             }
+            #[expect(clippy::disallowed_methods, reason = "how long a node took")]
             let clock = Instant::now();
             let result = self.node(index)?;
             let outcome = match &result.error {
@@ -197,10 +199,8 @@ impl Runner<'_> {
             let reason = first_reason.get_or_insert_with(|| node_reason(&wave.plans)).clone();
             if let Some(foreign) = wave.foreign {
                 let only = self.options.only_from.as_deref().unwrap_or_default();
-                let error = StageError::Setup(format!(
-                    "{foreign}\n  why: only artifacts made on {only} are accepted\n  fix: leave --strict-device out, or \
-                     use another store"
-                ));
+                let said = Explanation::new(foreign).because(format!("only artifacts made on {only} are accepted"));
+                let error = StageError::Setup(said.fix(Fix::AnyDevice).fix(Fix::OtherStore));
                 return Ok(NodeResult { executed, reason, error: Some(error) });
             }
             if wave.missing.is_empty() {
@@ -312,7 +312,7 @@ impl Runner<'_> {
                 Err(error) => {
                     let is_data = matches!(error, StageError::BadData(_));
                     failed.fetch_add(usize::from(!is_data), Ordering::Relaxed);
-                    let (node, unit, error) = (node.id.clone(), unit.key(), error.to_string());
+                    let (node, unit, error) = (node.id.clone(), unit.key(), error.explain().to_string());
                     self.subscriber.on(&Event::Failed { node, unit, error });
                 }
             }
@@ -443,11 +443,11 @@ impl Runner<'_> {
     }
 }
 
-/// A real failure says more than "cancelled"; bad data of several shards is told together.
+/// A real failure says more than "cancelled"; bad data of several shards is reported together.
 fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
     Some(match (earlier, later) {
         (None, error) | (Some(StageError::Cancelled), error) => error,
-        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(format!("{a}\n{b}")),
+        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(a.and(b)),
         (Some(error), _) => error,
     })
 }

@@ -97,7 +97,7 @@ impl Outputs {
     /// Refuses an artifact that the task does not declare.
     pub(crate) fn check(self, task: &dyn Task) -> Result<Self, StageError> {
         match self.artifacts.keys().find(|name| !task.outputs().contains(&name.as_str())) {
-            Some(name) => Err(StageError::Failed(format!("{} does not declare its output `{name}`", task.stage()))),
+            Some(name) => Err(StageError::defect(format!("{} does not declare its output `{name}`", task.stage()))),
             None => Ok(self),
         }
     }

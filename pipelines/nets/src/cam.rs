@@ -9,6 +9,7 @@ use crate::autodiff::gradients;
 use crate::backbone::Backbone;
 use crate::classifier::Classifier;
 use crate::error::NetError;
+use crate::phase::Phase;
 
 /// The class whose evidence is drawn.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct Cam {
 pub fn grad_cam(net: &dyn Backbone, head: &Classifier, x: &Tensor, class: CamClass) -> Result<Cam, NetError> {
     let features = {
         let _guard = tch::no_grad_guard();
-        net.feature_map(x, false)
+        net.feature_map(x, Phase::Evaluate)
     };
     let features = features.set_requires_grad(true); // [n, c, h, w]
     let logits = tch::with_grad(|| head.logits(&features)); // [n, n_classes]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use mlsm_errors::Explain;
 use tch::{Cuda, Device};
 
 use crate::error::NetError;
@@ -90,7 +91,7 @@ fn load_cuda() -> Result<(), &'static str> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED
         .get_or_init(|| {
-            load_torch().map_err(|error| error.to_string())?;
+            load_torch().map_err(|error| error.explain().to_string())?;
             open_cuda_library()
         })
         .as_ref()

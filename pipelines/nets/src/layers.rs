@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::draw::{normal_tensor, stream_of, uniform_tensor};
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// What a convolution looks like; square kernels only.
 #[derive(Clone, Copy, Debug)]
@@ -110,19 +111,19 @@ impl ConvNorm {
         ConvNorm { conv, norm }
     }
 
-    /// `train`: normalises by the batch and updates the running statistics. Else the running statistics are folded
+    /// `Phase::Train` normalises by the batch and updates the running statistics. Else the running statistics are folded
     /// into the convolution, which spares one pass over the map; gradients flow in both cases.
-    pub(crate) fn forward(&self, params: &Params, x: &Tensor, padding: i64, train: bool) -> Tensor {
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, padding: i64, phase: Phase) -> Tensor {
         let kind = params.compute_kind();
-        self.normed(params, train, |weight, bias| self.conv.run(kind, x, weight, bias, padding))
+        self.normed(params, phase, |weight, bias| self.conv.run(kind, x, weight, bias, padding))
     }
 
     /// The same for each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, whose channels lie side by side:
     /// `[n·m, out, h, w]`, for each of `b` all of `a`. No pair is laid out, since the convolution of a pair is the sum of
     /// those of its halves: `m + n` convolutions in place of `2·m·n`.
-    fn forward_pairs(&self, params: &Params, (a, b): (&Tensor, &Tensor), padding: i64, train: bool) -> Tensor {
+    fn forward_pairs(&self, params: &Params, (a, b): (&Tensor, &Tensor), padding: i64, phase: Phase) -> Tensor {
         let kind = params.compute_kind();
-        self.normed(params, train, |weight, bias| {
+        self.normed(params, phase, |weight, bias| {
             let halves = weight.chunk(2, 1);
             let of_a = self.conv.run(kind, a, &halves[0], bias, padding).unsqueeze(0);
             let of_b = self.conv.run(kind, b, &halves[1], None, padding).unsqueeze(1);
@@ -130,10 +131,10 @@ impl ConvNorm {
         })
     }
 
-    fn normed(&self, params: &Params, train: bool, run: impl FnOnce(&Tensor, Option<&Tensor>) -> Tensor) -> Tensor {
+    fn normed(&self, params: &Params, phase: Phase, run: impl FnOnce(&Tensor, Option<&Tensor>) -> Tensor) -> Tensor {
         let weight = params.at(self.conv.weight);
         let bias = self.conv.bias.map(|slot| params.at(slot));
-        if train {
+        if phase == Phase::Train {
             return self.norm.by_batch(params, &run(weight, bias));
         }
         let scale = params.at(self.norm.weight) / (params.at(self.norm.variance) + self.norm.eps).sqrt();
@@ -167,8 +168,8 @@ impl ConvBlock {
     }
 
     /// `layout`: padding, and whether to pool. Pools before the ReLU: the same values, with a quarter of its work.
-    pub(crate) fn forward(&self, params: &Params, x: &Tensor, layout: (i64, bool), train: bool) -> Tensor {
-        pooled(self.body.forward(params, x, layout.0, train), layout.1)
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, layout: (i64, bool), phase: Phase) -> Tensor {
+        pooled(self.body.forward(params, x, layout.0, phase), layout.1)
     }
 
     /// The same for each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, whose channels lie side by side:
@@ -178,9 +179,9 @@ impl ConvBlock {
         params: &Params,
         pairs: (&Tensor, &Tensor),
         layout: (i64, bool),
-        train: bool,
+        phase: Phase,
     ) -> Tensor {
-        pooled(self.body.forward_pairs(params, pairs, layout.0, train), layout.1)
+        pooled(self.body.forward_pairs(params, pairs, layout.0, phase), layout.1)
     }
 }
 

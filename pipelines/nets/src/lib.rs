@@ -2,6 +2,8 @@
 //!
 //! Tensors in, tensors out: nothing here knows of files, stores, configurations or episodes. See `README.md`.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod activation;
 mod adam;
 mod augment;
@@ -18,6 +20,7 @@ mod libtorch;
 mod methods;
 mod pack;
 mod params;
+mod phase;
 mod process;
 mod pth;
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub use methods::{
 };
 pub use pack::{pack, unpack};
 pub use params::{Params, Precision, Role, Slot};
+pub use phase::Phase;
 pub use process::{keep_heap, leave};
 pub use pth::read_pth;
 pub use tch::{self, Device, Kind, Tensor};

@@ -119,7 +119,9 @@ mod on_demand {
     extern "C" fn mlsm_torch_demanded() {
         if let Err(error) = load() {
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+
+            use mlsm_errors::Explain;
+            let _ = writeln!(std::io::stderr(), "error: {}", error.explain());
             crate::leave(2);
         }
     }

@@ -6,6 +6,8 @@ use mlsm_engine::StageError;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::error::misfit;
+
 /// The element types that artifacts use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
@@ -71,7 +73,7 @@ impl Array {
 /// # Errors
 /// [`StageError::Failed`] when a shape does not fit its bytes.
 pub fn encode(arrays: &[(&str, Array)]) -> Result<Vec<u8>, StageError> {
-    let failed = |e: safetensors::SafeTensorError| StageError::Failed(format!("cannot pack arrays: {e}"));
+    let failed = |e: safetensors::SafeTensorError| StageError::defect(format!("cannot pack arrays: {e}"));
     let views: Result<BTreeMap<_, _>, StageError> = arrays
         .iter()
         .map(|(name, a)| Ok((*name, TensorView::new(a.element.dtype(), a.shape.clone(), &a.bytes).map_err(failed)?)))
@@ -95,7 +97,7 @@ pub struct ArrayView {
 /// # Errors
 /// [`StageError::Failed`] when the artifact has no such array.
 pub fn decode(bytes: &[u8], name: &str) -> Result<ArrayView, StageError> {
-    let failed = |why: String| StageError::Failed(format!("cannot read array `{name}`: {why}"));
+    let failed = |why: String| misfit(format!("cannot read array `{name}`"), why);
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| failed(e.to_string()))?;
     let view = tensors.tensor(name).map_err(|e| failed(e.to_string()))?;
     let element = match view.dtype() {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use mlsm_data::{ClassId, ImageId, Pool};
 use mlsm_engine::{Context, Item, StageError};
+use mlsm_errors::Explanation;
 use mlsm_store::Blob;
 use tch::{Device, Kind, Tensor};
 
 use super::{ArrayView, ElementType, decode};
+use crate::error::misfit;
 
 struct Shard {
     blob: Blob,
@@ -21,6 +23,11 @@ pub struct Gallery {
     classes: BTreeMap<ClassId, Vec<ImageId>>,
     element: ElementType,
     row_shape: Vec<i64>,
+}
+
+fn no_photos(port: &str) -> Explanation {
+    let said = Explanation::new(format!("there are no photos for {port}")).because("none of its shards holds one");
+    said.fix("give photos that can be read, or choose a split with classes in this part")
 }
 
 impl Gallery {
@@ -40,7 +47,7 @@ impl Gallery {
             gallery.add(shard, context.open_digest(&digest)?, name)?;
         }
         match gallery.shards.is_empty() {
-            true => Err(StageError::BadData(format!("there are no photos for {port}"))),
+            true => Err(StageError::BadData(no_photos(port))),
             false => Ok(gallery),
         }
     }
@@ -55,11 +62,16 @@ impl Gallery {
         if self.shards.is_empty() {
             (self.element, self.row_shape) = (rows.element, row_shape);
         } else if (rows.element, &row_shape) != (self.element, &self.row_shape) {
-            return Err(StageError::Failed(format!("shard {} holds rows of another shape than the first", shard.id)));
+            return Err(misfit(
+                format!("cannot read shard {}", shard.id),
+                "its rows have another shape than those of the first",
+            ));
         }
         let class = ClassId(shard.key);
         for (row, id) in ids.iter().enumerate() {
-            let image = ImageId(u32::try_from(*id).map_err(|_| StageError::Failed(format!("image id {id}")))?);
+            let image = ImageId(u32::try_from(*id).map_err(|_| {
+                misfit(format!("cannot read shard {}", shard.id), format!("it holds the image id {id}"))
+            })?);
             self.index.insert(image, (self.shards.len(), row));
             self.classes.entry(class).or_default().push(image);
         }
@@ -92,7 +104,7 @@ impl Gallery {
         let mut bytes = Vec::with_capacity(row_bytes * images.len());
         for image in images {
             let (shard, row) =
-                *self.index.get(image).ok_or_else(|| StageError::Failed(format!("image {image} has no stored row")))?;
+                *self.index.get(image).ok_or_else(|| StageError::defect(format!("image {image} has no stored row")))?;
             let Shard { blob, rows } = &self.shards[shard];
             let start = rows.range.start + row * row_bytes;
             bytes.extend_from_slice(&blob[start..start + row_bytes]);

@@ -14,6 +14,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::error::misfit;
+
 /// A named column; the variants are the types that the tables use.
 pub enum Column {
     /// Ids and counts.
@@ -83,7 +85,7 @@ pub fn embedding_column(name: &'static str, width: usize, values: Vec<f32>) -> C
 /// # Errors
 /// [`StageError::Failed`] when columns differ in length.
 pub fn table(columns: Vec<Column>) -> Result<Vec<u8>, StageError> {
-    let failed = |why: String| StageError::Failed(format!("cannot write a table: {why}"));
+    let failed = |why: String| StageError::defect(format!("cannot write a table: {why}"));
     let arrays: Vec<(&str, ArrayRef)> = columns.into_iter().map(Column::into_array).collect();
     let fields: Vec<Field> = arrays.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
@@ -93,7 +95,7 @@ pub fn table(columns: Vec<Column>) -> Result<Vec<u8>, StageError> {
 }
 
 fn write(batches: &[RecordBatch]) -> Result<Vec<u8>, StageError> {
-    let failed = |why: String| StageError::Failed(format!("cannot write a table: {why}"));
+    let failed = |why: String| StageError::defect(format!("cannot write a table: {why}"));
     let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| failed("it has no rows".to_owned()))?;
     let level = ZstdLevel::try_new(1).map_err(|e| failed(e.to_string()))?;
     let properties = WriterProperties::builder()
@@ -114,7 +116,7 @@ fn write(batches: &[RecordBatch]) -> Result<Vec<u8>, StageError> {
 /// # Errors
 /// [`StageError::Failed`] when the bytes are not Parquet.
 pub fn read_table(bytes: &[u8]) -> Result<Vec<RecordBatch>, StageError> {
-    let failed = |why: String| StageError::Failed(format!("cannot read a table: {why}"));
+    let failed = |why: String| misfit("cannot read a table", why);
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::copy_from_slice(bytes))
         .and_then(ParquetRecordBatchReaderBuilder::build)
         .map_err(|e| failed(e.to_string()))?;

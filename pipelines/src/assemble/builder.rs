@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mlsm_data::{ClassId, EpisodeSpec, Part, Shard, ShardOptions, TrainPart, shards};
 use mlsm_engine::{Graph, Item, NodeIndex, Task, Unit, UnitInput, UnitRef};
+use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::Reads;
 
 use super::plan_graph::NodeKind;
@@ -71,15 +72,15 @@ impl Builder<'_> {
             self.scene.source.dataset.photos.iter().filter(|p| self.parts.get(&p.class_id) == Some(&part)).collect()
         };
         let named = |part: Part, what: &str, error: mlsm_data::DataError| match error.is_config() {
-            true => AssembleError::Config(format!("{what} does not fit: {error}")),
-            false => AssembleError::Data(format!("the {part} classes do not suffice for {what}: {error}")),
+            true => AssembleError::Config(error.explain().within(format!("{what} does not fit"))),
+            false => {
+                AssembleError::Data(error.explain().within(format!("the {part} classes do not suffice for {what}")))
+            }
         };
         if !self.config.train_base.is_empty() && of_part(Part::Base).classes().next().is_none() {
-            return Err(AssembleError::Data(
-                "there are no base classes\n  why: the split leaves them empty on the classes at hand\n  fix: choose \
-                 another splits.rule"
-                    .to_owned(),
-            ));
+            let said = Explanation::new("there are no base classes")
+                .because("the split leaves them empty on the classes at hand");
+            return Err(AssembleError::Data(said.fix(Fix::other("splits.rule"))));
         }
         for (name, section) in &self.config.meta_train {
             for k_shot in section.train_shot.to_vec() {

@@ -10,7 +10,8 @@ mod photos;
 mod plan_graph;
 
 use mlsm_data::DataError;
-use mlsm_engine::GraphError;
+use mlsm_engine::{GraphError, StageError};
+use mlsm_errors::{Explain, Explanation};
 use mlsm_nets::DeviceChoice;
 use mlsm_store::StoreError;
 use thiserror::Error;
@@ -25,26 +26,37 @@ pub struct Execution {
     pub device: DeviceChoice,
 }
 
-/// Why a graph cannot be assembled, by what the caller can do.
+/// Why a graph cannot be assembled or its results not be published, by what the caller can do.
 #[derive(Debug, Error)]
 pub enum AssembleError {
     /// The configuration does not fit: mend it.
     #[error("{0}")]
-    Config(String),
+    Config(Explanation),
     /// The data does not fit: mend it.
     #[error("{0}")]
-    Data(String),
+    Data(Explanation),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A unit does not fit the others: a defect of the program.
-    #[error(
-        "the graph of this configuration does not fit together\n  why: {0}\n  fix: report it with the configuration"
-    )]
+    #[error("the graph of this configuration does not fit together")]
     Graph(#[from] GraphError),
     /// Stopping was asked for while photos were drawn, unpacked or hashed.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Explain for AssembleError {
+    fn explain(&self) -> Explanation {
+        match self {
+            Self::Config(said) | Self::Data(said) => said.clone(),
+            Self::Store(error) => error.explain(),
+            Self::Graph(_) => Explanation::of(self).fix("report it with the configuration"),
+            Self::Cancelled => Explanation::of(self)
+                .because("a signal asked to stop")
+                .fix("give the same command again, it goes on where this one stopped"),
+        }
+    }
 }
 
 impl From<DataError> for AssembleError {
@@ -52,10 +64,17 @@ impl From<DataError> for AssembleError {
         if let Some(path) = error.without_room() {
             return Self::Store(StoreError::Full { path: path.to_owned() });
         }
-        let mut text = error.to_string();
-        if let Some(source) = std::error::Error::source(&error) {
-            text = format!("{text}\n  why: {source}");
+        if error.is_config() { Self::Config(error.explain()) } else { Self::Data(error.explain()) }
+    }
+}
+
+/// What reads an artifact fails alike within a stage and where results are published.
+impl From<StageError> for AssembleError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Store(error) => Self::Store(error),
+            StageError::Cancelled => Self::Cancelled,
+            error => Self::Data(error.explain()),
         }
-        if error.is_config() { Self::Config(text) } else { Self::Data(text) }
     }
 }

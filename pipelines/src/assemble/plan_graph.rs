@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mlsm_data::splits::{Assigned, assign};
 use mlsm_data::{Class, ClassId, Part, SplitRule};
 use mlsm_engine::Graph;
+use mlsm_errors::{Explanation, Fix};
 
 use super::builder::Builder;
 use super::{AssembleError, Execution, learning, photos};
@@ -96,11 +97,8 @@ fn split_rule(config: &Config, scene: &Scene) -> Result<SplitRule, AssembleError
         "random" => Ok(SplitRule::Random { seed: splits.seed.unwrap_or(config.seed), ratios: splits.ratios }),
         "file" => {
             let text = scene.split.clone().ok_or_else(|| {
-                AssembleError::Config(
-                    "splits.rule = \"file\" needs splits.file\n  why: no file is named\n  fix: --set \
-                     splits.file=FILE"
-                        .to_owned(),
-                )
+                let said = Explanation::new("splits.rule = \"file\" needs splits.file").because("no file is named");
+                AssembleError::Config(said.fix(Fix::set("splits.file", "FILE")))
             })?;
             Ok(SplitRule::File(text))
         }

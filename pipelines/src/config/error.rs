@@ -1,17 +1,18 @@
 //! Errors of the configuration: the key, the reason, and the nearest right key.
 
+use mlsm_errors::{Explain, Fix};
 use thiserror::Error;
 
 /// A key or value of the configuration that cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{what}\n  why: {why}\n  fix: {fix}")]
+#[error("{what}")]
 pub struct ConfigError {
     /// What was refused.
     pub what: String,
     /// The reason.
     pub why: String,
-    /// What to do.
-    pub fix: String,
+    /// What to do: any one of these.
+    pub fixes: Vec<Fix>,
     /// The dotted key.
     pub path: String,
     /// The names that would have been right.
@@ -23,13 +24,13 @@ impl ConfigError {
     pub(crate) fn invalid(path: &str, why: &str) -> Self {
         let what =
             if path.is_empty() { "cannot read the configuration".to_owned() } else { format!("cannot use `{path}`") };
-        let fix = "see configs/README.md for every key, its type and its default".to_owned();
-        Self { what, why: why.to_owned(), fix, path: path.to_owned(), expected: Vec::new() }
+        let fixes = vec!["see configs/README.md for every key, its type and its default".into()];
+        Self { what, why: why.to_owned(), fixes, path: path.to_owned(), expected: Vec::new() }
     }
 
     /// Says what to do in particular.
-    pub(crate) fn with_fix(self, fix: String) -> Self {
-        Self { fix, ..self }
+    pub(crate) fn with_fix(self, fix: impl Into<Fix>) -> Self {
+        Self { fixes: vec![fix.into()], ..self }
     }
 
     /// Refuses a name that refers to nothing.
@@ -38,7 +39,7 @@ impl ConfigError {
         Self {
             what: format!("`{path}` names `{name}`, which does not exist"),
             why: format!("there {}", list(&expected)),
-            fix: fix(name, &expected),
+            fixes: vec![fix(name, &expected)],
             path: path.to_owned(),
             expected,
         }
@@ -58,10 +59,20 @@ impl ConfigError {
                     true => format!("here {}", list(&expected)),
                     false => format!("`{found}` is not a value of it; there {}", list(&expected)),
                 };
-                Self { what, why, fix: fix(&found, &expected), path, expected }
+                Self { what, why, fixes: vec![fix(&found, &expected)], path, expected }
             }
             _ => Self::invalid(path, message),
         }
+    }
+}
+
+impl Explain for ConfigError {
+    fn reason(&self) -> Option<String> {
+        Some(self.why.clone())
+    }
+
+    fn fixes(&self) -> Vec<Fix> {
+        self.fixes.clone()
     }
 }
 
@@ -82,11 +93,11 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn fix(found: &str, expected: &[String]) -> String {
+fn fix(found: &str, expected: &[String]) -> Fix {
     let nearest = expected.iter().min_by_key(|name| strsim::damerau_levenshtein(name, found));
     match nearest.filter(|name| strsim::normalized_damerau_levenshtein(name, found) >= 0.5) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if expected.is_empty() => "remove it".to_owned(),
-        None => "use one of these, or remove it".to_owned(),
+        Some(name) => format!("did you mean `{name}`?").into(),
+        None if expected.is_empty() => "remove it".into(),
+        None => "use one of these, or remove it".into(),
     }
 }

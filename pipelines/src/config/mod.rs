@@ -10,6 +10,7 @@ use std::path::Path;
 
 use mlsm_data::resize::Resize;
 use mlsm_data::synthetic::SyntheticSpec;
+use mlsm_errors::Fix;
 use mlsm_nets::{Precision, Reads};
 use mlsm_store::Digest;
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ impl Config {
             exists("cam.localiser", &self.cam.localiser)?;
             if self.train_base[&self.cam.localiser].resize != Resize::Squash {
                 let why = "a localiser must see the whole photo, or its boxes would lie elsewhere";
-                let fix = format!("remove train-base.{}.resize", self.cam.localiser);
+                let fix = Fix::remove(format!("train-base.{}.resize", self.cam.localiser));
                 return Err(ConfigError::invalid("cam.localiser", why).with_fix(fix));
             }
             if self.objects().contains(&ObjectSource::Cam) && self.train_base[&self.cam.localiser].head != Head::Gap {

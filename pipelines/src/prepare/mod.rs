@@ -10,6 +10,7 @@ use std::path::Path;
 
 use mlsm_data::OwnPhotos;
 use mlsm_engine::{Cancel, Event, InputSource, Subscriber};
+use mlsm_errors::{Explanation, Fix};
 use mlsm_store::Store;
 
 use crate::AssembleError;
@@ -92,6 +93,7 @@ fn whole(config: &Config, source: Source, with: &Preparation<'_>) -> Result<Scen
 
 fn read_split(file: &Path) -> Result<String, AssembleError> {
     std::fs::read_to_string(file).map_err(|e| {
-        AssembleError::Config(format!("cannot read the split {}\n  why: {e}\n  fix: name another file", file.display()))
+        let said = Explanation::new(format!("cannot read the split {}", file.display())).because(e.to_string());
+        AssembleError::Config(said.fix(Fix::other("splits.file")))
     })
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
 use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo, counted};
+use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
 
@@ -96,11 +97,9 @@ pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, As
                 source.pending = Some(format!("its photos are absent ({absent} are listed)"));
             }
             Purpose::Run => {
-                return Err(AssembleError::Data(format!(
-                    "no photo in {}\n  why: {absent} photos are listed and none is there\n  fix: point data.path at \
-                     the folder that holds them",
-                    path.display()
-                )));
+                let said = Explanation::new(format!("no photo in {}", path.display()))
+                    .because(format!("{absent} photos are listed and none is there"));
+                return Err(AssembleError::Data(said.fix(Fix::set("data.path", "FOLDER"))));
             }
         }
     }
@@ -121,11 +120,9 @@ fn listed_only(dataset: &Dataset) -> Dataset {
 
 fn synthetic(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let Some(spec) = config.synthetic_spec() else {
-        return Err(AssembleError::Config(
-            "there are no photos\n  why: the configuration has neither data.path nor [data.synthetic]\n  fix: --set \
-             data.path=FOLDER"
-                .to_owned(),
-        ));
+        let said = Explanation::new("there are no photos")
+            .because("the configuration has neither data.path nor [data.synthetic]");
+        return Err(AssembleError::Config(said.fix(Fix::set("data.path", "FOLDER"))));
     };
     let name = "synthetic".to_owned();
     let (found, warnings) = kept(&synthetic_request(&spec), with.store)?;
@@ -207,8 +204,10 @@ fn from_archive(path: &Path, name: String, config: &Config, with: &Preparation<'
     let options = OpenOptions { strict: config.data.strict, follow_links: false };
     let (found, warnings) = kept(&request, with.store)?;
     if found.is_none() && with.purpose == Purpose::Plan {
-        let scratch =
-            tempfile::tempdir().map_err(|e| AssembleError::Config(format!("no temporary folder\n  why: {e}")))?;
+        let scratch = tempfile::tempdir().map_err(|e| {
+            let said = Explanation::new("cannot make a temporary folder").because(e.to_string());
+            AssembleError::Config(said.fix("set TMPDIR to a folder you can write to"))
+        })?;
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &report)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions::default())?);
         let pending = Some("the archive is not unpacked yet".to_owned());
@@ -247,7 +246,8 @@ fn digests(
         with.check()?;
         let (digest, _) = cache.digest(&file(photo)).map_err(|e| match e {
             StoreError::Io { path, source, .. } => {
-                AssembleError::Data(format!("cannot read photo {}\n  why: {source}\n  fix: restore it", path.display()))
+                let said = Explanation::new(format!("cannot read photo {}", path.display()));
+                AssembleError::Data(said.because(source.to_string()).fix("restore it"))
             }
             other => AssembleError::Store(other),
         })?;

@@ -1,6 +1,7 @@
 //! Imported weights: those of a file, or those that the store has by name.
 
 use mlsm_engine::InputSource;
+use mlsm_errors::{Explanation, Fix};
 use mlsm_store::Digest;
 
 use super::{Preparation, Purpose};
@@ -22,20 +23,19 @@ pub(super) fn find(section: &TrainBase, with: &Preparation<'_>) -> Result<InputS
     let name = &section.weights;
     if !weights::KNOWN.iter().any(|k| k.name == *name) {
         let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
-        return Err(AssembleError::Config(format!(
-            "no weights are known as `{name}`\n  why: there are: none, {}, and files that end in .safetensors\n  fix: use \
-             one of them",
-            known.join(", ")
-        )));
+        let why = format!("there are: none, {}, and files that end in .safetensors", known.join(", "));
+        let said = Explanation::new(format!("no weights are known as `{name}`")).because(why);
+        return Err(AssembleError::Config(said.fix("use one of them")));
     }
     match (weights::find(store, name)?, purpose) {
         (Some(digest), _) => Ok(InputSource::Known(digest)),
         (None, Purpose::Plan) => {
             Ok(InputSource::Pending(format!("weights `{name}` are missing: `mlsm weights fetch {name}`")))
         }
-        (None, Purpose::Run) => Err(AssembleError::Config(format!(
-            "weights `{name}` are missing\n  why: they are not in this store\n  fix: mlsm weights fetch {name} --store {}",
-            store.root().display()
-        ))),
+        (None, Purpose::Run) => {
+            let said = Explanation::new(format!("weights `{name}` are missing")).because("they are not in this store");
+            let (name, store) = (name.clone(), store.root().to_owned());
+            Err(AssembleError::Config(said.fix(Fix::FetchWeights { name, store })))
+        }
     }
 }

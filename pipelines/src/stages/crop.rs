@@ -10,6 +10,7 @@ use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
 use mlsm_data::{BoundingBox, RgbImage, decode as photo_decode};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::Explanation;
 use mlsm_nets::{BoxOptions, Region, cam_box, enlarge_map};
 use mlsm_store::Field;
 use tch::{Kind, Tensor};
@@ -17,7 +18,7 @@ use tch::{Kind, Tensor};
 use super::ingest::{PhotoFile, PixelShape, WHOLE, content_digest, pack_pixels};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
 use crate::config::CamRegion;
-use crate::error::torch_error;
+use crate::error::{misfit, torch_error};
 use crate::recipe::{field, word};
 use crate::stages::extract::floats;
 
@@ -197,7 +198,7 @@ fn read_truths(bytes: &[u8]) -> Result<Vec<Truth>, StageError> {
     for batch in read_table(bytes)? {
         let column = |name: &str, kind: DataType| {
             let found = batch.column_by_name(name).filter(|c| *c.data_type() == kind);
-            found.cloned().ok_or_else(|| StageError::Failed(format!("the table of boxes has no column {name}")))
+            found.cloned().ok_or_else(|| misfit("cannot read the table of boxes", format!("it has no column {name}")))
         };
         let ints = |name| Ok::<_, StageError>(UInt32Array::from(column(name, DataType::UInt32)?.to_data()));
         let reals = |name| Ok::<_, StageError>(Float32Array::from(column(name, DataType::Float32)?.to_data()));
@@ -316,7 +317,7 @@ fn unpack(context: &Context<'_>, one: &mut dyn FnMut(i64, &RgbImage)) -> Result<
     let side = view.shape[1];
     for (id, row) in ids.iter().zip(blob[view.range].chunks_exact(side * side * 3)) {
         let image = RgbImage::from_raw(side as u32, side as u32, row.to_vec());
-        one(*id, &image.ok_or_else(|| StageError::Failed("packed pixels of odd length".to_owned()))?);
+        one(*id, &image.ok_or_else(|| misfit("cannot read packed pixels", "their length fits no square"))?);
     }
     Ok(())
 }
@@ -337,13 +338,11 @@ fn reopen(
             continue;
         }
         let changed = |why: String| {
-            StageError::BadData(format!(
-                "cannot cut the object out of photo {}\n  why: {why}\n  fix: run again; finished artifacts are kept",
-                file.display()
-            ))
+            let said = Explanation::new(format!("cannot cut the object out of photo {}", file.display()));
+            StageError::BadData(said.because(why).fix("run again"))
         };
         let bytes = std::fs::read(file).map_err(|e| changed(e.to_string()))?;
-        let image = photo_decode::open_rgb(&bytes).map_err(|e| changed(e.to_string()))?;
+        let image = photo_decode::open_rgb(&bytes).map_err(|problem| changed(problem.why()))?;
         if expected.get(photo.image_id.to_string().as_str()) != Some(&content_digest(&image).to_string().as_str()) {
             return Err(changed("it changed while the run was going on".to_owned()));
         }
@@ -359,7 +358,7 @@ fn reopen(
 pub fn read_audit(bytes: &[u8]) -> Result<Vec<(u32, Option<f32>, bool)>, StageError> {
     let mut rows = Vec::new();
     for batch in read_table(bytes)? {
-        let missing = || StageError::Failed("not a table of crops".to_owned());
+        let missing = || misfit("cannot read the table of crops", "it lacks a column");
         let column = |name: &str| batch.column_by_name(name).ok_or_else(missing);
         use arrow::array::AsArray;
         let ids = column("image_id")?.as_primitive_opt::<UInt32Type>().ok_or_else(missing)?;

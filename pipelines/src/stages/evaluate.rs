@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mlsm_data::{Episode, EpisodeSpec, ImageId};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::Explain;
 use mlsm_store::Field;
 use tch::Tensor;
 
@@ -72,7 +73,8 @@ impl Task for Evaluate {
         let scorer = Scorer::open(&self.scoring, context, device)?;
         let known = scorer.known(&self.scoring, device)?;
         let pool = scorer.photos().pool();
-        pool.check(&self.spec).map_err(|e| StageError::BadData(format!("the novel classes do not suffice: {e}")))?;
+        pool.check(&self.spec)
+            .map_err(|e| StageError::BadData(e.explain().within("the novel classes do not suffice")))?;
         let mut measured = Measured::default();
         for index in 0..self.episodes {
             context.check()?;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::{Explanation, Fix};
+use mlsm_nets::Phase;
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -72,7 +74,7 @@ impl Task for Extract {
                 context.check()?;
                 let done = (batch * FORWARD_BATCH) as u64;
                 context.progress(done, ids.len() as u64, "photos", "");
-                let map = net.backbone.feature_map(&net.backbone.normalise(&images?), false);
+                let map = net.backbone.feature_map(&net.backbone.normalise(&images?), Phase::Evaluate);
                 embeddings.extend(floats(&net.backbone.embedding(&map))?);
                 if let Some(precision) = self.maps {
                     let last = map.permute([0, 2, 3, 1]).contiguous().to_device(Device::Cpu); // [n, h, w, c]
@@ -122,11 +124,12 @@ fn bytes(map: &Tensor, precision: MapPrecision) -> Result<Vec<u8>, StageError> {
     if flat.isfinite().all().int64_value(&[]) == 0 {
         let largest = map.abs().max().double_value(&[]);
         let (why, fix) = match largest.is_finite() {
-            true => ("f16 ends at 65504", "set extract.maps = \"f32\", or train the base CNN for more steps"),
-            false => ("the base CNN's training went astray", "lower its lr, or train it for more steps"),
+            true => ("f16 ends at 65504", Fix::set("extract.maps", "\"f32\"")),
+            false => ("the training of the base CNN diverged", Fix::lower("train-base.NAME.lr")),
         };
         let what = format!("a feature map holds values up to {largest:.3e}, which cannot be stored");
-        return Err(StageError::Setup(format!("{what}\n  why: {why}\n  fix: {fix}")));
+        let said = Explanation::new(what).because(why).fix(fix).fix("train the base CNN for more steps");
+        return Err(StageError::Setup(said));
     }
     let mut bytes = vec![0; flat.numel() * kind.elt_size_in_bytes()];
     flat.f_copy_data_u8(&mut bytes, flat.numel()).map_err(torch_error)?;
@@ -135,15 +138,18 @@ fn bytes(map: &Tensor, precision: MapPrecision) -> Result<Vec<u8>, StageError> {
 
 #[cfg(test)]
 mod tests {
+    use mlsm_errors::Explain;
+
     use super::*;
 
     #[test]
     fn values_that_f16_cannot_hold_are_refused_with_the_key_that_can() {
         let map = Tensor::from_slice(&[1.0f32, 7e4]).reshape([1, 1, 1, 2]);
-        let refused = bytes(&map, MapPrecision::F16).unwrap_err().to_string();
-        assert!(refused.contains("7.000e4") && refused.contains("extract.maps = \"f32\""), "{refused}");
+        let refused = bytes(&map, MapPrecision::F16).unwrap_err().explain();
+        assert!(refused.what.contains("7.000e4"), "{refused}");
+        assert_eq!(refused.fixes[0], Fix::set("extract.maps", "\"f32\""));
         assert_eq!(bytes(&map, MapPrecision::F32).unwrap().len(), 8);
-        let refused = bytes(&(map * f64::NAN), MapPrecision::F32).unwrap_err().to_string();
-        assert!(refused.contains("went astray"), "{refused}");
+        let refused = bytes(&(map * f64::NAN), MapPrecision::F32).unwrap_err().explain();
+        assert_eq!(refused.why, ["the training of the base CNN diverged"]);
     }
 }

@@ -7,8 +7,9 @@
 use std::path::PathBuf;
 
 use mlsm_data::resize::{self, Resize};
-use mlsm_data::{Photo, decode};
+use mlsm_data::{ImageProblem, Photo, decode};
 use mlsm_engine::{Context, Item, Outputs, Port, StageError, Task};
+use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Digest, Field, Value};
 
 use crate::artifact::{Array, Column, ElementType, encode, table};
@@ -38,53 +39,50 @@ impl PhotoFile {
 fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError> {
     let file = photo.file.display();
     let bytes = std::fs::read(&photo.file).map_err(|e| {
-        StageError::BadData(format!(
-            "cannot read photo {file}\n  why: {e}\n  fix: restore the file, then run again; finished artifacts are kept"
-        ))
+        let said = Explanation::new(format!("cannot read photo {file}")).because(e.to_string());
+        StageError::BadData(said.fix("restore the file, then run again"))
     })?;
     if Digest::of(&bytes) != context.item(PHOTO, photo.photo.image_id.0)? {
         context.store().forget_digest(&photo.file)?; // what was remembered of it is wrong: the next run reads it
-        return Err(StageError::BadData(format!(
-            "photo {file} changed while the run was going on\n  why: its digest differs from the planned one\n  \
-             fix: run again; finished artifacts are kept"
-        )));
+        let said = Explanation::new(format!("photo {file} changed while the run was going on"));
+        return Err(StageError::BadData(said.because("its digest differs from the planned one").fix("run again")));
     }
     Ok(bytes)
 }
 
-/// Decodes a shard's photos one after another; bad ones end up in `bad` with the reason.
+/// Decodes a shard's photos one after another; returns the bad ones, each with what is wrong with it.
 fn decode_all(
     photos: &[PhotoFile],
     context: &Context<'_>,
     mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage) -> Result<(), StageError>,
-) -> Result<Vec<(PhotoFile, String)>, StageError> {
+) -> Result<Vec<(PhotoFile, ImageProblem)>, StageError> {
     let mut bad = Vec::new();
     for photo in photos {
         context.check()?;
         let bytes = read(photo, context)?;
         match decode::open_rgb(&bytes) {
             Ok(image) => each(photo, &bytes, &image)?,
-            Err(problem) => bad.push((photo.clone(), problem.to_string())),
+            Err(problem) => bad.push((photo.clone(), problem)),
         }
     }
     Ok(bad)
 }
 
 /// Applies `data.on_bad_image`.
-fn judge(bad: &[(PhotoFile, String)], policy: BadImage) -> Result<(), StageError> {
-    if bad.is_empty() || policy == BadImage::Skip {
+fn judge(bad: &[(PhotoFile, ImageProblem)], policy: BadImage) -> Result<(), StageError> {
+    const SHOWN: usize = 5;
+    if policy == BadImage::Skip {
         return Ok(());
     }
-    let shown: Vec<_> =
-        bad.iter().take(5).map(|(p, why)| format!("cannot decode photo {}\n  why: {why}", p.file.display())).collect();
-    let more = match bad.len() - shown.len() {
-        0 => String::new(),
-        n => format!("\nand {n} more photos of this shard"),
+    let undecodable = |(photo, problem): &(PhotoFile, ImageProblem)| {
+        let said = Explanation::new(format!("cannot decode photo {}", photo.file.display())).because(problem.why());
+        said.fix(problem.fix())
     };
-    Err(StageError::BadData(format!(
-        "{}{more}\n  fix: replace or remove it, or set data.on_bad_image = \"skip\"; finished artifacts are kept",
-        shown.join("\n")
-    )))
+    let Some(mut said) = bad.iter().take(SHOWN).map(undecodable).reduce(Explanation::and) else { return Ok(()) };
+    if bad.len() > SHOWN {
+        said = said.because(format!("and {} more photos of this shard", bad.len() - SHOWN));
+    }
+    Err(StageError::BadData(said.fix(Fix::set("data.on_bad_image", "\"skip\""))))
 }
 
 /// Describes the photos of one shard.
@@ -164,7 +162,7 @@ impl Task for ReadPhotos {
             Column::U32("image_id", bad.iter().map(|(p, _)| p.photo.image_id.0).collect()),
             Column::Text("path", bad.iter().map(|(p, _)| p.photo.path.clone()).collect()),
             Column::U32("class_id", bad.iter().map(|(p, _)| p.photo.class_id.0).collect()),
-            Column::Text("reason", bad.into_iter().map(|(_, why)| why).collect()),
+            Column::Text("reason", bad.into_iter().map(|(_, problem)| problem.to_string()).collect()),
         ])?;
         Ok(outputs.with("skipped", context.put(&skipped)?))
     }

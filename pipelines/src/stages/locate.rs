@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mlsm_data::Part;
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
-use mlsm_nets::{CamClass, Descriptors, class_activation, class_free, descriptor_transform, grad_cam};
+use mlsm_nets::{CamClass, Descriptors, Phase, class_activation, class_free, descriptor_transform, grad_cam};
 use mlsm_store::{Blob, Field};
 use tch::{Device, Kind, Tensor};
 
@@ -107,7 +107,7 @@ impl Task for FitDescriptors {
             for chunk in images.chunks(FORWARD_BATCH) {
                 context.check()?;
                 let pixels = gallery.gather(chunk, device)?;
-                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), false));
+                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), Phase::Evaluate));
             }
             floats(&descriptors.first_direction())
         })?;
@@ -204,7 +204,7 @@ impl LocateObjects {
             AskedClass::TopMean => CamClass::TopMean(TOP_CLASSES),
             AskedClass::Given(id) => {
                 let index = net.classes.iter().position(|class| *class == i64::from(id));
-                let index = index.ok_or_else(|| StageError::Failed(format!("class {id} is no base class")))?;
+                let index = index.ok_or_else(|| StageError::defect(format!("class {id} is no base class")))?;
                 CamClass::Given(Tensor::full([count], index as i64, (Kind::Int64, Device::Cpu)))
             }
         })
@@ -212,13 +212,13 @@ impl LocateObjects {
 
     /// Returns the raw maps `[n, h, w]` and, where a class was asked, its index `[n]`.
     fn maps(&self, net: &BaseNet, x: &Tensor, fit: Option<&Tensor>) -> Result<(Tensor, Option<Tensor>), StageError> {
-        let head = || net.head.as_ref().ok_or_else(|| StageError::Failed("the localiser has no head".to_owned()));
+        let head = || net.head.as_ref().ok_or_else(|| StageError::defect("the localiser has no head"));
         if self.method == MapMethod::GradCam {
             let cam = grad_cam(net.backbone.as_ref(), head()?, x, self.class(net, x.size()[0])?).map_err(net_error)?;
             return Ok((cam.raw, Some(cam.class)));
         }
         let _guard = tch::no_grad_guard();
-        let features = net.backbone.feature_map(x, false);
+        let features = net.backbone.feature_map(x, Phase::Evaluate);
         match (self.method, fit) {
             (MapMethod::Cam, _) => {
                 let class = self.class(net, x.size()[0])?;

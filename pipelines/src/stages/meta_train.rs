@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlsm_data::streams::stream;
 use mlsm_data::{EpisodeSpec, ImageId, Part, mean_ci};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::Explain;
 use mlsm_nets::{Adam, Decay, Params, Support, clip_grad_norm, clip_grad_value, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Tensor};
 
-use super::CHECKPOINT_EVERY_S;
+use super::checkpoint::Pace;
 use crate::config::{Augmentation, BackboneMode, MetaTrain as Section, Pairs, Schedule};
 use crate::curve::Curve;
 use crate::error::net_error;
@@ -133,7 +133,7 @@ impl Task for MetaTrain {
         let base = Rows::open(context, &self.model, Part::Base)?;
         let val = Rows::open(context, &self.model, Part::Val)?;
         for &shot in &self.shots {
-            let too_few = |e: mlsm_data::DataError| StageError::BadData(e.to_string());
+            let too_few = |e: mlsm_data::DataError| StageError::BadData(e.explain());
             base.image().pool().check(&self.spec(shot, "base")).map_err(too_few)?;
             val.image().pool().check(&self.spec(shot, "val")).map_err(too_few)?;
         }
@@ -146,7 +146,7 @@ impl Task for MetaTrain {
         model.centre(&base, device)?;
         let mut training = Training::new(self, model, base, val, device);
         training.run(context)?;
-        let best = training.best.take().ok_or_else(|| StageError::Failed("no model was validated".to_owned()))?;
+        let best = training.best.take().ok_or_else(|| StageError::defect("no model was validated"))?;
         Ok(Outputs::default()
             .with("weights", context.put(&best)?)
             .with("curve", context.put(&training.curve.to_parquet()?)?)
@@ -208,7 +208,7 @@ impl<'a> Training<'a> {
         let section = &self.stage.section;
         let tasks = section.tasks.unwrap_or(1);
         let (mut episode, mut losses) = self.resume(context)?;
-        let mut saved = Instant::now();
+        let mut pace = Pace::begin();
         if self.curve.is_empty() {
             // The untrained model is a candidate: with an anchor or a base CNN's weights it may well be the best.
             self.best_accuracy = self.validate(0)?;
@@ -218,9 +218,9 @@ impl<'a> Training<'a> {
             return Ok(());
         }
         while episode < section.episodes && self.since_best < section.patience {
-            if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
+            if context.is_cancelled() || pace.is_due() {
                 context.save_checkpoint(&self.checkpoint(episode, losses)?)?;
-                saved = Instant::now();
+                pace = Pace::begin();
                 context.check()?;
             }
             losses += self.step(episode, tasks)?;
@@ -362,7 +362,8 @@ impl<'a> Training<'a> {
             since_best: self.since_best,
             curve: self.curve.clone(),
         };
-        let text = serde_json::to_string(&state).map_err(|e| StageError::Failed(e.to_string()))?;
+        let text =
+            serde_json::to_string(&state).map_err(|e| StageError::defect(format!("cannot write a checkpoint: {e}")))?;
         pack(&tensors.into_iter().collect::<Vec<_>>(), &text).map_err(net_error)
     }
 

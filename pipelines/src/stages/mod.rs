@@ -11,6 +11,7 @@
 //! | `evaluate` | measures a row on novel classes | `evaluate.rs` |
 //! | `predict` | names the classes of a user's own photos; of `mlsm predict` alone | `predict.rs` |
 
+mod checkpoint;
 pub mod crop;
 pub mod evaluate;
 pub mod extract;
@@ -21,6 +22,3 @@ pub mod ports;
 pub mod predict;
 pub mod splits;
 pub mod train_base;
-
-/// Seconds between two checkpoints of a training: the moment changes nothing in the result.
-pub(crate) const CHECKPOINT_EVERY_S: u64 = 5;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mlsm_data::{ClassId, Episode, ImageId, OwnPhotos};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
+use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Field, Value};
 use tch::Tensor;
 
@@ -50,20 +51,21 @@ impl Predict {
     fn support(&self, photos: &BTreeMap<ClassId, Vec<ImageId>>) -> Result<Vec<Vec<ImageId>>, StageError> {
         let of_class = |class: &ClassId| photos.get(class).map(Vec::as_slice).unwrap_or_default();
         if let Some((_, name)) = self.classes.iter().find(|(class, _)| of_class(class).is_empty()) {
-            return Err(StageError::BadData(format!(
-                "class {name} has no labelled photo\n  why: none of its photos could be read\n  fix: add one that can, or \
-                 remove its folder"
-            )));
+            let said = Explanation::new(format!("class {name} has no labelled photo"));
+            let said = said.because("none of its photos could be read").fix("add one that can, or remove its folder");
+            return Err(StageError::BadData(said));
         }
         let support: Vec<Vec<ImageId>> = self.classes.keys().map(|class| of_class(class).to_vec()).collect();
         let counts = || support.iter().map(Vec::len);
         let (fewest, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
         if fewest != most && !self.scoring.takes_unequal_shots() {
-            return Err(StageError::BadData(format!(
-                "this row needs as many labelled photos of each class, and there are {fewest} to {most}\n  why: its method \
-                 learns from all classes together\n  fix: give {fewest} of each, or choose a --row such as cl2n, \
-                 prototypical or mlsm"
-            )));
+            let what =
+                format!("this row needs as many labelled photos of each class, and there are {fewest} to {most}");
+            let said = Explanation::new(what).because("its method learns from all classes together");
+            let give = format!("give {fewest} of each");
+            return Err(StageError::BadData(
+                said.fix(give).fix(Fix::OtherRow { such_as: "cl2n, prototypical or mlsm" }),
+            ));
         }
         Ok(support)
     }
@@ -100,11 +102,10 @@ impl Task for Predict {
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         if let Some(ways) = self.scoring.fixed_ways().filter(|ways| *ways != self.classes.len()) {
-            return Err(StageError::BadData(format!(
-                "this row tells {ways} classes apart, and there are {}\n  why: its network has an output for each\n  fix: \
-                 choose another --row, or give {ways} classes",
-                self.classes.len()
-            )));
+            let what = format!("this row tells {ways} classes apart, and there are {}", self.classes.len());
+            let said = Explanation::new(what).because("its network has an output for each");
+            let give = format!("give {ways} classes");
+            return Err(StageError::BadData(said.fix(Fix::OtherRow { such_as: "" }).fix(give)));
         }
         let device = self.runtime.device()?;
         let scorer = Scorer::open(&self.scoring, context, device)?;

@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlsm_data::streams::{Draw, stream};
 use mlsm_data::{ClassId, ImageId, Part};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
-use mlsm_nets::{Adam, Backbone, Classifier, Decay, gradients, pack, unpack};
+use mlsm_errors::{Explain, Explanation, Fix};
+use mlsm_nets::{Adam, Backbone, Classifier, Decay, Phase, gradients, pack, unpack};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
-use super::CHECKPOINT_EVERY_S;
+use super::checkpoint::Pace;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, encode};
 use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
@@ -111,14 +111,15 @@ impl Task for TrainBase {
         let gallery = Gallery::open(context, BASE, "pixels")?;
         let photos = Photos::split(&gallery, self.section.holdout, self.seed);
         if photos.train.is_empty() {
-            return Err(StageError::BadData("no base photo is left to train on: lower `holdout`".to_owned()));
+            let said = Explanation::new("no base photo is left to train on").because("all are held out");
+            return Err(StageError::BadData(said.fix(Fix::lower("holdout"))));
         }
         let shape = BaseNetShape::of(&self.section);
         let mut backbone = shape.backbone(&mut stream(self.seed, "train-base/init/backbone", 0), device);
         let imported = context.has("weights");
         if imported {
             let weights = context.open("weights")?;
-            backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.to_string()))?;
+            backbone.params_mut().load(&weights).map_err(|e| StageError::Setup(e.explain()))?;
         }
         fit_input(backbone.as_ref(), &gallery)?;
         let mut draws = stream(self.seed, "train-base/init/head", 0);
@@ -215,11 +216,11 @@ impl<'a> Training<'a> {
         let steps = self.stage.section.steps;
         let report_every = (steps / 20).max(1);
         let mut step = self.resume(context)?;
-        let (mut saved, mut loss_sum, mut since) = (Instant::now(), 0.0, 0);
+        let (mut pace, mut loss_sum, mut since) = (Pace::begin(), 0.0, 0);
         while step < steps {
-            if context.is_cancelled() || saved.elapsed() > Duration::from_secs(CHECKPOINT_EVERY_S) {
+            if context.is_cancelled() || pace.is_due() {
                 context.save_checkpoint(&self.checkpoint(step)?)?;
-                saved = Instant::now();
+                pace = Pace::begin();
                 context.check()?;
             }
             loss_sum += self.step(step)?;
@@ -256,7 +257,7 @@ impl<'a> Training<'a> {
                     };
                     pixels = mlsm_nets::augment(&pixels, &how, &mut draws);
                 }
-                self.backbone.feature_map(&self.backbone.normalise(&pixels.to_device(self.device)), true)
+                self.backbone.feature_map(&self.backbone.normalise(&pixels.to_device(self.device)), Phase::Train)
             }
             Images::Features(..) => self.map(&ids)?,
         };
@@ -297,7 +298,7 @@ impl<'a> Training<'a> {
         match &self.images {
             Images::Pixels(gallery) => {
                 let pixels = gallery.gather(ids, self.device)?;
-                Ok(self.backbone.feature_map(&self.backbone.normalise(&pixels), false))
+                Ok(self.backbone.feature_map(&self.backbone.normalise(&pixels), Phase::Evaluate))
             }
             Images::Features(rows, features) => {
                 let rows: Vec<i64> = ids.iter().map(|id| rows[id]).collect();
@@ -361,7 +362,7 @@ fn features<'a>(
     let mut maps = Vec::new();
     for chunk in ids.chunks(FORWARD_BATCH) {
         let pixels = gallery.gather(chunk, device)?;
-        let map = backbone.feature_map(&backbone.normalise(&pixels), false);
+        let map = backbone.feature_map(&backbone.normalise(&pixels), Phase::Evaluate);
         maps.push(map.mean_dim([2i64, 3].as_slice(), true, Kind::Float)); // [n, c, 1, 1]
     }
     let rows = ids.iter().enumerate().map(|(row, id)| (*id, row as i64)).collect();

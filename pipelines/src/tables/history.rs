@@ -14,7 +14,7 @@ use crate::artifact::{Column, table};
 pub(super) fn add(files: &mut Files, store: &Store) -> Result<(), AssembleError> {
     let runs: Vec<RunRecord> = store.runs().list()?;
     for (name, bytes) in [("runs", of_runs(&runs)), ("nodes", of_nodes(&runs))] {
-        let bytes = bytes.map_err(|e| AssembleError::Data(e.to_string()))?;
+        let bytes = bytes?;
         Place::new(name, vec![]).add(files, PieceSource::Bytes(bytes.into()));
     }
     Ok(())

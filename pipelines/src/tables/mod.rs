@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
-use mlsm_engine::RunReport;
-use mlsm_store::{Store, TableSource};
+use mlsm_engine::{RunReport, StageError};
+use mlsm_store::{Publication, Store, TableSource};
 
 use self::dictionary::describe;
 use self::writer::{Constant, Piece, PieceSource, TableFile};
@@ -48,7 +48,8 @@ impl Assembly {
         }
         history::add(&mut tables, store)?;
         let provenance = [("run_id", run_id.to_owned()), ("program", format!("mlsm {}", env!("CARGO_PKG_VERSION")))];
-        let json = serde_json::to_vec_pretty(&results).map_err(|e| AssembleError::Data(e.to_string()))?;
+        let json = serde_json::to_vec_pretty(&results)
+            .map_err(|e| StageError::defect(format!("cannot write the results: {e}")))?;
         let provenance = &provenance;
         let writers: Vec<_> = tables
             .iter()
@@ -57,11 +58,12 @@ impl Assembly {
                 (path.clone(), write)
             })
             .collect();
-        let config = toml::to_string_pretty(&config.resolved()).map_err(|e| AssembleError::Data(e.to_string()))?;
+        let config = toml::to_string_pretty(&config.resolved())
+            .map_err(|e| StageError::defect(format!("cannot write the configuration: {e}")))?;
         let texts = [(SUMMARY, json), (CONFIG, config.into_bytes())];
         let mut files: Vec<_> = texts.map(|(name, text)| (name.to_owned(), TableSource::Bytes(text))).into();
         files.extend(writers.iter().map(|(path, write)| (path.clone(), TableSource::Written(write))));
-        Ok(store.publish_tables(run_id, &files, true)?)
+        Ok(store.publish_tables(run_id, &files, Publication::Current)?)
     }
 
     /// Tells whether the current tables are those of this very report, in the present layout, with a whole summary.
@@ -130,7 +132,7 @@ fn result(row: &ResultRow) -> Result<Vec<u8>, AssembleError> {
         Cell::Real(value) => Column::F64(name, vec![value]),
     });
     let node = Column::Text("node", vec![row.node.clone()]);
-    table([node].into_iter().chain(columns).collect()).map_err(|e| AssembleError::Data(e.to_string()))
+    Ok(table([node].into_iter().chain(columns).collect())?)
 }
 
 /// Columns that an artifact does not have, with their value.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mlsm_errors::{Explain, Fix};
 use mlsm_pipelines::Config;
 use toml::{Table, Value};
 
@@ -106,8 +107,13 @@ fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
         ("numerics.threads", "0", &["numerics.threads", "0"]),
     ];
     for (key, value, words) in refused {
-        let text = with(&[(key, value)]).unwrap_err().to_string();
-        for word in words.iter().chain(&["why: ", "fix: "]) {
+        let said = with(&[(key, value)]).unwrap_err().explain();
+        let fixes = said.fixes.iter().map(|fix| match fix {
+            Fix::Words(text) => text.clone(),
+            other => format!("{other:?}"),
+        });
+        let text = [said.to_string()].into_iter().chain(fixes).collect::<Vec<_>>().join("; ");
+        for word in words {
             assert!(text.contains(word), "{key} = {value}: no `{word}` in: {text}");
         }
     }

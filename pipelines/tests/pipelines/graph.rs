@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mlsm_data::Part;
 use mlsm_engine::{Cancel, Event, Graph, InputSource};
+use mlsm_errors::{Explain, Fix};
 use mlsm_pipelines::{
     AssembleError, Assembly, Config, DeviceChoice, Execution, Preparation, Purpose, Scene, assemble, prepare,
 };
@@ -207,14 +208,16 @@ fn rows_share_everything_upstream_and_each_has_its_own_nodes() {
 fn what_the_data_cannot_fill_is_refused_before_anything_is_computed() {
     let refusal = |changes: &[(&str, &str)]| assembled(&with(changes).unwrap(), Purpose::Run).1.err().unwrap();
     let error = refusal(&[("evaluate.n_way", "5")]);
-    assert!(matches!(&error, AssembleError::Data(text) if text.contains("novel") && text.contains("fix: ")), "{error}");
+    assert!(matches!(&error, AssembleError::Data(said) if said.what.contains("novel")), "{error}");
+    assert_eq!(error.explain().fixes[0], Fix::lower("n_way"));
     let error = refusal(&[("meta-train.mlsm.train_query", "100")]);
-    assert!(matches!(&error, AssembleError::Data(text) if text.contains("base")), "{error}");
+    assert!(matches!(&error, AssembleError::Data(said) if said.what.contains("base")), "{error}");
     let error = refusal(&[(
         "train-base.other",
         "{ backbone = 'efficientnet-lite0', weights = 'efficientnet-lite0', head = 'gap' }",
     )]);
-    assert!(matches!(&error, AssembleError::Config(text) if text.contains("weights fetch")), "{error}");
+    let is_to_be_fetched = |fix: &Fix| matches!(fix, Fix::FetchWeights { name, .. } if name == "efficientnet-lite0");
+    assert!(matches!(&error, AssembleError::Config(said) if said.fixes.iter().any(is_to_be_fetched)), "{error}");
     let error = refusal(&[("splits.rule", "'nonesuch'")]);
-    assert!(matches!(&error, AssembleError::Config(text) if text.contains("closerlook")), "{error}");
+    assert!(matches!(&error, AssembleError::Config(said) if said.why[0].contains("closerlook")), "{error}");
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use mlsm_errors::Explanation;
 use mlsm_store::publish_file;
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader};
 
+use super::frame::Formulas;
 use super::{arrow_file, frame};
 use crate::error::CliError;
 use crate::render::{stderr, stdout, terminal};
@@ -94,7 +96,10 @@ impl Answer {
     /// [`CliError::BadData`] when it is none.
     pub fn read(parquet: &[u8]) -> Result<Self, CliError> {
         let read = ParquetReader::new(std::io::Cursor::new(parquet)).finish();
-        read.map(Self).map_err(|e| CliError::BadData(format!("cannot read a table: {e}")))
+        read.map(Self).map_err(|e| {
+            let said = Explanation::new("cannot read a table").because(e.to_string());
+            CliError::BadData(said.fix("`mlsm run` publishes it again"))
+        })
     }
 
     /// Prints or writes it.
@@ -105,6 +110,7 @@ impl Answer {
         let rows = self.take_rows();
         let format = args.format(settings)?;
         let answer = &mut self.0;
+        let formulas = if args.escape_formulas { Formulas::Escaped } else { Formulas::Kept };
         let bytes = match format {
             Format::Table => {
                 let width = if args.out.is_none() { terminal::width() } else { None };
@@ -115,8 +121,8 @@ impl Answer {
                 }
                 text.into_bytes()
             }
-            Format::Csv => frame::to_csv(answer, b',', args.escape_formulas).map_err(|e| unwritable(&e))?,
-            Format::Tsv => frame::to_csv(answer, b'\t', args.escape_formulas).map_err(|e| unwritable(&e))?,
+            Format::Csv => frame::to_csv(answer, b',', formulas).map_err(|e| unwritable(&e))?,
+            Format::Tsv => frame::to_csv(answer, b'\t', formulas).map_err(|e| unwritable(&e))?,
             Format::Json => frame::to_json(answer).map_err(|e| unwritable(&e))?,
             Format::Jsonl => frame::to_json_lines(answer).map_err(|e| unwritable(&e))?,
             Format::Parquet => frame::to_parquet(answer).map_err(|e| unwritable(&e))?,

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use serde::Deserialize;
 
 use crate::cmd::query::catalogue::Table;
+use crate::environment;
 use crate::error::CliError;
 
 /// The pip requirement. Its answers are what `mlsm query` promises, so another version is a change for users.
@@ -132,7 +133,7 @@ fn reason(said: &str) -> String {
 
 /// Returns the engine's program, which is fetched when it is not there: `MLSM_DUCKDB`, or the folder of caches.
 fn program() -> Result<PathBuf, CliError> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| environment::variable(name).map(PathBuf::from);
     if let Some(program) = variable("MLSM_DUCKDB") {
         return Ok(program);
     }
@@ -156,6 +157,7 @@ fn program() -> Result<PathBuf, CliError> {
 fn fetch(home: &Path) -> Result<(), String> {
     let above = home.parent().unwrap_or(home);
     fs::create_dir_all(above).map_err(|e| format!("{}: {e}", above.display()))?;
+    #[expect(clippy::disallowed_methods, reason = "a cache of programs, beside the stores")]
     let lock = File::create(above.join(format!("{PACKAGE}.lock"))).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
     if home.exists() {
@@ -174,6 +176,7 @@ fn fetch(home: &Path) -> Result<(), String> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("pip failed").to_owned());
     }
+    #[expect(clippy::disallowed_methods, reason = "a cache of programs, beside the stores")]
     fs::rename(unpacked.keep(), home).map_err(|e| e.to_string())
 }
 

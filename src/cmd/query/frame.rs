@@ -23,12 +23,21 @@ pub fn to_text(answer: &DataFrame, width: Option<usize>) -> (String, usize) {
     (table.fit(width), shown)
 }
 
-/// Writes the answer as CSV; lists become text in brackets, because CSV has no lists. `escape`: text that a spreadsheet would
-/// take for a formula gets a `'` in front.
+/// What becomes of text that a spreadsheet would take for a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Formulas {
+    /// It gets a `'` in front.
+    Escaped,
+    /// It stays as it is.
+    Kept,
+}
+
+/// Writes the answer as CSV; lists become text in brackets, because CSV has no lists. With `Formulas::Escaped`, text that a
+/// spreadsheet would take for a formula gets a `'` in front.
 ///
 /// # Errors
 /// polars' own, for a type that has no text.
-pub fn to_csv(answer: &mut DataFrame, separator: u8, escape: bool) -> PolarsResult<Vec<u8>> {
+pub fn to_csv(answer: &mut DataFrame, separator: u8, formulas: Formulas) -> PolarsResult<Vec<u8>> {
     let nested: Vec<_> = answer.columns().iter().filter(|c| c.dtype().is_nested()).cloned().collect();
     for column in nested {
         let texts = (0..column.len()).map(|row| match column.get(row)? {
@@ -38,7 +47,7 @@ pub fn to_csv(answer: &mut DataFrame, separator: u8, escape: bool) -> PolarsResu
         let texts = texts.collect::<PolarsResult<Vec<_>>>()?;
         answer.with_column(Column::new(column.name().clone(), texts))?;
     }
-    if escape {
+    if formulas == Formulas::Escaped {
         let texts: Vec<_> = answer.columns().iter().filter(|c| c.dtype().is_string()).cloned().collect();
         for column in texts {
             let escaped = column.str()?.iter().map(|text| text.map(escaped)).collect::<Vec<_>>();
@@ -146,13 +155,13 @@ mod tests {
     #[test]
     fn formulas_are_escaped_on_demand() {
         let mut answer = df!("file" => ["=1+1", "-a.jpg", "b.jpg"], "n" => [-1i64, 2, 3]).unwrap();
-        let csv = String::from_utf8(to_csv(&mut answer, b'\t', true).unwrap()).unwrap();
+        let csv = String::from_utf8(to_csv(&mut answer, b'\t', Formulas::Escaped).unwrap()).unwrap();
         assert_eq!(csv, "file\tn\n'=1+1\t-1\n'-a.jpg\t2\nb.jpg\t3\n");
     }
 
     #[test]
     fn csv_and_json_and_parquet_take_lists() {
-        let csv = String::from_utf8(to_csv(&mut answer(), b',', false).unwrap()).unwrap();
+        let csv = String::from_utf8(to_csv(&mut answer(), b',', Formulas::Kept).unwrap()).unwrap();
         assert_eq!(csv, "name,n,ids\na,1,\"[1, 2]\"\n\"b,c\",,[3]\n");
         let json: serde_json::Value = serde_json::from_slice(&to_json(&mut answer()).unwrap()).unwrap();
         assert_eq!(json[0]["ids"], serde_json::json!([1, 2]));

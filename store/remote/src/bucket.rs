@@ -29,7 +29,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mlsm_store::{
-    Access, Digest, FORMAT, Fingerprint, Holder, Manifest, Output, Presence, RunRecord, Store, StoreError, Upstream,
+    Access, Digest, FORMAT, Fingerprint, Holder, Listing, Manifest, Output, Pin, Presence, RunRecord, Store,
+    StoreError, Upstream,
 };
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -430,8 +431,8 @@ pub(crate) fn named_by<T: FromStr>(place: &Path) -> Option<T> {
 }
 
 impl Upstream for Bucket {
-    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, is_fresh: bool) -> Result<Option<Manifest>, StoreError> {
-        if !is_fresh {
+    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, list: Listing) -> Result<Option<Manifest>, StoreError> {
+        if list == Listing::Kept {
             let mut known = self.known();
             if known.is_none() {
                 *known = Some(self.fingerprints()?); // once: thousands of requests for what is not there would take minutes
@@ -470,8 +471,8 @@ impl Upstream for Bucket {
         self.keep_run(record)
     }
 
-    fn pin(&self, run_id: &str, is_pinned: bool) -> Result<(), StoreError> {
+    fn pin(&self, run_id: &str, pin: Pin) -> Result<(), StoreError> {
         let place = self.place(&format!("pins/{run_id}"));
-        if is_pinned { self.put(&place, Vec::new()) } else { self.delete(vec![place]) }
+        if pin == Pin::Set { self.put(&place, Vec::new()) } else { self.delete(vec![place]) }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) struct Term {
 
 impl Term {
     fn new(lasts: Duration) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a lease ends by time")]
         Self { renewed: Arc::new(Mutex::new(Instant::now())), lasts }
     }
 
@@ -61,6 +62,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.stop.take());
         let Some(renewal) = self.renewal.take() else { return };
+        #[expect(clippy::disallowed_methods, reason = "a lease ends by time")]
         let begun = Instant::now();
         while !renewal.is_finished() && begun.elapsed() < GIVEN_UP {
             std::thread::sleep(Duration::from_millis(2));
@@ -88,7 +90,9 @@ impl Watch {
         match &self.0 {
             Some((same, since)) if same == version => since.elapsed() > lease,
             _ => {
-                self.0 = Some((version.clone(), Instant::now()));
+                #[expect(clippy::disallowed_methods, reason = "a lease ends by time")]
+                let now = Instant::now();
+                self.0 = Some((version.clone(), now));
                 false
             }
         }
@@ -233,6 +237,7 @@ struct Renewal {
 impl Renewal {
     /// Puts the next text. Breaks off when the object is another's.
     fn renew(&mut self, text: Vec<u8>) -> ControlFlow<()> {
+        #[expect(clippy::disallowed_methods, reason = "a lease ends by time")]
         let begun = Instant::now();
         self.tried.push(text.clone());
         match self.put(text.clone()) {

@@ -6,6 +6,8 @@
 //! A bucket is verified, repaired and collected as a local store is. Deliberately absent: the environment (credentials are
 //! handed in) and printing.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
+
 mod address;
 mod bucket;
 mod lease;

@@ -1,6 +1,8 @@
 //! Failures within one thread, for this crate's own tests: at one step the process dies, a write tears, or the disk is
 //! full; and what a loss of power would take then.
 
+#![expect(clippy::disallowed_methods, reason = "takes back what a simulated crash loses")]
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};

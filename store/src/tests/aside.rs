@@ -26,8 +26,8 @@ fn a_repair_leaves_alone_what_was_made_anew_since_it_was_found() {
     store.save_checkpoint(&request("long").fingerprint(), b"state").unwrap();
     store.runs().append(&run_of_units("r", "1", [manifest.fingerprint])).unwrap();
     let tables = vec![("summary.json".to_owned(), TableSource::Bytes(b"{}".to_vec()))];
-    store.publish_tables("r", &tables, true).unwrap();
-    store.note_use(&run("r", "1"), true).unwrap();
+    store.publish_tables("r", &tables, Publication::Current).unwrap();
+    store.note_use(&run("r", "1"), Recording::Kept).unwrap();
     store
         .keep_dataset(&request("photos").fingerprint(), |folder| publish_file(&folder.join("1.jpg"), b"photo"))
         .unwrap();

@@ -32,7 +32,7 @@ fn small_store(folder: &TempDir) -> (Store, PathBuf, Vec<PathBuf>) {
     store.save_checkpoint(&request("long work").fingerprint(), b"state").unwrap();
     store.runs().append(&run_of_units("r", "2026-01-01T00:00:00Z", [manifest.fingerprint])).unwrap();
     let summary = vec![("summary.json".to_owned(), TableSource::Bytes(b"{}".to_vec()))];
-    store.publish_tables("r", &summary, false).unwrap();
+    store.publish_tables("r", &summary, Publication::OfRun).unwrap();
     let cache = store.stat_cache().unwrap();
     cache.digest(&photo).unwrap();
     cache.save().unwrap();

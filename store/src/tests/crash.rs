@@ -65,9 +65,9 @@ fn work_in(store: &Store, done: &mut Vec<Done>) -> Result<(), StoreError> {
     cache.digest(&store.root().join("format"))?;
     cache.save()?;
     done.push(Done::Cached);
-    store.publish_tables("r1", &tables("one"), true)?;
+    store.publish_tables("r1", &tables("one"), Publication::Current)?;
     done.push(Done::Published);
-    store.publish_tables("r1", &tables("two"), true)?;
+    store.publish_tables("r1", &tables("two"), Publication::Current)?;
     done.push(Done::PublishedAgain);
     Ok(())
 }

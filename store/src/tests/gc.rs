@@ -51,11 +51,11 @@ fn a_pinned_run_keeps_what_it_reaches_until_it_is_unpinned() {
     let store = open(&folder);
     run_of(&store, "1", [("old", b"old")]);
     run_of(&store, "2", [("new", b"new")]);
-    store.pin("1", true).unwrap();
+    store.pin("1", Pin::Set).unwrap();
     assert!(store.plan_gc(&options(1)).unwrap().is_empty());
-    store.pin("1", false).unwrap();
+    store.pin("1", Pin::Removed).unwrap();
     assert_eq!(store.plan_gc(&options(1)).unwrap().dropped_runs, ["1"]);
-    assert!(store.pin("../1", true).is_err());
+    assert!(store.pin("../1", Pin::Set).is_err());
 }
 
 #[test]
@@ -220,9 +220,9 @@ fn what_was_used_last_is_dropped_last_and_the_cost_is_told() {
     record(&store, "03", "seed 2", "ok", true, "two");
     let again = store.runs().list().unwrap().remove(0);
     let later = RunRecord { run_id: "04".to_owned(), finished: "04".to_owned(), ..again.clone() };
-    assert_eq!(store.note_use(&later, false).unwrap(), None, "nothing on record reached this");
-    assert_eq!(store.note_use(&again, true).unwrap().as_deref(), Some("01"));
-    assert_eq!(store.note_use(&later, false).unwrap().as_deref(), Some("01"));
+    assert_eq!(store.note_use(&later, Recording::None).unwrap(), None, "nothing on record reached this");
+    assert_eq!(store.note_use(&again, Recording::Kept).unwrap().as_deref(), Some("01"));
+    assert_eq!(store.note_use(&later, Recording::None).unwrap().as_deref(), Some("01"));
     let plan = store.plan_gc(&GcOptions { max_bytes: Some(7), ..options(3) }).unwrap();
     assert_eq!(plan.dropped_runs, ["02"], "seed 0 was used after seed 1");
     let told: Vec<_> = plan.configurations.iter().map(|c| (c.run_id.as_str(), c.recompute.values().sum())).collect();

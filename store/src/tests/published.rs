@@ -12,7 +12,7 @@ fn publish(folder: &TempDir) -> Store {
         ("summary.json".to_owned(), TableSource::Bytes(b"{\"accuracy\":0.296}".to_vec())),
     ];
     store.runs().append(&run("r1", "1")).unwrap();
-    store.publish_tables("r1", &files, true).unwrap();
+    store.publish_tables("r1", &files, Publication::Current).unwrap();
     store
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mlsm_errors::Explain;
 use std::io::Write as _;
 use tar::{Builder, EntryType, Header};
 
@@ -107,8 +108,8 @@ fn what_leads_out_of_the_folder_refuses_the_archive() {
     ];
     for (entry, why) in hostile {
         let scene = Scene::new(&zipped(&packed(&[entry])));
-        let error = scene.unpack().unwrap_err().to_string();
-        assert!(error.contains(why) && error.contains("fix: "), "{error}");
+        let error = scene.unpack().unwrap_err().explain().to_string();
+        assert!(error.contains(why), "{error}");
         let outside: Vec<_> = fs::read_dir(scene.0.path()).unwrap().flatten().map(|e| e.file_name()).collect();
         assert!(outside.iter().all(|name| name == "a.tgz" || name == "inner"), "{outside:?}");
     }
@@ -117,7 +118,7 @@ fn what_leads_out_of_the_folder_refuses_the_archive() {
 #[test]
 fn a_file_behind_a_link_of_the_archive_is_never_written() {
     let entries = [("a", EntryType::Symlink, "/tmp", b"".as_slice()), plain("a/through.jpg", b"1")];
-    assert!(Scene::new(&packed(&entries)).unpack().unwrap_err().to_string().contains("a is a link"));
+    assert!(Scene::new(&packed(&entries)).unpack().unwrap_err().explain().to_string().contains("a is a link"));
     assert!(!Path::new("/tmp/through.jpg").exists());
 }
 
@@ -130,7 +131,7 @@ fn a_file_that_was_appended_again_counts_as_the_last() {
 #[test]
 fn a_path_that_is_a_file_and_a_folder_refuses_the_archive() {
     let error = Scene::new(&packed(&[plain("a.jpg", b"1"), plain("a.jpg/x.jpg", b"2")])).unpack().unwrap_err();
-    assert!(error.to_string().contains("both a file and a folder"), "{error}");
+    assert!(error.explain().to_string().contains("both a file and a folder"), "{error:?}");
 }
 
 #[test]
@@ -175,20 +176,20 @@ fn a_bomb_is_refused_before_it_fills_the_disk() {
     let zeros = vec![0; 4 << 20];
     let limits = Limits { file: 8 << 20, total: 1 << 20, ratio: 1 };
     let scene = Scene::new(&zipped(&packed(&[plain("a/x.jpg", &zeros)])));
-    let error = scene.unpack_with(Unpack::All, None, limits).unwrap_err().to_string();
+    let error = scene.unpack_with(Unpack::All, None, limits).unwrap_err().explain().to_string();
     assert!(error.contains("unpacks to more than 1048576 bytes"), "{error}");
 
     let limits = Limits { file: 1 << 20, ..Limits::default() };
     let error = scene.unpack_with(Unpack::Lists, None, limits);
     assert!(error.is_ok(), "a file that is not wanted is read over");
     fs::remove_dir_all(scene.target()).unwrap();
-    let error = scene.unpack_with(Unpack::All, None, limits).unwrap_err().to_string();
+    let error = scene.unpack_with(Unpack::All, None, limits).unwrap_err().explain().to_string();
     assert!(error.contains("claims 4194304 bytes"), "{error}");
 
     let behind = [packed(&[plain("a/x.jpg", b"1")]), zeros].concat();
     let limits = Limits { file: 8 << 20, total: 1 << 20, ratio: 1 };
     let error = Scene::new(&zipped(&behind)).unpack_with(Unpack::All, None, limits).unwrap_err();
-    assert!(error.to_string().contains("unpacks to more"), "{error}");
+    assert!(error.explain().to_string().contains("unpacks to more"), "{error:?}");
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn an_archive_cut_off_anywhere_is_refused() {
 fn the_publishers_digest_is_checked() {
     let scene = Scene::new(&whole());
     let error = scene.unpack_with(Unpack::All, Some("97eceeb196236b17998738112f37df78"), Limits::default());
-    let error = error.unwrap_err().to_string();
+    let error = error.unwrap_err().explain().to_string();
     assert!(error.contains("expected 97eceeb196236b17998738112f37df78"), "{error}");
     let found = error.split("digest is ").nth(1).unwrap()[..32].to_uppercase();
     fs::remove_dir_all(scene.target()).unwrap();

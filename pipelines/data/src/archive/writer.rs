@@ -70,6 +70,7 @@ impl<'a> Writer<'a> {
         let mut head = Vec::new();
         if !self.is_wanted(listed, content, &mut head)? {
             if is_again && place.is_file() {
+                #[expect(clippy::disallowed_methods, reason = "unpacks into a folder that the store gave")]
                 fs::remove_file(&place).map_err(|error| DataError::io("remove", &place, error))?;
             }
             return Ok(());
@@ -130,6 +131,7 @@ impl<'a> Writer<'a> {
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder).map_err(|error| refuse("make the folder", folder, error))?;
         }
+        #[expect(clippy::disallowed_methods, reason = "unpacks into a folder that the store gave")]
         File::create(place).map_err(|error| refuse("write", place, error))
     }
 

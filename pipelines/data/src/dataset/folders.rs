@@ -16,7 +16,7 @@ pub(crate) const NAMED: u32 = 1 << 30;
 
 /// Lists the photos of every class folder.
 pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let mut walk = Walk::new(root, options.follow_links)?;
+    let mut walk = Walk::new(root, options.links())?;
     let mut left_out = Vec::new();
     let entries = walk.entries(root, "", &mut left_out)?;
     lost_classes(root, &left_out)?;

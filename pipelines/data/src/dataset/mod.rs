@@ -57,6 +57,21 @@ pub struct OpenOptions {
     pub follow_links: bool,
 }
 
+impl OpenOptions {
+    fn links(&self) -> Links {
+        if self.follow_links { Links::Followed } else { Links::LeftOut }
+    }
+}
+
+/// What becomes of links below class folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// They are followed, each place once.
+    Followed,
+    /// They are left out and listed.
+    LeftOut,
+}
+
 /// The lists of a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::folders::{hashed, image_ids};
 use super::walk::{Listing, Walk, single};
-use super::{Class, Dataset, LeftOut, OpenOptions, Photo};
+use super::{Class, Dataset, LeftOut, Links, OpenOptions, Photo};
 use crate::{ClassId, DataError, ImageId};
 
 /// Ids of one's own photos and classes begin here, above all that data sets give.
@@ -31,14 +31,14 @@ impl OwnPhotos {
     ///
     /// # Errors
     /// [`DataError::NoDataset`] when `support` has fewer than two classes or `query` no photo; those of [`Dataset::open`].
-    pub fn open(support: &Path, query: &Path, follow_links: bool) -> Result<Self, DataError> {
-        let labelled = Dataset::open(support, &OpenOptions { strict: true, follow_links })?;
+    pub fn open(support: &Path, query: &Path, links: Links) -> Result<Self, DataError> {
+        let labelled = Dataset::open(support, &OpenOptions { strict: true, follow_links: links == Links::Followed })?;
         let named: Vec<&Class> =
             labelled.classes.iter().filter(|class| labelled.in_class(class.class_id).next().is_some()).collect();
         if named.len() < 2 {
             return Err(one_class(support, &labelled, named.first().map_or("", |class| &class.name)));
         }
-        let (query_root, asked) = asked(query, follow_links)?;
+        let (query_root, asked) = asked(query, links)?;
         let (mut classes, mut photos) = (Vec::new(), Vec::new());
         for (class, class_id) in named.iter().zip(class_ids(&named)) {
             let of_class = labelled.in_class(class.class_id);
@@ -124,7 +124,7 @@ fn numbered(photos: Vec<(ClassId, String)>, keys: &[Vec<u8>]) -> Vec<Photo> {
 }
 
 /// Lists the photos asked for: those below a folder, or one.
-fn asked(query: &Path, follow_links: bool) -> Result<(PathBuf, Listing), DataError> {
+fn asked(query: &Path, links: Links) -> Result<(PathBuf, Listing), DataError> {
     let refuse = |why: String, fix| Err(DataError::NoDataset { path: query.to_owned(), why, fix });
     if query.is_file() {
         return match single(query) {
@@ -132,7 +132,7 @@ fn asked(query: &Path, follow_links: bool) -> Result<(PathBuf, Listing), DataErr
             (_, None) => refuse("the name of the photo is not UTF-8".into(), "rename it"),
         };
     }
-    let listing = Walk::new(query, follow_links)?.photos(query, "")?;
+    let listing = Walk::new(query, links)?.photos(query, "")?;
     if listing.photos.is_empty() {
         let why = match super::counted(&listing.left_out) {
             Some(left_out) => format!("there is no photo in it; {left_out}"),
@@ -176,6 +176,8 @@ fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
 mod tests {
     use std::fs;
 
+    use mlsm_errors::Explain;
+
     use super::*;
 
     fn put(folder: &Path, names: &[&str]) {
@@ -192,7 +194,7 @@ mod tests {
         let (support, query) = (folder.path().join("s"), folder.path().join("q"));
         put(&support, &["wren/1.jpg", "wren/2.png", "owl/1.jpg", "empty/notes.txt"]);
         put(&query, &["a.jpg", "deep/er/b.JPG", "notes.txt", ".hidden.jpg"]);
-        let own = OwnPhotos::open(&support, &query, false).unwrap();
+        let own = OwnPhotos::open(&support, &query, Links::LeftOut).unwrap();
         let mut names: Vec<&str> = own.classes().iter().map(|class| class.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["", "owl", "wren"]);
@@ -202,7 +204,7 @@ mod tests {
         assert!(own.photos().iter().all(|photo| own.file(photo).unwrap().is_file() && own.has(photo.class_id)));
         put(&support, &["eagle/1.jpg", "owl/0.jpg"]);
         put(&query, &["0.jpg"]);
-        let more = OwnPhotos::open(&support, &query, false).unwrap();
+        let more = OwnPhotos::open(&support, &query, Links::LeftOut).unwrap();
         assert_eq!(more.photos().len(), own.photos().len() + 3);
         assert!(own.photos().iter().all(|photo| more.photos().contains(photo)));
     }
@@ -213,10 +215,12 @@ mod tests {
         let (support, query) = (folder.path().join("s"), folder.path().join("q"));
         put(&support, &["wren/1.jpg"]);
         put(&query, &["a.jpg"]);
-        let refused = |support: &Path, query: &Path| OwnPhotos::open(support, query, false).unwrap_err().to_string();
+        let refused = |support: &Path, query: &Path| {
+            OwnPhotos::open(support, query, Links::LeftOut).unwrap_err().explain().to_string()
+        };
         assert!(refused(&support, &query).contains("one class"));
         put(&support, &["owl/1.jpg"]);
-        let own = OwnPhotos::open(&support, &query.join("a.jpg"), false).unwrap();
+        let own = OwnPhotos::open(&support, &query.join("a.jpg"), Links::LeftOut).unwrap();
         assert_eq!(own.asked().map(|(_, path)| path).collect::<Vec<_>>(), ["a.jpg"]);
         fs::remove_file(query.join("a.jpg")).unwrap();
         assert!(refused(&support, &query).contains("no photo"));

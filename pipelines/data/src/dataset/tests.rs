@@ -1,6 +1,7 @@
 //! Whole datasets are read as they are; every kind of broken list is refused with its file and line.
 
 use super::*;
+use mlsm_errors::Explain;
 use std::fs;
 use tempfile::TempDir;
 
@@ -40,7 +41,7 @@ fn broken(name: &str, text: &str) -> String {
     write(&folder, name, text);
     let error = open(&folder).unwrap_err();
     assert!(!error.is_config());
-    error.to_string()
+    error.explain().to_string()
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn a_class_without_photos_is_kept() {
 fn an_absent_photo_fails_strictly_and_is_counted_otherwise() {
     let folder = cub();
     fs::remove_file(folder.path().join("images/002.Gull/b.jpg")).unwrap();
-    let error = open(&folder).unwrap_err().to_string();
-    assert!(error.contains("1 of 3 listed photos") && error.contains("`002.Gull/b.jpg`\n"), "{error}");
+    let error = open(&folder).unwrap_err().explain().to_string();
+    assert!(error.contains("1 of 3 listed photos") && error.ends_with("`002.Gull/b.jpg`"), "{error}");
     let dataset = Dataset::open(folder.path(), &LENIENT).unwrap();
     assert_eq!((ids(&dataset.photos), dataset.absent), (vec![2, 9], 1));
     assert_eq!(dataset.first_absent.as_deref(), Some("002.Gull/b.jpg"));
@@ -98,7 +99,7 @@ fn an_absent_photo_fails_strictly_and_is_counted_otherwise() {
 fn lists_without_any_photo_are_read_when_absence_is_allowed() {
     let folder = cub();
     fs::remove_dir_all(folder.path().join("images")).unwrap();
-    let error = open(&folder).unwrap_err().to_string();
+    let error = open(&folder).unwrap_err().explain().to_string();
     assert!(error.contains("3 of 3 listed photos are absent") && error.contains("and others"), "{error}");
     let dataset = Dataset::open(folder.path(), &LENIENT).unwrap();
     assert_eq!((dataset.photos.len(), dataset.classes.len(), dataset.absent), (0, 2, 3));
@@ -144,7 +145,6 @@ fn a_broken_line_is_named_with_its_file() {
     for (name, text, line, why) in cases {
         let error = broken(name, text);
         assert!(error.contains(line) && error.contains(name) && error.contains(why), "{name} {text:?}: {error}");
-        assert!(error.contains("\n  fix: "), "{error}");
     }
 }
 
@@ -163,7 +163,7 @@ fn a_short_file_is_named_with_the_first_photo_it_lacks() {
 fn bytes_that_are_no_text_are_named_with_their_line() {
     let folder = cub();
     fs::write(folder.path().join("classes.txt"), b"1 Auk\n2 Gull\xff\n").unwrap();
-    let error = open(&folder).unwrap_err().to_string();
+    let error = open(&folder).unwrap_err().explain().to_string();
     assert!(error.contains("line 2 of") && error.contains("not UTF-8"), "{error}");
 }
 
@@ -172,7 +172,7 @@ fn a_missing_list_is_named() {
     for name in ["images.txt", "image_class_labels.txt", "classes.txt"] {
         let folder = cub();
         fs::remove_file(folder.path().join(name)).unwrap();
-        let error = open(&folder).unwrap_err().to_string();
+        let error = open(&folder).unwrap_err().explain().to_string();
         assert!(error.contains(&format!("it has no `{name}`")), "{error}");
     }
 }
@@ -238,7 +238,7 @@ fn an_added_photo_changes_no_other_id() {
 #[test]
 fn what_is_no_dataset_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let reason = |path: &Path| Dataset::open(path, &LENIENT).unwrap_err().to_string();
+    let reason = |path: &Path| Dataset::open(path, &LENIENT).unwrap_err().explain().to_string();
     assert!(reason(folder.path()).contains("neither CUB's lists"));
     assert!(reason(&folder.path().join("missing")).contains("there is no such folder"));
     write(&folder, "CUB_200_2011.tgz", "");
@@ -290,6 +290,6 @@ fn links_are_left_out_or_followed_once_and_a_class_of_links_is_an_error() {
     assert!(followed.left_out.iter().any(|entry| entry.reason == Reason::Again));
     fs::create_dir(folder.path().join("owl")).unwrap();
     symlink("../auk/1.jpg", folder.path().join("owl/1.jpg")).unwrap();
-    let error = open(&folder).unwrap_err().to_string();
+    let error = open(&folder).unwrap_err().explain().to_string();
     assert!(error.contains("class owl") && error.contains("data.follow_links = true"), "{error}");
 }

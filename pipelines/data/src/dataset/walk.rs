@@ -4,6 +4,7 @@
 //! opened, and its first bytes decide. Links are left out unless they are to be followed; a folder is entered once, by
 //! its inode, so that no link leads round.
 
+use super::Links;
 use super::left_out::{LeftOut, Reason};
 use crate::{DataError, decode};
 use std::collections::BTreeSet;
@@ -66,15 +67,15 @@ pub(super) enum Entry {
 
 /// Walks over folders, each entered once.
 pub(super) struct Walk {
-    follow_links: bool,
+    links: Links,
     entered: BTreeSet<(u64, u64)>,
 }
 
 impl Walk {
     /// Begins at a folder, which may be a link itself: it was named by the user.
-    pub fn new(root: &Path, follow_links: bool) -> Result<Self, DataError> {
+    pub fn new(root: &Path, links: Links) -> Result<Self, DataError> {
         let metadata = fs::metadata(root).map_err(|error| DataError::io("list", root, error))?;
-        Ok(Self { follow_links, entered: BTreeSet::from([identity(&metadata)]) })
+        Ok(Self { links, entered: BTreeSet::from([identity(&metadata)]) })
     }
 
     /// Lists the photos below `root/below`, by their paths below `root`.
@@ -129,7 +130,7 @@ impl Walk {
         let itself = fs::symlink_metadata(path).map_err(|_| Reason::Unreadable)?;
         let metadata = match itself.is_symlink() {
             false => itself,
-            true if self.follow_links => fs::metadata(path).map_err(|_| Reason::BrokenLink)?,
+            true if self.links == Links::Followed => fs::metadata(path).map_err(|_| Reason::BrokenLink)?,
             true if path.exists() => return Err(Reason::Link),
             true => return Err(Reason::BrokenLink),
         };

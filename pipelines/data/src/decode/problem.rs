@@ -5,7 +5,6 @@ use thiserror::Error;
 /// Why bytes are not accepted as a photo. Its Display is one line: why, then how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}; {}", self.why(), self.fix())]
-#[non_exhaustive]
 pub enum ImageProblem {
     /// There are no bytes.
     Empty,

@@ -172,6 +172,7 @@ fn largest_remainders(n: usize, shares: &[f64; 3]) -> [usize; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mlsm_errors::Explain;
     use proptest::prelude::*;
 
     fn ids(range: std::ops::RangeInclusive<u32>) -> Vec<Class> {
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn a_split_without_any_class_of_the_dataset_is_refused() {
         let error = assign(&SplitRule::Named("sfa"), &ids(300..=310)).unwrap_err();
-        assert!(error.to_string().contains("11 classes with ids from 300 to 310"), "{error}");
+        assert!(error.explain().to_string().contains("11 classes with ids from 300 to 310"), "{error:?}");
         assert!(matches!(assign(&SplitRule::Named("closerlook"), &[]), Err(DataError::EmptySplit { .. })));
     }
 
@@ -286,7 +287,7 @@ mod tests {
     fn an_unknown_name_is_refused_with_the_names_there_are() {
         for name in ["", "CloserLook", "random:x", "hilliard", "closerlook:1"] {
             let error = SplitRule::from_name(name).unwrap_err();
-            assert!(error.is_config() && error.to_string().contains("closerlook, frn, bifrn"), "{error}");
+            assert!(error.is_config() && error.explain().to_string().contains("closerlook, frn, bifrn"), "{error:?}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Plans and runs of stand-in stages over a real store: what is computed, what is reused, and what is said of it.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 mod histories;
 mod processes;
 mod scene;
@@ -12,6 +14,7 @@ use mlsm_engine::{
     Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunIdentity, RunOptions, RunReport, StageError,
     Unit, explain, plan, run,
 };
+use mlsm_errors::Explain;
 use mlsm_store::{Access, Digest, Store};
 
 use scene::{Scene, Work, joined};
@@ -85,7 +88,7 @@ fn targets_bring_their_upstream_and_force_computes_what_is_there() {
     assert_eq!(outcomes(&report), [Cached, Executed, Cached], "equal bytes stop what follows");
     assert_eq!(report.nodes[1].reason, "forced");
     let unknown = RunOptions { targets: vec!["summ".to_owned()], ..RunOptions::default() };
-    let error = scene.try_run(&unknown, &Cancel::default()).unwrap_err().to_string();
+    let error = scene.try_run(&unknown, &Cancel::default()).unwrap_err().explain().to_string();
     assert!(error.contains("summ") && error.contains("report:all"), "{error}");
     let unknown = RunOptions { force: vec!["summ".to_owned()], ..RunOptions::default() };
     assert!(matches!(scene.try_run(&unknown, &Cancel::default()), Err(EngineError::UnknownNode { .. })));
@@ -94,7 +97,7 @@ fn targets_bring_their_upstream_and_force_computes_what_is_there() {
 #[test]
 fn a_failure_skips_what_needs_it_and_loses_nothing() {
     let mut scene = Scene::new();
-    scene.sum = Arc::new(|_| Err(StageError::Failed("no".to_owned())));
+    scene.sum = Arc::new(|_| Err(StageError::Failed("no".into())));
     let report = scene.run();
     assert_eq!((report.outcome, outcomes(&report)), ("failed", vec![Executed, Failed, Skipped]));
     assert_eq!(report.errors[0].0, "sum");
@@ -108,7 +111,7 @@ fn bad_data_of_all_shards_is_told_at_once_and_whole_shards_are_kept() {
     scene.scale = Arc::new(|context| {
         let bytes = joined(context)?;
         if bytes.starts_with(b"t") {
-            return Err(StageError::BadData(format!("cannot read {}", String::from_utf8_lossy(&bytes))));
+            return Err(StageError::BadData(format!("cannot read {}", String::from_utf8_lossy(&bytes)).into()));
         }
         Ok(bytes)
     });
@@ -203,7 +206,7 @@ fn keep_going_computes_what_does_not_depend_on_the_failure() {
         let mut graph = Graph::new();
         for name in ["first", "second"] {
             let work: Arc<Work> = match fails && name == "first" {
-                true => Arc::new(|_| Err(StageError::Failed("no".to_owned()))),
+                true => Arc::new(|_| Err(StageError::Failed("no".into()))),
                 false => Arc::new(|_| Ok(b"done".to_vec())),
             };
             let node = graph.begin(name, name).unwrap();

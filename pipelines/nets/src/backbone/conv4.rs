@@ -10,6 +10,7 @@ use super::input::{IMAGENET, Input};
 use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::ConvBlock;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// Side to which a map without pooling is averaged before it is flattened into an embedding: 19x19 is too long to keep.
 const EMBEDDING_SIDE: i64 = 6;
@@ -57,9 +58,9 @@ impl Backbone for Conv4 {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         let blocks = self.blocks.iter().zip(layout(self.kind));
-        let map = blocks.fold(x.shallow_clone(), |map, (block, layout)| block.forward(params, &map, layout, train));
+        let map = blocks.fold(x.shallow_clone(), |map, (block, layout)| block.forward(params, &map, layout, phase));
         map.to_kind(Kind::Float)
     }
 

@@ -87,6 +87,8 @@ impl FromStr for BackboneKind {
 
 #[cfg(test)]
 mod tests {
+    use mlsm_errors::Explain;
+
     use super::*;
 
     #[test]
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = "vgg".parse::<BackboneKind>().unwrap_err().to_string();
+        let error = "vgg".parse::<BackboneKind>().unwrap_err().explain().to_string();
         assert!(NAMES.iter().all(|(_, name)| error.contains(name)), "{error}");
     }
 }

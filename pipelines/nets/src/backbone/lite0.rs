@@ -11,6 +11,7 @@ use super::input::{Colours, Input};
 use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
 use crate::params::Params;
+use crate::phase::Phase;
 
 const CHANNELS: i64 = 1280;
 const STEM: i64 = 32;
@@ -71,19 +72,19 @@ impl Unit {
         Unit { body: ConvNorm::new(conv, norm), kernel, stride }
     }
 
-    fn forward(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         // Stride 1 pads evenly, inside the convolution; stride 2 may not.
         if self.stride == 1 {
-            return self.body.forward(params, x, (self.kernel - 1) / 2, train);
+            return self.body.forward(params, x, (self.kernel - 1) / 2, phase);
         }
         let size = x.size();
         let (top, bottom) = same_padding(size[2], self.kernel, self.stride);
         let (left, right) = same_padding(size[3], self.kernel, self.stride);
-        self.body.forward(params, &x.constant_pad_nd([left, right, top, bottom]), 0, train)
+        self.body.forward(params, &x.constant_pad_nd([left, right, top, bottom]), 0, phase)
     }
 
-    fn activated(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
-        self.forward(params, x, train).clamp_(0.0, 6.0)
+    fn activated(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        self.forward(params, x, phase).clamp_(0.0, 6.0)
     }
 }
 
@@ -95,10 +96,10 @@ fn same_padding(side: i64, kernel: i64, stride: i64) -> (i64, i64) {
 }
 
 impl Block {
-    fn forward(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
-        let wide = self.expand.as_ref().map(|expand| expand.activated(params, x, train));
-        let filtered = self.depthwise.activated(params, wide.as_ref().unwrap_or(x), train);
-        let narrow = self.project.forward(params, &filtered, train);
+    fn forward(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        let wide = self.expand.as_ref().map(|expand| expand.activated(params, x, phase));
+        let filtered = self.depthwise.activated(params, wide.as_ref().unwrap_or(x), phase);
+        let narrow = self.project.forward(params, &filtered, phase);
         if self.residual { narrow + x } else { narrow }
     }
 }
@@ -149,10 +150,10 @@ impl Backbone for Lite0 {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
-        let stem = self.stem.activated(params, x, train);
-        let map = self.blocks.iter().fold(stem, |map, block| block.forward(params, &map, train));
-        self.head.activated(params, &map, train).to_kind(tch::Kind::Float)
+    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        let stem = self.stem.activated(params, x, phase);
+        let map = self.blocks.iter().fold(stem, |map, block| block.forward(params, &map, phase));
+        self.head.activated(params, &map, phase).to_kind(tch::Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

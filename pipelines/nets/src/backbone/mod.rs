@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
 use crate::params::{Params, Precision};
+use crate::phase::Phase;
 
 /// What a backbone looks like, without its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +60,12 @@ pub trait Backbone {
     }
 
     /// The feature map of `x: [n, 3, s, s]`, with the tensors of `params` in place of the net's own: `[n, c, h, w]`.
-    /// `train`: normalises by the batch and updates the running statistics of `params`.
-    fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor;
+    /// `Phase::Train` normalises by the batch and updates the running statistics of `params`.
+    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor;
 
     /// The feature map of `x: [n, 3, s, s]`: `[n, c, h, w]`, after the last activation.
-    fn feature_map(&self, x: &Tensor, train: bool) -> Tensor {
-        self.feature_map_with(self.params(), x, train)
+    fn feature_map(&self, x: &Tensor, phase: Phase) -> Tensor {
+        self.feature_map_with(self.params(), x, phase)
     }
 
     /// One vector per map: `[n, c, h, w]` to `[n, d]`, in C order; not normalised, no weights involved.
@@ -128,15 +129,15 @@ mod tests {
     #[test]
     fn bf16_gives_about_the_same_map_in_f32_and_trains() {
         let (exact, rounded) = (made(|_| ()), made(|s| s.precision = Precision::Bf16));
-        for train in [false, true] {
-            let [a, b] = [&exact, &rounded].map(|net| net.feature_map(&net.normalise(&pixels()), train));
+        for phase in [Phase::Evaluate, Phase::Train] {
+            let [a, b] = [&exact, &rounded].map(|net| net.feature_map(&net.normalise(&pixels()), phase));
             assert_eq!(b.kind(), Kind::Float);
             // What rounding weights and input alone to bf16 does to the f32 net; each layer rounds its output as well.
             let mut near = made(|_| ());
             let tensors: Vec<_> =
                 near.params().all().into_iter().map(|(name, value)| (name, to_bf16_and_back(&value))).collect();
             near.params_mut().load(&crate::pack(&tensors, "").unwrap()).unwrap();
-            let spread = apart(&near.feature_map(&to_bf16_and_back(&near.normalise(&pixels())), train), &a);
+            let spread = apart(&near.feature_map(&to_bf16_and_back(&near.normalise(&pixels())), phase), &a);
             assert!(apart(&a, &b) > 0.0 && apart(&a, &b) < 8.0 * spread, "{} of {spread}", apart(&a, &b));
             let weights: Vec<Tensor> = rounded.params().trainable().into_iter().map(|(_, tensor)| tensor).collect();
             let slopes = crate::gradients(&b.square().mean(Kind::Float), &weights).unwrap();
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(cam(crate::CamClass::TopMean(1)).raw, cam(crate::CamClass::ArgMax).raw);
         // A head on the mean is linear, so the mean over all classes is that of the rows of its weights.
         let rows = head.class_rows().mean_dim([0i64].as_slice(), false, Kind::Float);
-        let map = net.feature_map(&x, false);
+        let map = net.feature_map(&x, Phase::Evaluate);
         let positions = (map.size()[2] * map.size()[3]) as f64;
         let expected = map.permute([0, 2, 3, 1]).matmul(&rows).relu() / positions;
         // Sums of eight channels' products; the weights are means over 25 positions and six classes.

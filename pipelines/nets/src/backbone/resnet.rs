@@ -11,6 +11,7 @@ use super::input::{IMAGENET, Input};
 use super::{Backbone, BackboneKind, BackboneSpec};
 use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// Channels of ResNet-18's four groups of two blocks.
 const CHANNELS_18: [i64; 4] = [64, 128, 256, 512];
@@ -41,15 +42,15 @@ struct Block {
 }
 
 impl Block {
-    fn forward(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         let (last, before) = self.convs.split_last().expect("a block has convolutions");
         let mut map = x.shallow_clone();
         for conv in before {
-            map = rectified(conv.forward(params, &map, 1, train), self.slope);
+            map = rectified(conv.forward(params, &map, 1, phase), self.slope);
         }
-        let map = last.forward(params, &map, 1, train);
+        let map = last.forward(params, &map, 1, phase);
         let map = match &self.shortcut {
-            Some(shortcut) => map + shortcut.forward(params, x, 0, train),
+            Some(shortcut) => map + shortcut.forward(params, x, 0, phase),
             None => map + x,
         };
         let map = rectified(map, self.slope);
@@ -129,13 +130,13 @@ impl Backbone for ResNet {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
+    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         let stem = self.stem.as_ref().map(|stem| {
-            let map = rectified(stem.forward(params, x, 3, train), 0.0);
+            let map = rectified(stem.forward(params, x, 3, phase), 0.0);
             map.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
         });
         let first = stem.unwrap_or_else(|| x.shallow_clone());
-        self.blocks.iter().fold(first, |map, block| block.forward(params, &map, train)).to_kind(Kind::Float)
+        self.blocks.iter().fold(first, |map, block| block.forward(params, &map, phase)).to_kind(Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// Images of one step in the authors' code.
 const BATCH: u64 = 4;
@@ -105,7 +106,7 @@ impl Method for Baseline {
     }
 
     /// The classifier counts as a constant: a backbone that is learnt in episodes gets its slopes from the queries.
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let _guard = tch::no_grad_guard();
         let (rows, count) = (support.rows, support.rows.size()[0] as f64);
         let truth = support.labels().one_hot(support.n_way).to_kind(rows.kind());

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::baseline::BaselineOptions;
 use super::{Described, Head, Method, Reads, Shape, Support, class_means, cross_entropy, prototypes};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ impl Method for BaselinePlus {
     }
 
     /// The classifier counts as a constant: a backbone that is learnt in episodes gets its slopes from the queries.
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let (rows, scale) = (support.rows.detach(), self.options.scale);
         let labels = support.labels();
         let means = class_means(&prototypes::unit_rows(&rows), support.n_way, support.k_shot);

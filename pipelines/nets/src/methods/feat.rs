@@ -12,6 +12,7 @@ use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means,
 use crate::draw::{normal_tensor, stream_of};
 use crate::layers::Linear;
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,7 +115,7 @@ impl Method for Feat {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         let map = image.expect("the images were given"); // [n, c, h, w]
         match self.takes_largest {
             true => map.amax([2i64, 3].as_slice(), false),
@@ -122,13 +123,13 @@ impl Method for Feat {
         }
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let means = self.adapt(&class_means(support.rows, support.n_way, support.k_shot));
         Box::new(Adapted { means, temperature: self.options.temperature })
     }
 
     fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {
-        let loss = cross_entropy(&self.head(support, true).scores(queries), labels);
+        let loss = cross_entropy(&self.head(support, Phase::Train).scores(queries), labels);
         match self.options.balance > 0.0 {
             true => loss + self.regulariser(support, queries, labels) * self.options.balance,
             false => loss,

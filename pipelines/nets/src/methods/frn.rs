@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::backbone::BackboneKind;
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,11 +81,11 @@ impl Method for Frn {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         image.expect("the images were given").flatten(1, -1) / self.divisor
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let pool = self.positions(support.rows).reshape([support.n_way, -1, self.channels]); // [n_way, k·r, c]
         let products = pool.transpose(1, 2).matmul(&pool); // [n_way, c, c]
         let share = pool.size()[1] as f64 / self.channels as f64;

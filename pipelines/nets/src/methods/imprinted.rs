@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means, prototypes};
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,11 +63,11 @@ impl Method for Imprinted {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         prototypes::unit_rows(image.expect("the images were given"))
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         Box::new(Weights { method: self, means: class_means(support.rows, support.n_way, support.k_shot) })
     }
 }

@@ -12,6 +12,7 @@ use tch::{Device, Tensor};
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::layers::{Conv1d, Linear};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,11 +83,11 @@ impl Method for Maco {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         self.feature.forward(&self.params, image.expect("the images were given")).relu()
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let Support { rows, n_way, k_shot } = *support;
         let shots = rows.reshape([n_way, k_shot, -1]);
         // A single shot is paired with itself; of more, each with every other, in both orders.

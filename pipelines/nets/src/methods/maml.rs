@@ -11,6 +11,7 @@ use super::whole_net::WholeNet;
 use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
 use crate::backbone::Backbone;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ pub(super) struct AdaptedNet<'a> {
     pub(super) net: &'a WholeNet,
     pub(super) params: Params,
     /// Whether queries are normalised by their batch.
-    pub(super) by_batch: bool,
+    pub(super) phase: Phase,
 }
 
 impl Described for Maml {
@@ -87,7 +88,7 @@ impl Method for Maml {
         self.net.params_mut()
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         self.net.normalise(image)
     }
 
@@ -95,38 +96,38 @@ impl Method for Maml {
         Some(self.net.backbone())
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a> {
         let MamlOptions { order, inner_steps, test_steps, inner_lr, adapt_norm } = self.options;
         let places = self.net.adapted(adapt_norm, "-");
-        let steps = if train { inner_steps } else { test_steps };
-        let params = descend(&self.net, support, &places, steps, (train, order), &|_, slope| slope * inner_lr);
-        Box::new(AdaptedNet { net: &self.net, params, by_batch: true })
+        let steps = if phase == Phase::Train { inner_steps } else { test_steps };
+        let params = descend(&self.net, support, &places, steps, (phase, order), &|_, slope| slope * inner_lr);
+        Box::new(AdaptedNet { net: &self.net, params, phase: Phase::Train })
     }
 }
 
 impl Head for AdaptedNet<'_> {
     fn scores(&self, queries: &Tensor) -> Tensor {
-        self.net.logits(&self.params, queries, self.by_batch)
+        self.net.logits(&self.params, queries, self.phase)
     }
 }
 
 /// Takes steps of gradient descent on a support set. `places`: the tensors that change; `scaled(i, slope)`: what is taken
-/// off the `i`-th of them. With `train` the result stays connected with the net's own tensors.
+/// off the `i`-th of them. With `Phase::Train` the result stays connected with the net's own tensors.
 pub(super) fn descend(
     net: &WholeNet,
     support: &Support<'_>,
     places: &[usize],
     steps: u64,
-    (train, order): (bool, Order),
+    (phase, order): (Phase, Order),
     scaled: &dyn Fn(usize, &Tensor) -> Tensor,
 ) -> Params {
     let labels = support.labels();
     let mut weights: Vec<Tensor> = net.params().trainable().into_iter().map(|(_, tensor)| tensor).collect();
     let apart = |tensor: &Tensor| tensor.detach().set_requires_grad(true);
-    if !train {
+    if phase == Phase::Evaluate {
         places.iter().for_each(|place| weights[*place] = apart(&weights[*place]));
     }
-    let keeps_graph = train && order == Order::Second;
+    let keeps_graph = phase == Phase::Train && order == Order::Second;
     tch::with_grad(|| {
         for _ in 0..steps {
             let loss = net.loss(&net.params().with_trainable(&weights), support.rows, &labels);
@@ -135,7 +136,7 @@ pub(super) fn descend(
             for (index, (place, slope)) in places.iter().zip(&slopes).enumerate() {
                 let slope = if keeps_graph { slope.shallow_clone() } else { slope.detach() };
                 let moved = &weights[*place] - scaled(index, &slope);
-                weights[*place] = if train { moved } else { apart(&moved) };
+                weights[*place] = if phase == Phase::Train { moved } else { apart(&moved) };
             }
         }
     });

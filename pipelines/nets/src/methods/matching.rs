@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Described, Head, Method, Reads, Shape, Support, prototypes};
 use crate::layers::LstmCell;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +86,7 @@ impl Method for Matching {
         &mut self.params
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let memberships = support.labels().one_hot(support.n_way).to_kind(Kind::Float);
         let support = match &self.context {
             Some(context) => context.support(&self.params, support.rows),
@@ -95,7 +96,7 @@ impl Method for Matching {
     }
 
     fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {
-        self.head(support, true).scores(queries).nll_loss(&labels.to_device(queries.device()))
+        self.head(support, Phase::Train).scores(queries).nll_loss(&labels.to_device(queries.device()))
     }
 }
 

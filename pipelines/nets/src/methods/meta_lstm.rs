@@ -16,6 +16,7 @@ use crate::backbone::Backbone;
 use crate::draw::{stream_of, uniform_tensor};
 use crate::layers::LstmCell;
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// What the names of the meta-learner's tensors begin with.
 const OWN: &str = "meta.";
@@ -118,7 +119,7 @@ impl Method for MetaLstm {
         self.net.params_mut()
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         self.net.normalise(image)
     }
 
@@ -126,11 +127,11 @@ impl Method for MetaLstm {
         Some(self.net.backbone())
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a> {
         let steps = if support.k_shot == 1 { self.options.one_shot_steps } else { self.options.steps };
         let own = self.params().with_fresh_statistics(self.options.bn_momentum);
         let params = self.unroll(&own, support, steps);
-        Box::new(AdaptedNet { net: &self.net, params, by_batch: train })
+        Box::new(AdaptedNet { net: &self.net, params, phase })
     }
 }
 

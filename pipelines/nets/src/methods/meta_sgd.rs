@@ -13,6 +13,7 @@ use super::{Described, Head, Method, Reads, Shape, Support, TrainingDefaults};
 use crate::backbone::Backbone;
 use crate::draw::{stream_of, uniform_tensor};
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// What the names of the learnt rates begin with.
 const RATE: &str = "rate.";
@@ -81,7 +82,7 @@ impl Method for MetaSgd {
         self.net.params_mut()
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         self.net.normalise(image)
     }
 
@@ -89,10 +90,10 @@ impl Method for MetaSgd {
         Some(self.net.backbone())
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a> {
         let MetaSgdOptions { order, inner_steps, adapt_norm: _ } = self.options;
         let scaled = |index: usize, slope: &Tensor| slope * self.params().at(self.rates[index]);
-        let params = descend(&self.net, support, &self.places, inner_steps, (train, order), &scaled);
-        Box::new(AdaptedNet { net: &self.net, params, by_batch: true })
+        let params = descend(&self.net, support, &self.places, inner_steps, (phase, order), &scaled);
+        Box::new(AdaptedNet { net: &self.net, params, phase: Phase::Train })
     }
 }

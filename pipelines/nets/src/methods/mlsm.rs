@@ -15,6 +15,7 @@ use super::mlsm_options::{AnchorKind, FuseNorm, Fusion, FusionPoint, GapSource, 
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::layers::{ConvBlock, Linear};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// Filters of the adjustment function.
 const WIDTH: i64 = 64;
@@ -62,13 +63,13 @@ impl Adjust {
     }
 
     /// `[n, c, h, w]` to `[n, 576]`.
-    fn vectors(&self, params: &Params, map: &Tensor, train: bool) -> Tensor {
-        self.after(params, &map.size(), train, |block, layout| block.forward(params, map, layout, train))
+    fn vectors(&self, params: &Params, map: &Tensor, phase: Phase) -> Tensor {
+        self.after(params, &map.size(), phase, |block, layout| block.forward(params, map, layout, phase))
     }
 
     /// Each pair of one of `a: [m, c, h, w]` and one of `b: [n, c, h, w]`, side by side, to `[n·m, 576]`.
-    fn pair_vectors(&self, params: &Params, (a, b): (&Tensor, &Tensor), train: bool) -> Tensor {
-        self.after(params, &a.size(), train, |block, layout| block.forward_pairs(params, (a, b), layout, train))
+    fn pair_vectors(&self, params: &Params, (a, b): (&Tensor, &Tensor), phase: Phase) -> Tensor {
+        self.after(params, &a.size(), phase, |block, layout| block.forward_pairs(params, (a, b), layout, phase))
     }
 
     /// Runs `first` on the first block, then what follows. `size`: of the maps that go in.
@@ -76,14 +77,14 @@ impl Adjust {
         &self,
         params: &Params,
         size: &[i64],
-        train: bool,
+        phase: Phase,
         first: impl FnOnce(&ConvBlock, (i64, bool)) -> Tensor,
     ) -> Tensor {
         let side = |size: &[i64]| size[2].min(size[3]);
         let is_papers = size[2..] == [PAPER_MAP, PAPER_MAP]; // 19 -> 8 -> 3
         let layout = |side: i64| if is_papers { (0, true) } else { (1, side >= POOL_FROM) };
         let map = first(&self.blocks[0], layout(side(size)));
-        let map = self.blocks[1].forward(params, &map, layout(side(&map.size())), train);
+        let map = self.blocks[1].forward(params, &map, layout(side(&map.size())), phase);
         let map = if is_papers { map } else { map.adaptive_avg_pool2d([SIDE, SIDE]) };
         map.flatten(1, -1)
     }
@@ -133,13 +134,13 @@ impl Mlsm {
 
     /// One vector per image, `[n, d]`: 576 numbers, 64 for `vec64`, a flattened map for `map`; those of each level side
     /// by side where similarities are summed. `image_map`, `object_map`: `[n, c, h, w]`; a map of 19x19 takes the
-    /// paper's layout, any other size the padded one. `train`: normalises by the batch.
+    /// paper's layout, any other size the padded one. `Phase::Train` normalises by the batch.
     ///
     /// # Panics
     /// When a map is not given that a level needs: `image_map` for I and G, `object_map` for O.
-    pub fn represent(&self, image_map: Option<&Tensor>, object_map: Option<&Tensor>, train: bool) -> Tensor {
+    pub fn represent(&self, image_map: Option<&Tensor>, object_map: Option<&Tensor>, phase: Phase) -> Tensor {
         let MlsmOptions { levels, gap_source, .. } = self.options;
-        let [image_level, object_level] = self.map_levels([image_map, object_map], train);
+        let [image_level, object_level] = self.map_levels([image_map, object_map], phase);
         let global_level = levels.global.then(|| {
             let image = image_map.expect("level G is on: the image's map must be given");
             let mean = |map: &Tensor| map.mean_dim([2i64, 3].as_slice(), false, Kind::Float); // [n, c]
@@ -163,14 +164,14 @@ impl Mlsm {
     }
 
     /// The levels I and O, where they are on.
-    fn map_levels(&self, maps: [Option<&Tensor>; 2], train: bool) -> [Option<Tensor>; 2] {
+    fn map_levels(&self, maps: [Option<&Tensor>; 2], phase: Phase) -> [Option<Tensor>; 2] {
         let levels = self.options.levels;
         let image = levels.image.then(|| maps[0].expect("level I is on: the image's map must be given"));
         let object = levels.object.then(|| maps[1].expect("level O is on: the object's map must be given"));
         let of_object = self.object.as_ref().or(self.image.as_ref());
         [
-            image.map(|map| self.adjust(self.image.as_ref(), map, train)),
-            object.map(|map| self.adjust(of_object, map, train)),
+            image.map(|map| self.adjust(self.image.as_ref(), map, phase)),
+            object.map(|map| self.adjust(of_object, map, phase)),
         ]
     }
 
@@ -183,12 +184,12 @@ impl Mlsm {
     }
 
     /// A map as a level: `[n, c, h, w]` to `[n, d]`, or as it is where levels stay maps.
-    fn adjust(&self, blocks: Option<&Adjust>, map: &Tensor, train: bool) -> Tensor {
+    fn adjust(&self, blocks: Option<&Adjust>, map: &Tensor, phase: Phase) -> Tensor {
         if self.relation.is_some() {
             return map.shallow_clone();
         }
         let blocks = blocks.expect("blocks are made for every level that is on");
-        let vector = blocks.vectors(&self.params, map, train);
+        let vector = blocks.vectors(&self.params, map, phase);
         self.reduce.as_ref().map_or(vector.shallow_clone(), |reduce| reduce.forward(&self.params, &vector).relu())
     }
 
@@ -215,12 +216,12 @@ impl Mlsm {
     }
 
     /// The similarity of every query to every class, before any sigmoid. `classes`: `[n_way, d]`; `queries`: `[q, d]`.
-    /// Returns `[q, n_way]`. `train`: normalises by the batch, where the head compares maps.
-    pub fn scores(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
+    /// Returns `[q, n_way]`. `Phase::Train` normalises by the batch, where the head compares maps.
+    pub fn scores(&self, classes: &Tensor, queries: &Tensor, phase: Phase) -> Tensor {
         let levels = self.options.similarities();
         let ((classes, class_anchors), (queries, query_anchors)) = (self.parted(classes), self.parted(queries));
         let (classes, queries) = (classes.chunk(levels, 1), queries.chunk(levels, 1));
-        let scores = classes.iter().zip(&queries).map(|(a, b)| self.similarity(a, b, train));
+        let scores = classes.iter().zip(&queries).map(|(a, b)| self.similarity(a, b, phase));
         let scores = match self.options.fusion_point {
             FusionPoint::Features => scores.reduce(|a, b| a + b).expect("there is one similarity"),
             FusionPoint::Scores => self.fuse.sum(&self.params, scores),
@@ -245,7 +246,7 @@ impl Mlsm {
         }
     }
 
-    fn similarity(&self, classes: &Tensor, queries: &Tensor, train: bool) -> Tensor {
+    fn similarity(&self, classes: &Tensor, queries: &Tensor, phase: Phase) -> Tensor {
         let (n_way, q) = (classes.size()[0], queries.size()[0]);
         let mut hidden = match &self.relation {
             None => Tensor::cat(&self.compared(classes, queries), 2), // [q, n_way, d * parts]
@@ -254,11 +255,11 @@ impl Mlsm {
                 let side = (positions as f64).sqrt().round() as i64; // maps are square
                 let maps = |rows: &Tensor| rows.reshape([-1, self.options.channels, side, side]);
                 let vectors = match self.options.pair {
-                    Pair::Concat => relation.pair_vectors(&self.params, (&maps(classes), &maps(queries)), train),
+                    Pair::Concat => relation.pair_vectors(&self.params, (&maps(classes), &maps(queries)), phase),
                     _ => {
                         let compared = self.compared(classes, queries);
                         let pairs = Tensor::cat(&compared.iter().map(maps).collect::<Vec<_>>(), 1);
-                        relation.vectors(&self.params, &pairs, train)
+                        relation.vectors(&self.params, &pairs, phase)
                     }
                 };
                 vectors.reshape([q, n_way, VECTOR])
@@ -303,12 +304,12 @@ impl Mlsm {
 struct MlsmHead<'a> {
     mlsm: &'a Mlsm,
     classes: Tensor, // [n_way, d]
-    train: bool,
+    phase: Phase,
 }
 
 impl Head for MlsmHead<'_> {
     fn scores(&self, queries: &Tensor) -> Tensor {
-        self.mlsm.scores(&self.classes, queries, self.train)
+        self.mlsm.scores(&self.classes, queries, self.phase)
     }
 }
 
@@ -341,17 +342,17 @@ impl Method for Mlsm {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, object: Option<&Tensor>, train: bool) -> Tensor {
-        Mlsm::represent(self, image, object, train)
+    fn represent(&self, image: Option<&Tensor>, object: Option<&Tensor>, phase: Phase) -> Tensor {
+        Mlsm::represent(self, image, object, phase)
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a> {
         let classes = self.class_vectors(support.rows, support.n_way, support.k_shot);
-        Box::new(MlsmHead { mlsm: self, classes, train })
+        Box::new(MlsmHead { mlsm: self, classes, phase })
     }
 
     fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {
-        self.loss(&self.head(support, true).scores(queries), labels)
+        self.loss(&self.head(support, Phase::Train).scores(queries), labels)
     }
 
     /// What the anchor sees of maps, before centring.
@@ -391,8 +392,9 @@ mod tests {
         let pooled = |maps: &Tensor| maps.adaptive_avg_pool2d([2, 2]).flatten(1, -1);
         let means = [&images, &objects].map(|maps| pooled(maps).mean_dim([0i64].as_slice(), false, Kind::Float));
         head.set_base_means([Some(&means[0]), Some(&means[1])]);
-        let vectors = head.represent(Some(&images), Some(&objects), false);
-        let scores = head.scores(&head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2), &vectors.narrow(0, 6, 3), false);
+        let vectors = head.represent(Some(&images), Some(&objects), Phase::Evaluate);
+        let scores =
+            head.scores(&head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2), &vectors.narrow(0, 6, 3), Phase::Evaluate);
         let sides = [(&images, &means[0]), (&objects, &means[1])];
         let unit = Tensor::cat(&sides.map(|(maps, mean)| crate::methods::cl2n(&pooled(maps), mean)), 1);
         let metric = crate::methods::Metric::SquaredEuclidean;
@@ -407,7 +409,7 @@ mod tests {
         let head = made("I+G+O", |_| ());
         for side in [5, 7, 12, 19, 21, 28] {
             let (image, object) = (map(2, side), map(2, side) * 0.5);
-            let vectors = head.represent(Some(&image), Some(&object), true);
+            let vectors = head.represent(Some(&image), Some(&object), Phase::Train);
             assert_eq!(vectors.size(), [2, VECTOR], "side {side}");
         }
     }
@@ -420,9 +422,9 @@ mod tests {
         assert!(names(&made("I+O", |o| o.share_adjust = false)).contains("adjust_object"));
         let some = map(2, 7);
         let alone = [
-            made("O", |_| ()).represent(None, Some(&some), false),
-            made("O", |o| o.share_adjust = false).represent(None, Some(&some), false),
-            made("I+G", |_| ()).represent(Some(&some), None, false),
+            made("O", |_| ()).represent(None, Some(&some), Phase::Evaluate),
+            made("O", |o| o.share_adjust = false).represent(None, Some(&some), Phase::Evaluate),
+            made("I+G", |_| ()).represent(Some(&some), None, Phase::Evaluate),
         ];
         assert!(alone.iter().all(|vectors| vectors.size() == [2, VECTOR]));
     }
@@ -432,19 +434,19 @@ mod tests {
     #[test]
     fn the_whole_photo_twice_is_image_and_global_to_the_bit_where_maps_are_averaged() {
         let (images, labels) = (map(7, 19), Tensor::from_slice(&[0i64, 1, 1]));
-        let scored = |head: &Mlsm, object: Option<&Tensor>, train: bool| {
-            let vectors = head.represent(Some(&images), object, train);
-            head.scores(&head.class_vectors(&vectors.narrow(0, 0, 4), 2, 2), &vectors.narrow(0, 4, 3), train)
+        let scored = |head: &Mlsm, object: Option<&Tensor>, phase: Phase| {
+            let vectors = head.represent(Some(&images), object, phase);
+            head.scores(&head.class_vectors(&vectors.narrow(0, 0, 4), 2, 2), &vectors.narrow(0, 4, 3), phase)
         };
         let trained = |norm: FuseNorm, levels: &str, object: Option<&Tensor>| {
             let head = made(levels, |o| o.fuse_norm = norm);
             let mut adam = Adam::new(head.params().trainable(), 1e-2, Decay::L2(1e-3));
             for _ in 0..4 {
-                let loss = head.loss(&scored(&head, object, true), &labels);
+                let loss = head.loss(&scored(&head, object, Phase::Train), &labels);
                 adam.step(&crate::gradients(&loss, adam.params()).unwrap()).unwrap();
             }
             let weights = head.params().trainable().into_iter().filter(|(name, _)| name != "fuse.gate");
-            (weights.collect::<Vec<_>>(), scored(&head, object, false))
+            (weights.collect::<Vec<_>>(), scored(&head, object, Phase::Evaluate))
         };
         for norm in [FuseNorm::MapMean, FuseNorm::Gate] {
             let (alone, twice) = (trained(norm, "I+G", None), trained(norm, "I+G+O", Some(&images)));
@@ -470,7 +472,7 @@ mod tests {
             single.options.levels = levels;
             single.fuse = Fuse::new(&mut Params::new(Device::Cpu), FuseNorm::None, levels, VECTOR);
             single.global = single.global.filter(|_| levels.global);
-            single.represent(Some(&image), Some(&object), false)
+            single.represent(Some(&image), Some(&object), Phase::Evaluate)
         };
         let none = Levels { image: false, global: false, object: false };
         let third = 1.0 / 3.0;
@@ -485,7 +487,7 @@ mod tests {
             let sum = part(&head, Levels { image: true, ..none }) * of_image
                 + part(&head, Levels { global: true, ..none }) * of_global
                 + part(&head, Levels { object: true, ..none }) * of_object;
-            let whole = head.represent(Some(&image), Some(&object), false);
+            let whole = head.represent(Some(&image), Some(&object), Phase::Evaluate);
             assert_near(&sum, &whole, 4, whole.abs().max().double_value(&[]));
         }
     }
@@ -497,9 +499,9 @@ mod tests {
             for loss in [Loss::Mse, Loss::Bce, Loss::Ce] {
                 for norm in FuseNorm::ALL {
                     let head = made("I+G+O", |o| (o.pair, o.loss, o.fuse_norm) = (pair, loss, norm));
-                    let all = head.represent(Some(&map(7, 5)), Some(&map(7, 5).cos()), true);
+                    let all = head.represent(Some(&map(7, 5)), Some(&map(7, 5).cos()), Phase::Train);
                     let classes = head.class_vectors(&all.narrow(0, 0, 4), 2, 2);
-                    let scores = head.scores(&classes, &all.narrow(0, 4, 3), true);
+                    let scores = head.scores(&classes, &all.narrow(0, 4, 3), Phase::Train);
                     assert_eq!(scores.size(), [3, 2]);
                     let params: Vec<Tensor> = head.params().trainable().into_iter().map(|(_, tensor)| tensor).collect();
                     let found = crate::gradients(&head.loss(&scores, &labels), &params).unwrap();

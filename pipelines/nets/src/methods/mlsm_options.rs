@@ -295,6 +295,8 @@ impl MlsmOptions {
 
 #[cfg(test)]
 mod tests {
+    use mlsm_errors::Explain;
+
     use super::*;
 
     #[test]
@@ -336,6 +338,6 @@ mod tests {
         for point in [FusionPoint::Features, FusionPoint::Scores] {
             assert_eq!(point.to_string().parse::<FusionPoint>().unwrap(), point);
         }
-        assert!("hinge".parse::<Loss>().unwrap_err().to_string().contains("mse, bce, ce"));
+        assert!("hinge".parse::<Loss>().unwrap_err().explain().to_string().contains("mse, bce, ce"));
     }
 }

@@ -54,6 +54,7 @@ use tch::Tensor;
 
 use crate::backbone::{Backbone, BackboneSpec};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// What a method is given of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +117,8 @@ pub trait Method: Send {
     fn params_mut(&mut self) -> &mut Params;
 
     /// One row for each image, from what [`Reads`] says of the images and, for the level O, of their objects: what of an
-    /// image does not depend on the episode. `train`: normalises by the batch.
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    /// image does not depend on the episode. `Phase::Train` normalises by the batch.
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         image.expect("the images were given").shallow_clone()
     }
 
@@ -126,13 +127,13 @@ pub trait Method: Send {
         None
     }
 
-    /// Learns the classes of an episode. `train`: keeps the graph for training's gradients.
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a>;
+    /// Learns the classes of an episode. `Phase::Train` keeps the graph for training's gradients.
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a>;
 
     /// The loss that training minimises, a scalar: by default the cross-entropy of the scores. `queries`: rows of
     /// [`Method::represent`]; `labels`: `[q]`, i64, the place of each query's class in the episode.
     fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {
-        cross_entropy(&self.head(support, true).scores(queries), labels)
+        cross_entropy(&self.head(support, Phase::Train).scores(queries), labels)
     }
 
     /// What of an image is averaged over all base photos before training: `[n, d]` from maps or embeddings of images

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means, prototypes};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ impl Method for Prototypical {
         &mut self.params
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let means = class_means(support.rows, support.n_way, support.k_shot);
         Box::new(Means { means, options: self.options.clone() })
     }

@@ -11,6 +11,7 @@ use tch::{Device, Tensor};
 
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ impl Method for R2d2 {
         &mut self.params
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let rows = &with_ones(support.rows);
         let images = rows.size()[0] as f64;
         let truth = support.labels().one_hot(support.n_way).to_kind(rows.kind()) / images.sqrt();

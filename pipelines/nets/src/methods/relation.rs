@@ -11,6 +11,7 @@ use super::mlsm_options::{Fusion, Levels, Loss, MlsmOptions, Pair, ShotPool};
 use super::{Described, Head, Method, Mlsm, Reads, Shape, Support};
 use crate::draw::{normal_tensor, stream_of};
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,12 +80,12 @@ impl Method for Relation {
         self.0.params_mut()
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, train: bool) -> Tensor {
-        Method::represent(&self.0, image, None, train)
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, phase: Phase) -> Tensor {
+        Method::represent(&self.0, image, None, phase)
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, train: bool) -> Box<dyn Head + 'a> {
-        self.0.head(support, train)
+    fn head<'a>(&'a self, support: &Support<'_>, phase: Phase) -> Box<dyn Head + 'a> {
+        self.0.head(support, phase)
     }
 
     fn episode_loss(&self, support: &Support<'_>, queries: &Tensor, labels: &Tensor) -> Tensor {

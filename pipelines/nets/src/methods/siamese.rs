@@ -11,6 +11,7 @@ use tch::{Device, Reduction, Tensor};
 use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::layers::Linear;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches: there are none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ impl Method for Siamese {
         &mut self.params
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         Box::new(Pairs { method: self, support: support.rows.shallow_clone(), n_way: support.n_way })
     }
 

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means, prototypes};
 use crate::params::{Params, Role, Slot};
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl Method for SimpleShot {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         let embedding = image.expect("the images were given");
         match self.options.transform {
             Transform::Cl2n => prototypes::cl2n(embedding, self.params.at(self.base_mean)),
@@ -82,7 +83,7 @@ impl Method for SimpleShot {
         }
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         let means = class_means(support.rows, support.n_way, support.k_shot);
         Box::new(Means { means, metric: self.options.metric })
     }

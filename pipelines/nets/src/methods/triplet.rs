@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means, prototypes};
 use crate::layers::Linear;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// The switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,11 +66,11 @@ impl Method for Triplet {
         &mut self.params
     }
 
-    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _train: bool) -> Tensor {
+    fn represent(&self, image: Option<&Tensor>, _object: Option<&Tensor>, _phase: Phase) -> Tensor {
         prototypes::unit_rows(&self.embed.forward(&self.params, image.expect("the images were given")))
     }
 
-    fn head<'a>(&'a self, support: &Support<'_>, _train: bool) -> Box<dyn Head + 'a> {
+    fn head<'a>(&'a self, support: &Support<'_>, _phase: Phase) -> Box<dyn Head + 'a> {
         Box::new(Means(class_means(support.rows, support.n_way, support.k_shot)))
     }
 

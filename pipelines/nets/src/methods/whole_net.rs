@@ -9,6 +9,7 @@ use super::{Shape, cross_entropy};
 use crate::backbone::{Backbone, backbone};
 use crate::layers::Linear;
 use crate::params::Params;
+use crate::phase::Phase;
 
 /// Backbone and classifier; the classifier's tensors, and what a method adds, lie among the backbone's.
 pub(super) struct WholeNet {
@@ -41,16 +42,16 @@ impl WholeNet {
         self.backbone.normalise(pixels.expect("the images were given"))
     }
 
-    /// The scores of images `x: [n, 3, s, s]` with the tensors of `params`: `[n, n_way]`. `train`: normalises by the
+    /// The scores of images `x: [n, 3, s, s]` with the tensors of `params`: `[n, n_way]`. `Phase::Train` normalises by the
     /// batch.
-    pub(super) fn logits(&self, params: &Params, x: &Tensor, train: bool) -> Tensor {
-        let map = self.backbone.feature_map_with(params, x, train);
+    pub(super) fn logits(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        let map = self.backbone.feature_map_with(params, x, phase);
         self.classifier.forward(params, &self.backbone.embedding(&map))
     }
 
     /// The cross-entropy of the support images with the tensors of `params`, normalised by the batch.
     pub(super) fn loss(&self, params: &Params, x: &Tensor, labels: &Tensor) -> Tensor {
-        cross_entropy(&self.logits(params, x, true), labels)
+        cross_entropy(&self.logits(params, x, Phase::Train), labels)
     }
 
     /// The places, in the order of [`Params::trainable`], of the tensors that an episode adapts.

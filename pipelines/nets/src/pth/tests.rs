@@ -1,5 +1,7 @@
 //! Both layouts against what PyTorch saved, and files made to harm.
 
+use mlsm_errors::Explain;
+
 use super::*;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -110,7 +112,7 @@ fn a_tensor_must_lie_within_its_storage() {
         (b"K\x00", b"J\xff\xff\xff\x7f\x85", b"K\x00\x85", "values in all"),
     ];
     for (offset, size, stride, word) in bad {
-        let error = read(offset, size, stride).unwrap_err().to_string();
+        let error = read(offset, size, stride).unwrap_err().explain().to_string();
         assert!(error.contains(word), "{error}");
     }
 }
@@ -137,7 +139,7 @@ fn cut_or_foreign_files_are_errors() {
             assert!(read_pth(&whole[..length]).is_err(), "{name} cut to {length} bytes");
         }
     }
-    assert!(read_pth(b"\x80\x02N.").unwrap_err().to_string().contains("neither a zip nor"));
+    assert!(read_pth(b"\x80\x02N.").unwrap_err().explain().to_string().contains("neither a zip nor"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The three Conv-4 layouts: map, embedding and Grad-CAM; training loss, gradients and running statistics.
 
-use mlsm_nets::{BackboneKind, BackboneSpec, CamClass, Classifier, Device, Kind, Tensor, backbone, grad_cam};
+use mlsm_nets::{BackboneKind, BackboneSpec, CamClass, Classifier, Device, Kind, Phase, Tensor, backbone, grad_cam};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -16,7 +16,7 @@ fn compare(kind: BackboneKind) {
     fill(head.params_mut(), "");
 
     let x = net.normalise(&pixels(2, 84, fixture.draw("eval.")));
-    let map = net.feature_map(&x, false);
+    let map = net.feature_map(&x, Phase::Evaluate);
     assert_eq!(map.size(), [2, net.channels(), net.map_px(), net.map_px()]);
     fixture.check("eval.map", &map);
     let embedding = net.embedding(&map);
@@ -38,7 +38,7 @@ fn compare_training(kind: BackboneKind) {
     fill(head.params_mut(), "");
 
     let x = net.normalise(&pixels(2, 84, fixture.draw("train.")));
-    let logits = head.logits(&net.feature_map(&x, true));
+    let logits = head.logits(&net.feature_map(&x, Phase::Train));
     let loss = logits.log_softmax(-1, Kind::Float).nll_loss(&Tensor::from_slice(&[0i64, 4]));
     fixture.check_gradients("train.", &loss, net.params());
     for name in fixture.names("train.after.") {

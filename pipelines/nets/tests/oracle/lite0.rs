@@ -1,7 +1,7 @@
 //! EfficientNet-Lite0: with the formula's weights always, with the published ones where they are at hand.
 
 use mlsm_nets::{
-    Backbone, BackboneKind, BackboneSpec, CamClass, Classifier, Device, Head, Kind, Tensor, backbone, grad_cam,
+    Backbone, BackboneKind, BackboneSpec, CamClass, Classifier, Device, Head, Kind, Phase, Tensor, backbone, grad_cam,
     lite0_weights,
 };
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ fn lite0_equals_pytorch_with_weights_from_the_formula() {
     fill(head.params_mut(), "_fc.");
 
     let x = net.normalise(&pixels(2, 224, fixture.draw("eval.")));
-    let map = net.feature_map(&x, false);
+    let map = net.feature_map(&x, Phase::Evaluate);
     assert_eq!(map.size(), [2, 1280, 7, 7]);
     fixture.check("eval.map", &map);
     fixture.check("eval.embedding", &net.embedding(&map));
@@ -33,14 +33,14 @@ fn lite0_equals_pytorch_with_weights_from_the_formula() {
     let given = CamClass::Given(Tensor::from_slice(&[3i64, 0]));
     fixture.check_cam("eval.cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
 
-    let small = net.feature_map(&net.normalise(&pixels(2, 32, fixture.draw("slopes."))), false);
+    let small = net.feature_map(&net.normalise(&pixels(2, 32, fixture.draw("slopes."))), Phase::Evaluate);
     let labels = Tensor::from_slice(&[1i64, 999]);
     let loss = head.logits(&small).log_softmax(-1, Kind::Float).nll_loss(&labels);
     fixture.check_gradients("slopes.", &loss, net.params());
 
     let x = net.normalise(&pixels(4, 96, fixture.draw("train.")));
-    fixture.check("train.small.map", &net.feature_map(&x, false));
-    fixture.check("train.map", &net.feature_map(&x, true));
+    fixture.check("train.small.map", &net.feature_map(&x, Phase::Evaluate));
+    fixture.check("train.map", &net.feature_map(&x, Phase::Train));
     fixture.check("train.mean", net.params().get("_bn1.running_mean").unwrap());
 }
 
@@ -59,7 +59,7 @@ fn lite0_equals_pytorch_with_the_published_weights() {
     net.params_mut().load(&weights.backbone).unwrap();
     head.params_mut().load(&weights.imagenet_head).unwrap();
 
-    let map = net.feature_map(&net.normalise(&pixels(2, 224, fixture.draw(""))), false);
+    let map = net.feature_map(&net.normalise(&pixels(2, 224, fixture.draw(""))), Phase::Evaluate);
     fixture.check("map", &map);
     fixture.check("embedding", &net.embedding(&map));
     fixture.check("logits", &head.logits(&map));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_nets::{
-    BackboneKind, BackboneSpec, Device, METHODS, Method, MethodKind, Reads, Shape, Support, Switches, Tensor,
+    BackboneKind, BackboneSpec, Device, METHODS, Method, MethodKind, Phase, Reads, Shape, Support, Switches, Tensor,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -86,9 +86,9 @@ fn scores(kind: &MethodKind, places: &[i64; 10], noise: u32) -> [Tensor; 2] {
             Reads::Maps => tensor(name, &[10, 6, 7, 7]).abs().index_select(0, &places),
             Reads::Pixels => pixels(10, 84, 0).index_select(0, &places),
         });
-        let rows = method.represent(Some(&image), kind.has_levels.then_some(&object), false);
+        let rows = method.represent(Some(&image), kind.has_levels.then_some(&object), Phase::Evaluate);
         let (shots, queries) = parted(&nudged(&rows, "rows", noise), 2);
-        method.head(&support(&shots, 2), false).scores(&queries).detach()
+        method.head(&support(&shots, 2), Phase::Evaluate).scores(&queries).detach()
     })
 }
 
@@ -188,29 +188,32 @@ fn compare(case: &str, kind: &MethodKind, switches: Switches, k_shot: i64) {
     let labels = Tensor::from_slice(&[0i64, 2, 1, 1]);
     let is_learnt = !method.params().trainable().is_empty();
 
-    let (shots, queries) = represented(&mut *method, case, &given, k_shot, true);
-    let scores = method.head(&support(&shots, k_shot), true).scores(&queries);
+    let (shots, queries) = represented(&mut *method, case, &given, k_shot, Phase::Train);
+    let scores = method.head(&support(&shots, k_shot), Phase::Train).scores(&queries);
     fixture.check(&format!("{k_shot}.train.scores"), &scores);
 
-    let (shots, queries) = represented(&mut *method, case, &given, k_shot, true);
+    let (shots, queries) = represented(&mut *method, case, &given, k_shot, Phase::Train);
     let loss = method.episode_loss(&support(&shots, k_shot), &queries, &labels);
     match is_learnt {
         true => fixture.check_gradients(&format!("{k_shot}."), &loss, method.params()),
         false => fixture.check(&format!("{k_shot}.loss"), &loss),
     }
 
-    let (shots, queries) = represented(&mut *method, case, &given, k_shot, false);
-    fixture.check(&format!("{k_shot}.eval.scores"), &method.head(&support(&shots, k_shot), false).scores(&queries));
+    let (shots, queries) = represented(&mut *method, case, &given, k_shot, Phase::Evaluate);
+    fixture.check(
+        &format!("{k_shot}.eval.scores"),
+        &method.head(&support(&shots, k_shot), Phase::Evaluate).scores(&queries),
+    );
 }
 
 /// Gives a method the formula's weights; then the rows of the support images and of the queries.
-fn represented(method: &mut dyn Method, case: &str, given: &Tensor, k_shot: i64, train: bool) -> (Tensor, Tensor) {
+fn represented(method: &mut dyn Method, case: &str, given: &Tensor, k_shot: i64, phase: Phase) -> (Tensor, Tensor) {
     fill(method.params_mut(), "");
     if case == FAINT {
         let (_, mut alpha) = method.params().all().into_iter().find(|(name, _)| name == "alpha").unwrap();
         let _ = tch::no_grad(|| alpha.g_sub_scalar_(14.0));
     }
-    parted(&method.represent(Some(given), None, train), k_shot)
+    parted(&method.represent(Some(given), None, phase), k_shot)
 }
 
 /// A method for embeddings of 24 numbers or maps of 6 channels, or with a Conv-4 of 2 filters.

@@ -1,6 +1,6 @@
 //! MLSM's head in ten settings: vectors, scores, loss and gradients in training mode, vectors in evaluation mode.
 
-use mlsm_nets::{Device, Method, Mlsm, MlsmOptions, Tensor};
+use mlsm_nets::{Device, Method, Mlsm, MlsmOptions, Phase, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -16,16 +16,16 @@ fn compare(name: &str, side: i64, options: MlsmOptions) {
     let maps = |name: &str| tensor(&format!("{name}{draw}"), &[10, channels, side, side]) * 64.0;
     let (image, object) = (maps("image_map"), maps("object_map"));
 
-    let vectors = head.represent(Some(&image), Some(&object), true);
+    let vectors = head.represent(Some(&image), Some(&object), Phase::Train);
     fixture.check("train.vectors", &vectors);
     let classes = head.class_vectors(&vectors.narrow(0, 0, 6), 3, 2);
-    let scores = head.scores(&classes, &vectors.narrow(0, 6, 4), true);
+    let scores = head.scores(&classes, &vectors.narrow(0, 6, 4), Phase::Train);
     fixture.check("train.scores", &scores);
     let loss = head.loss(&scores, &Tensor::from_slice(&[0i64, 2, 1, 1]));
     fixture.check_gradients("", &loss, head.params());
 
     fill(head.params_mut(), "");
-    fixture.check("eval.vectors", &head.represent(Some(&image), Some(&object), false));
+    fixture.check("eval.vectors", &head.represent(Some(&image), Some(&object), Phase::Evaluate));
 }
 
 fn switches(levels: &str, pair: &str, loss: &str, norm: &str) -> MlsmOptions {

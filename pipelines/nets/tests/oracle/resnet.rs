@@ -1,6 +1,6 @@
 //! The residual nets with the formula's weights: maps in both modes, gradients, running statistics.
 
-use mlsm_nets::{BackboneKind, BackboneSpec, Classifier, Device, Head, Kind, Tensor, backbone};
+use mlsm_nets::{BackboneKind, BackboneSpec, Classifier, Device, Head, Kind, Phase, Tensor, backbone};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -15,16 +15,16 @@ fn compare(kind: BackboneKind, side: i64) {
     fill(net.params_mut(), "");
     fill(head.params_mut(), "");
 
-    let small = net.feature_map(&net.normalise(&pixels(2, 16, fixture.draw("slopes."))), false);
+    let small = net.feature_map(&net.normalise(&pixels(2, 16, fixture.draw("slopes."))), Phase::Evaluate);
     let labels = Tensor::from_slice(&[1i64, 3]);
     let loss = head.logits(&small).log_softmax(-1, Kind::Float).nll_loss(&labels);
     fixture.check_gradients("slopes.", &loss, net.params());
 
     let x = net.normalise(&pixels(2, side, fixture.draw("")));
-    let map = net.feature_map(&x, false);
+    let map = net.feature_map(&x, Phase::Evaluate);
     fixture.check("eval.map", &map);
     fixture.check("embedding", &net.embedding(&map));
-    fixture.check("train.map", &net.feature_map(&x, true));
+    fixture.check("train.map", &net.feature_map(&x, Phase::Train));
     fixture.check("train.mean", net.params().get("layer4.0.bn1.running_mean").unwrap());
 }
 
@@ -42,7 +42,7 @@ fn resnet18_equals_pytorch() {
 fn maps_have_the_sides_that_the_names_promise() {
     for kind in [BackboneKind::ResNet12, BackboneKind::ResNet18] {
         let net = backbone(&BackboneSpec::new(kind, 64), &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
-        let map = net.feature_map(&net.normalise(&pixels(1, kind.input_px(), 0)), false);
+        let map = net.feature_map(&net.normalise(&pixels(1, kind.input_px(), 0)), Phase::Evaluate);
         assert_eq!(map.size(), [1, net.channels(), net.map_px(), net.map_px()], "{kind}");
         assert_eq!(net.embedding(&map).size(), [1, net.embedding_dim()], "{kind}");
     }

@@ -1,5 +1,6 @@
 //! `[meta-train.NAME]`: what learns in episodes.
 
+use mlsm_errors::{Explain, Fix};
 use mlsm_nets::{Levels, METHODS, MethodKind, Reads, Refused, Switches};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -294,7 +295,7 @@ impl MetaTrain {
         })?;
         let foreign = |name: &str, owner: &str| {
             let why = format!("method `{}` {owner}", self.method);
-            Err(ConfigError::invalid(&key(name), &why).with_fix(format!("remove {}", key(name))))
+            Err(ConfigError::invalid(&key(name), &why).with_fix(Fix::remove(key(name))))
         };
         if kind.has_levels {
             if self.image_source.is_some() {
@@ -330,7 +331,7 @@ impl MetaTrain {
     pub(in crate::config) fn check(&self, path: &str, evaluated_ways: usize) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{path}.{name}");
         for levels in self.levels.as_ref().map_or_else(Vec::new, OneOrMany::to_vec) {
-            levels.parse::<Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.to_string()))?;
+            levels.parse::<Levels>().map_err(|e| ConfigError::invalid(&key("levels"), &e.explain().to_string()))?;
         }
         if self.switches.get("anchor").is_some_and(|anchor| anchor != "none") && self.mode() != BackboneMode::Frozen {
             let fix = format!("set {path}.anchor = \"none\" or {path}.backbone = \"frozen\"");
@@ -339,12 +340,12 @@ impl MetaTrain {
         }
         if self.kind().reads == Reads::Pixels && self.n_way != evaluated_ways {
             let why = format!("`{}` has an output for each class of an episode", self.method);
-            let fix = format!("set {path}.n_way = {evaluated_ways}, as evaluate.n_way");
+            let fix = Fix::set(key("n_way"), evaluated_ways.to_string());
             return Err(ConfigError::invalid(&key("n_way"), &why).with_fix(fix));
         }
         if self.kind().reads == Reads::Pixels && self.val_way.is_some_and(|way| way != self.n_way) {
             let why = format!("`{}` has an output for each class of an episode", self.method);
-            return Err(ConfigError::invalid(&key("val_way"), &why).with_fix(format!("remove {}", key("val_way"))));
+            return Err(ConfigError::invalid(&key("val_way"), &why).with_fix(Fix::remove(key("val_way"))));
         }
         if self.mode() == BackboneMode::Frozen && self.augmentation != Augmentation::None {
             let why = "stored features are those of the photos as they are";
@@ -368,7 +369,7 @@ impl MetaTrain {
             in_range(&key(name), count as f64, 1.0, 1e12)?;
             if count % tasks != 0 {
                 let why = format!("{count} episodes are no whole number of steps of {tasks} episodes (`tasks`)");
-                let fix = format!("set {} = {}", key(name), count.next_multiple_of(tasks));
+                let fix = Fix::set(key(name), count.next_multiple_of(tasks).to_string());
                 return Err(ConfigError::invalid(&key(name), &why).with_fix(fix));
             }
         }

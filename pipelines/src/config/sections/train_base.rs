@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use mlsm_data::resize::Resize;
+use mlsm_errors::Explain;
 use mlsm_nets::{BackboneKind, Norm, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +130,9 @@ impl TrainBase {
 
     pub(in crate::config) fn check(&self, path: &str) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{path}.{name}");
-        self.backbone.parse::<BackboneKind>().map_err(|e| ConfigError::invalid(&key("backbone"), &e.to_string()))?;
+        self.backbone
+            .parse::<BackboneKind>()
+            .map_err(|e| ConfigError::invalid(&key("backbone"), &e.explain().to_string()))?;
         in_range(&key("width"), self.width as f64, 1.0, 1024.0)?;
         in_range(&key("batch"), self.batch as f64, 2.0, 65_536.0)?;
         in_range(&key("lr"), self.lr, 1e-12, 100.0)?;

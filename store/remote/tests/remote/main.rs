@@ -1,5 +1,7 @@
 //! What a peer promises, held against another folder, memory, and the S3 server whose address `MLSM_TEST_S3` gives.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
+
 mod faulty;
 mod leases;
 mod upkeep;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mlsm_errors::Explain;
 use mlsm_remote::{Bucket, LocalPeer, Moved, Peer, Selection, pull, push};
 use mlsm_store::{Access, Digest, Fingerprint, Manifest, Request, RunRecord, Store, StoreError};
 use object_store::memory::InMemory;
@@ -226,7 +229,8 @@ fn a_place_that_cannot_be_used_is_named_with_what_to_do() {
     let Err(error) = Bucket::open("ftp://bucket/prefix", options.clone(), Access::ReadWrite, Arc::default()) else {
         panic!("no such scheme")
     };
-    assert!(error.to_string().contains("ftp://bucket/prefix") && error.to_string().contains("fix: "), "{error}");
+    let said = error.explain();
+    assert!(said.what.contains("ftp://bucket/prefix") && !said.why.is_empty(), "{said}");
     let newer = memory();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(newer.put(&Path::from("p/format"), PutPayload::from_static(b"9\n"))).unwrap();

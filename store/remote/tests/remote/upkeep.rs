@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use mlsm_remote::{Bucket, Peer};
-use mlsm_store::{Access, Digest, Finding, GcOptions, GcPlan, Manifest, Store, Upstream};
+use mlsm_store::{Access, Digest, Finding, GcOptions, GcPlan, Manifest, Pin, Store, Upstream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
@@ -90,9 +90,9 @@ fn what_only_dropped_runs_reach_is_collected_and_pins_keep() {
         let bucket = bucket_over(objects, prefix);
         let old = send(&bucket, "r1", "old", b"old bytes");
         let new = send(&bucket, "r2", "new", b"new");
-        bucket.pin("r1", true).unwrap();
+        bucket.pin("r1", Pin::Set).unwrap();
         assert!(bucket.plan_gc(&options(1)).unwrap().is_empty());
-        bucket.pin("r1", false).unwrap();
+        bucket.pin("r1", Pin::Removed).unwrap();
         let plan = bucket.plan_gc(&options(1)).unwrap();
         assert_eq!((plan.manifests, plan.blobs, plan.dropped_runs), (1, 1, vec!["r1".to_owned()]));
         assert_eq!(plan.by_stage, BTreeMap::from([("old".to_owned(), 9)]));
