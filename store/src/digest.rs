@@ -96,6 +96,15 @@ fn parse(text: &str) -> Result<[u8; 32], ParseHexError> {
 
 impl Digest {
     /// Digests bytes in memory.
+    ///
+    /// ```
+    /// use mlsm_store::Digest;
+    ///
+    /// let digest = Digest::of(b"a photo");
+    /// assert_eq!(digest, Digest::of(b"a photo"));
+    /// assert_eq!(digest.to_string().parse::<Digest>()?, digest);
+    /// # Ok::<(), mlsm_store::ParseHexError>(())
+    /// ```
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }

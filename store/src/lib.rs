@@ -3,6 +3,26 @@
 //! A [`Request`] says what is wanted, its [`Fingerprint`] identifies it. Artifacts are blobs, identified by the
 //! [`Digest`] of their bytes. A [`Manifest`] ties a fingerprint to its blobs and is written last. The formats, and the
 //! reason for every sync, stand in `README.md`. Deliberately absent: tensors, SQL, printing, the environment.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use mlsm_store::{Access, Field, Request, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let store = Store::open(&folder.path().join("store"), Access::ReadWrite)?;
+//! let recipe = vec![Field { key: "size_px".to_owned(), value: 84.into() }];
+//! let request = Request { stage: "resize".to_owned(), version: 1, recipe, inputs: Vec::new() };
+//! assert!(store.lookup(&request.fingerprint())?.is_none(), "nobody has computed it");
+//!
+//! let outputs = BTreeMap::from([("pixels".to_owned(), store.put(b"84 by 84")?)]);
+//! store.commit(request.clone(), outputs, BTreeMap::new())?;
+//! let found = store.lookup(&request.fingerprint())?.expect("it was committed");
+//! assert_eq!(&store.open_blob(&found.outputs["pixels"].digest)?[..], b"84 by 84");
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
 

@@ -195,6 +195,15 @@ impl Request {
     }
 
     /// Lists what differs from an earlier request, in order.
+    ///
+    /// ```
+    /// use mlsm_store::{Difference, Request};
+    ///
+    /// let old = Request { stage: "crop".to_owned(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
+    /// let new = Request { version: 2, ..old.clone() };
+    /// assert_ne!(new.fingerprint(), old.fingerprint());
+    /// assert_eq!(new.differences(&old), [Difference::Version { old: 1, new: 2 }]);
+    /// ```
     pub fn differences(&self, old: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         if self.stage != old.stage {

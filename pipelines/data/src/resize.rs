@@ -36,6 +36,12 @@ impl Resize {
 
 /// Squashes a whole photo to `[size_px, size_px, 3]`, u8.
 ///
+/// ```
+/// let photo = mlsm_data::RgbImage::from_pixel(40, 30, image::Rgb([10, 20, 30]));
+/// let pixels = mlsm_data::resize::squash(&photo, 8);
+/// assert_eq!((pixels.len(), &pixels[..3]), (8 * 8 * 3, [10, 20, 30].as_slice()));
+/// ```
+///
 /// # Panics
 /// When the photo or `size_px` is empty.
 pub fn squash(photo: &RgbImage, size_px: u32) -> Vec<u8> {

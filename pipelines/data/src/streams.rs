@@ -12,6 +12,18 @@ const DOMAIN: &[u8] = b"mlsm stream 1";
 
 /// Opens the stream `name` of a seed; `index` counts things of one kind, such as episodes.
 ///
+/// ```
+/// use mlsm_data::streams::{Draw, stream};
+///
+/// let order = |name| {
+///     let mut items = [0, 1, 2, 3, 4, 5, 6, 7];
+///     stream(7, name, 0).shuffle(&mut items);
+///     items
+/// };
+/// assert_eq!(order("train/order"), order("train/order"));
+/// assert_ne!(order("train/order"), order("train/augment"));
+/// ```
+///
 /// The generator's seed is BLAKE3 of the domain tag, the length-prefixed name, the seed and the index, so
 /// streams of different names, seeds or indices are independent.
 pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {

@@ -52,6 +52,15 @@ pub struct Config {
 impl Config {
     /// Reads a merged table and checks what can be checked without data.
     ///
+    /// ```
+    /// use mlsm_pipelines::Config;
+    ///
+    /// let read = |text: &str| Config::from_table(text.parse().expect("TOML"));
+    /// assert_eq!(read("[evaluate]\nepisodes = 100").map(|config| config.evaluate.episodes), Ok(Some(100)));
+    /// let refused = read("[evaluate]\nepisods = 100").unwrap_err();
+    /// assert_eq!(refused.path, "evaluate.episods");
+    /// ```
+    ///
     /// # Errors
     /// [`ConfigError`] names the key, why it is refused and the nearest right one.
     pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {

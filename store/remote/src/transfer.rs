@@ -33,7 +33,29 @@ pub struct Moved {
     pub runs: usize,
 }
 
-/// Brings answers of a store to a peer. `progress`: answers done, of how many.
+/// Copies answers of a store to a peer. `progress`: answers done, of how many.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use mlsm_remote::{Bucket, Selection, pull, push};
+/// use mlsm_store::{Access, Request, Store};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let here = Store::open(&folder.path().join("here"), Access::ReadWrite)?;
+/// let request = Request { stage: "crop".to_owned(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
+/// let outputs = BTreeMap::from([("boxes".to_owned(), here.put(b"1 2 3 4")?)]);
+/// here.commit(request.clone(), outputs, BTreeMap::new())?;
+///
+/// let bucket = Bucket::in_memory()?;
+/// assert_eq!(push(&here, &bucket, &Selection::All, &|_, _| {})?.manifests, 1);
+/// let there = Store::open(&folder.path().join("there"), Access::ReadWrite)?;
+/// pull(&there, &bucket, &Selection::All, &|_, _| {})?;
+/// assert!(there.lookup(&request.fingerprint())?.is_some());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// Those of [`Peer`]; what was brought before stays.

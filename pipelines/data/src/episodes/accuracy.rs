@@ -12,6 +12,12 @@ pub struct Accuracy {
 }
 
 /// The mean of the values, one an episode.
+///
+/// ```
+/// let accuracy = mlsm_data::mean_ci(&[0.5, 0.7, 0.6]);
+/// assert!((accuracy.mean - 0.6).abs() < 1e-12);
+/// assert!((accuracy.ci95 - 1.96 * 0.1 / 3f64.sqrt()).abs() < 1e-12);
+/// ```
 pub fn mean_ci(values: &[f64]) -> Accuracy {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

@@ -61,6 +61,19 @@ impl Pool {
     /// `seed`, `n_way` and `n_query`, 1-shot and 5-shot episodes of one index have the same classes and
     /// queries, and the 1-shot support is the first of the 5-shot support: methods compare in pairs.
     ///
+    /// ```
+    /// use mlsm_data::{ClassId, EpisodeSpec, ImageId, Pool};
+    ///
+    /// let photos = (0..60).map(|id| (ClassId(id / 10), ImageId(id))); // six classes of ten photos
+    /// let pool: Pool = photos.collect();
+    /// let spec = EpisodeSpec { n_way: 5, k_shot: 1, n_query: 4, seed: 0 };
+    /// pool.check(&spec)?;
+    /// let episode = pool.episode(&spec, 0);
+    /// assert_eq!((episode.support.len(), episode.support[0].len(), episode.query[0].len()), (5, 1, 4));
+    /// assert_eq!(pool.episode(&spec, 0), episode, "an episode depends on nothing else");
+    /// # Ok::<(), mlsm_data::DataError>(())
+    /// ```
+    ///
     /// # Panics
     /// When [`Pool::check`] refuses the kind.
     pub fn episode(&self, spec: &EpisodeSpec, index: u64) -> Episode {

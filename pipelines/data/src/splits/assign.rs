@@ -63,6 +63,18 @@ pub struct Assigned {
 /// unused. An id that they mention and `classes` does not hold is ignored, so that published splits serve
 /// for subsets of a dataset; a name that a file mentions and nothing has is a warning.
 ///
+/// ```
+/// use mlsm_data::splits::assign;
+/// use mlsm_data::{Class, ClassId, Part, SplitRule};
+///
+/// let class = |id: u32| Class { class_id: ClassId(id), name: format!("{id:03}") };
+/// let rule = SplitRule::File("base = [1, 2]\nnovel = [3]".to_owned());
+/// let parts = assign(&rule, &[class(1), class(2), class(3), class(4)])?.parts;
+/// assert_eq!(parts.get(&ClassId(3)), Some(&Part::Novel));
+/// assert_eq!(parts.get(&ClassId(4)), None, "the file does not name it");
+/// # Ok::<(), mlsm_data::DataError>(())
+/// ```
+///
 /// # Errors
 /// All of the config: [`DataError::UnknownSplit`], [`DataError::Invalid`] for impossible shares, those of
 /// [`parse_file`], [`DataError::ClassInTwoParts`], and [`DataError::EmptySplit`] when no class gets a part.

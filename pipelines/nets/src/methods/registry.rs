@@ -107,6 +107,12 @@ pub const METHODS: &[MethodKind] = &[
 ];
 
 /// Finds a method by name.
+///
+/// ```
+/// let mlsm = mlsm_nets::method("mlsm").expect("it is registered");
+/// assert!(mlsm.has_levels);
+/// assert!(mlsm_nets::method("nonesuch").is_none());
+/// ```
 pub fn method(name: &str) -> Option<&'static MethodKind> {
     METHODS.iter().find(|kind| kind.name == name)
 }
