@@ -3,3 +3,4 @@
 mod config;
 mod fixed;
 mod graph;
+mod schema;

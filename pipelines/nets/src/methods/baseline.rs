@@ -5,6 +5,7 @@
 //! whole support set and the first weights are 0, so that neither the order of images nor a draw plays a part.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -12,7 +13,7 @@ use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::params::Params;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaselineOptions {
     /// Steps of gradient descent on the support set.

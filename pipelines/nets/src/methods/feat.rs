@@ -4,6 +4,7 @@
 //! one head of self-attention, and its contrastive regulariser. Without dropout.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -13,7 +14,7 @@ use crate::layers::Linear;
 use crate::params::{Params, Role, Slot};
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatOptions {
     /// What squared distances are divided by.

@@ -6,6 +6,7 @@
 //! order of the classes plays no part.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -14,7 +15,7 @@ use crate::layers::{Conv1d, Linear};
 use crate::params::Params;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MacoOptions {
     /// Length of the vectors of images and classes.

@@ -4,6 +4,7 @@
 //! nearest class mean.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -11,7 +12,7 @@ use super::{Described, Head, Method, Metric, Reads, Shape, Support, class_means,
 use crate::params::Params;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrototypicalOptions {
     /// How close a query is to a mean.

@@ -5,6 +5,7 @@
 //! neither a softmax nor its slopes, so it is left out.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -12,7 +13,7 @@ use super::{Described, Head, Method, Reads, Shape, Support};
 use crate::params::{Params, Role, Slot};
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct R2d2Options {
     /// The penalty when training begins.
