@@ -4,6 +4,7 @@ SEED ?= 0
 DATA ?=
 
 .PHONY: libtorch build demo dist test lint switches methods-smoke torture histories compare-peers compare-sql measure-predict
+.PHONY: check-batch notebooks
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -65,6 +66,17 @@ compare-peers: build
 compare-sql: demo
 	python3 src/cmd/query/compare/four_tools.py target/release/mlsm .mlsm
 	python3 src/cmd/query/compare/differential.py target/release/mlsm .mlsm
+
+# What editors and schedulers get, by the standards of each: configuration, log, metrics, lineage, examples. AIRFLOW=1 also
+# imports the DAG; SPEC=FOLDER has OpenLineage's schemas where openlineage.io is out of reach.
+check-batch: build
+	python3 src/cmd/config/check.py target/release/mlsm
+	python3 src/render/check.py target/release/mlsm $(if $(SPEC),--spec $(SPEC))
+	python3 configs/schedulers/check.py target/release/mlsm $(if $(AIRFLOW),--airflow)
+
+# The notebooks, executed over the demo; STORE names another store.
+notebooks: demo
+	python3 configs/notebooks/check.py target/release/mlsm $(STORE)
 
 # How well `mlsm predict` does on small sets, and how sure it is; DATA, if given, is one more.
 measure-predict: build

@@ -108,6 +108,8 @@ pub enum Verb {
     Doctor,
     /// Prints completions for a shell
     Completions(cmd::completions::CompletionsArgs),
+    /// Prints the manual, or writes a page for each verb
+    Man(cmd::man::ManArgs),
 }
 
 impl Verb {
@@ -133,7 +135,8 @@ impl Verb {
             | Self::Runs(_)
             | Self::Diff(_)
             | Self::Doctor
-            | Self::Completions(_) => signals::TO_LOOK,
+            | Self::Completions(_)
+            | Self::Man(_) => signals::TO_LOOK,
         }
     }
 }

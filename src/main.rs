@@ -19,7 +19,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 use crate::error::CliError;
-use crate::render::json;
+use crate::render::{json, lineage};
 use crate::settings::Settings;
 
 fn main() {
@@ -47,7 +47,8 @@ fn leave(result: Result<(), CliError>) -> ! {
     if let Err(error) = &result {
         render::stderr::print(&error.render());
     }
-    if let Err(error) = json::stream().finish(result.as_ref().err()) {
+    lineage::stream().finish(result.as_ref().err()); // a run that ended by itself has warned of what did not arrive
+    if let Err(error) = json::finish(result.as_ref().err()) {
         render::stderr::print(&error.render());
         code = if code == 0 { error.exit_code() } else { code };
     }

@@ -139,6 +139,12 @@ impl Settings {
         self.shared.is_some()
     }
 
+    /// Returns where the store is: the address that machines share, or the whole path of the folder.
+    pub fn address(&self) -> String {
+        let path = || std::path::absolute(&self.store).unwrap_or_else(|_| self.store.clone());
+        self.shared.clone().unwrap_or_else(|| path().display().to_string())
+    }
+
     /// Opens the place that machines share, where the store is the cache of one.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::error::{CANCELLED, CliError};
-use crate::render::json;
+use crate::render::{json, lineage};
 
 /// How long work that can keep a checkpoint has for it.
 pub const TO_KEEP_WORK: Duration = Duration::from_millis(1500);
@@ -23,7 +23,7 @@ pub const TO_KEEP_WORK: Duration = Duration::from_millis(1500);
 pub const TO_LOOK: Duration = Duration::from_millis(100);
 /// How long work has that was given a time, once that is over: a checkpoint may be far away.
 const AFTER_TIME: Duration = Duration::from_secs(30);
-/// How long the last line may take when nobody reads it.
+/// How long the last lines may take when nobody reads them.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -90,7 +90,9 @@ pub fn cancel() -> Cancel {
 fn end() -> ! {
     let (said, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let _ = json::stream().finish(Some(&CliError::Cancelled.with_cause()));
+        let error = CliError::Cancelled.with_cause();
+        let _ = json::finish(Some(&error));
+        let _ = lineage::stream().finish(Some(&error));
         let _ = said.send(());
     });
     let _ = heard.recv_timeout(LAST_LINE); // whoever should read it may not

@@ -26,7 +26,7 @@ pub mod weights;
 
 pub use assemble::{AssembleError, Assembly, Execution, assemble};
 pub use certainty::Certainty;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, schema};
 pub use mlsm_nets::DeviceChoice;
 pub use prepare::{Preparation, Purpose, Scene, Source, prepare, prepare_beside};
-pub use tables::{CONFIG, SUMMARY, dictionary};
+pub use tables::{CONFIG, SUMMARY, TableOrigin, dictionary};

@@ -26,6 +26,8 @@ pub enum ConfigAction {
         #[arg(long)]
         origin: bool,
     },
+    /// Prints the JSON Schema of a configuration, by which editors complete and check TOML
+    Schema,
 }
 
 /// One key as JSON.
@@ -41,7 +43,7 @@ struct KeyLine {
 /// # Errors
 /// [`CliError::Usage`] when none is named, [`CliError::Config`] when a key is refused.
 pub fn config(action: &ConfigAction, settings: &Settings) -> Result<(), CliError> {
-    let ConfigAction::Show { origin } = action;
+    let ConfigAction::Show { origin } = action else { return print_schema(settings) };
     let named = settings.load_config()?;
     let resolved = named.config.resolved();
     if !origin {
@@ -49,8 +51,8 @@ pub fn config(action: &ConfigAction, settings: &Settings) -> Result<(), CliError
         return if settings.is_json() { stdout::print_json(&resolved) } else { stdout::print(&text()) };
     }
     let origin_of = |key: &str| named.origins.get(key).map_or("default", String::as_str).to_owned();
-    let mut keys = Vec::new();
-    flatten(&resolved, "", &origin_of, &mut keys);
+    let keys = keys(&resolved).into_iter();
+    let keys: Vec<_> = keys.map(|(key, value)| KeyLine { origin: origin_of(&key), key, value }).collect();
     if settings.is_json() {
         return stdout::print_json(&keys);
     }
@@ -59,15 +61,21 @@ pub fn config(action: &ConfigAction, settings: &Settings) -> Result<(), CliError
     stdout::print(&table.fit(terminal::width()))
 }
 
-/// Lists the keys of a table, with dots between sections.
-fn flatten(table: &Table, section: &str, origin_of: &dyn Fn(&str) -> String, keys: &mut Vec<KeyLine>) {
-    for (key, value) in table {
-        let key = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-        match value {
-            Value::Table(table) => flatten(table, &key, origin_of, keys),
-            _ => keys.push(KeyLine { origin: origin_of(&key), value: value.clone(), key }),
+/// Prints the schema as one document: over many lines for people.
+fn print_schema(settings: &Settings) -> Result<(), CliError> {
+    let schema = mlsm_pipelines::schema();
+    if settings.is_json() { stdout::print_json(&schema) } else { stdout::print(&format!("{schema:#}\n")) }
+}
+
+/// Lists the keys of a table, with dots between sections, and their values.
+pub fn keys(table: &Table) -> Vec<(String, Value)> {
+    let of_one = |(key, value): (&String, &Value)| match value {
+        Value::Table(table) => {
+            keys(table).into_iter().map(|(below, value)| (format!("{key}.{below}"), value)).collect()
         }
-    }
+        _ => vec![(key.clone(), value.clone())],
+    };
+    table.iter().flat_map(of_one).collect()
 }
 
 #[cfg(test)]
@@ -77,10 +85,7 @@ mod tests {
     #[test]
     fn keys_of_sections_have_dots() {
         let table: Table = toml::from_str("seed = 1\n[a.b]\nc = [1, 2]").unwrap();
-        let mut keys = Vec::new();
-        flatten(&table, "", &|key| format!("from {key}"), &mut keys);
-        let found: Vec<_> = keys.iter().map(|line| (line.key.as_str(), line.value.to_string())).collect();
-        assert_eq!(found, [("a.b.c", "[1, 2]".to_owned()), ("seed", "1".to_owned())]);
-        assert_eq!(keys[0].origin, "from a.b.c");
+        let found: Vec<_> = keys(&table).into_iter().map(|(key, value)| (key, value.to_string())).collect();
+        assert_eq!(found, [("a.b.c", "[1, 2]"), ("seed", "1")].map(|(k, v)| (k.to_owned(), v.to_owned())));
     }
 }

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod gc;
 pub mod graph;
+pub mod man;
 pub mod plan;
 pub mod predict;
 pub mod query;
@@ -50,5 +51,6 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Weights(args) => weights::weights(&args.action, settings),
         Verb::Doctor => doctor::doctor(settings),
         Verb::Completions(args) => completions::completions(&args),
+        Verb::Man(args) => man::man(&args),
     }
 }

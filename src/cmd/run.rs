@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use mlsm_engine::{Action, Cancel, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_engine::{Action, Cancel, Event, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::{Device, DeviceChoice};
 use mlsm_pipelines::results::Summary;
 use mlsm_store::{Published, publish_file};
 
 use crate::clock;
-use crate::cmd::report;
+use crate::cmd::query::catalogue::{self, Table};
+use crate::cmd::{config, report};
 use crate::error::CliError;
 use crate::render::metrics::{self, RunMetrics};
 use crate::render::view::View;
-use crate::render::{json, stderr, stdout, summary, terminal};
+use crate::render::{json, lineage, stderr, stdout, summary, terminal};
 use crate::settings::{NamedConfig, Settings, Verbosity, Waiting};
 use crate::signals;
 use crate::workspace::Workspace;
@@ -50,6 +51,12 @@ pub struct RunArgs {
     /// Writes how the run went to this file, in the text format of Prometheus
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
+    /// Adds every event to the end of this file, as JSON lines, whatever is shown besides
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Adds OpenLineage events to the end of this file, or sends them to this service [env: OPENLINEAGE_URL]
+    #[arg(long, value_name = "FILE|URL")]
+    lineage: Option<String>,
 }
 
 impl RunArgs {
@@ -74,10 +81,26 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<(), CliError> {
     if let Some(limit) = args.max_time {
         signals::stop_after(limit);
     }
+    if let Some(file) = &args.log_file {
+        json::log().begin_in(file)?;
+    }
+    if let Some(target) = lineage::target(args.lineage.as_deref())? {
+        lineage::stream().begin(target, &settings.config_name())?;
+    }
+    let view = View::new(settings);
+    let result = computed_with_metrics(args, settings, &view).map_err(CliError::with_cause);
+    if let Some(lost) = lineage::stream().finish(result.as_ref().err()) {
+        view.send(&warning(lost));
+    }
+    result
+}
+
+/// Computes, and writes the metrics of it where they are wanted.
+fn computed_with_metrics(args: &RunArgs, settings: &Settings, view: &View) -> Result<(), CliError> {
     #[expect(clippy::disallowed_methods, reason = "how long the run took")]
     let begun = Instant::now();
     let mut found = Found::default();
-    let result = compute(args, settings, &mut found);
+    let result = compute(args, settings, view, &mut found);
     let Some(file) = &args.metrics_file else { return result };
     let text = metrics::to_text(&RunMetrics {
         config: &settings.config_name(),
@@ -104,22 +127,25 @@ struct Found {
     results: Option<Summary>,
 }
 
-fn compute(args: &RunArgs, settings: &Settings, found: &mut Found) -> Result<(), CliError> {
+fn compute(args: &RunArgs, settings: &Settings, view: &View, found: &mut Found) -> Result<(), CliError> {
     let cancel = cancellable()?;
     let device = device(args, settings)?;
-    let view = View::new(settings);
     let waiting = if args.no_wait { Waiting::Refused } else { Waiting::Allowed };
-    let workspace = Workspace::to_run(settings, waiting, &cancel, &view)?;
-    workspace.assembly.warnings.iter().for_each(|warning| view.warn(warning));
+    let all = |event: &Event| view.send(event);
+    let workspace = Workspace::to_run(settings, waiting, &cancel, &all)?;
+    workspace.assembly.warnings.iter().for_each(|text| all(&warning(text.clone())));
+    if lineage::stream().is_open() {
+        lineage::stream().plan(&plan(settings, &workspace));
+    }
     let identity = identity(settings, &workspace.config);
     let options = args.options(settings, device);
     if args.only {
         refuse_missing(&workspace, &options.targets)?;
     }
     let Workspace { store, assembly, .. } = &workspace;
-    let report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &view, &clock::now)?;
+    let report = mlsm_engine::run(&assembly.graph, store, &identity, &options, &cancel, &all, &clock::now)?;
     let published = if report.outcome == "ok" && options.targets.is_empty() {
-        publish(&workspace, &report).map(Some)
+        publish(settings, &workspace, &report).map(Some)
     } else {
         Ok(None)
     };
@@ -127,6 +153,19 @@ fn compute(args: &RunArgs, settings: &Settings, found: &mut Found) -> Result<(),
     tell(settings, &report, published.as_ref().ok().and_then(Option::as_ref))?;
     found.results = published?.filter(|_| args.metrics_file.is_some()).map(|p| report::read(&p)).transpose()?;
     ended_well(report).map(drop)
+}
+
+/// Says something that belongs to no node.
+fn warning(message: String) -> Event {
+    Event::Warning { node: String::new(), message }
+}
+
+/// What lineage says of the run besides its events.
+fn plan<'a>(settings: &Settings, workspace: &'a Workspace) -> lineage::Plan<'a> {
+    let Workspace { assembly, config, .. } = workspace;
+    let given = config::keys(&config.config.resolved()).into_iter().filter(|(key, _)| config.origins.contains_key(key));
+    let parameters = given.map(|(key, value)| (key, value.to_string())).collect();
+    lineage::Plan { store: settings.address(), config: &config.config, assembly, parameters }
 }
 
 /// Prepares for work that a signal stops.
@@ -200,22 +239,35 @@ pub fn identity(settings: &Settings, config: &NamedConfig) -> RunIdentity {
 }
 
 /// Lays the tables out unless they lie there already, whole; returns them.
-fn publish(workspace: &Workspace, report: &RunReport) -> Result<Published, CliError> {
+fn publish(settings: &Settings, workspace: &Workspace, report: &RunReport) -> Result<Published, CliError> {
     let Workspace { store, assembly, config } = workspace;
+    lineage::stream().publishing();
     if !(report.is_all_cached() && assembly.is_published(store, report)) {
         // The tables are those of the run that made all this.
         assembly.publish(store, &report.recorded_as, &config.config, report)?;
     }
-    report::published(store, None)
+    let published = report::published(store, None)?;
+    if lineage::stream().is_open() {
+        lineage::stream().published(published.run_id(), &tables(settings, &published)?);
+    }
+    Ok(published)
+}
+
+/// Lists the published tables for lineage, by the folder that stays the same from run to run.
+fn tables(settings: &Settings, published: &Published) -> Result<Vec<lineage::Table>, CliError> {
+    let current = report::current(&settings.store);
+    let current = std::path::absolute(&current).unwrap_or(current);
+    let tables = catalogue::tables(published)?.into_iter();
+    Ok(tables.map(|Table { name, files }| lineage::Table { folder: current.join(&name), name, files }).collect())
 }
 
 /// Prints what came out: where the tables lie, or the results for people.
 fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) -> Result<(), CliError> {
     let tables = report::current(&settings.store);
+    if published.is_some() {
+        json::add("tables", &tables.to_string_lossy());
+    }
     if settings.is_json() {
-        if published.is_some() {
-            json::stream().add("tables", tables.to_string_lossy());
-        }
         return Ok(());
     }
     if let Some(published) = published {

@@ -1,6 +1,6 @@
 """Tries a wheel as its user would, without a compiler: `python3 try.py WHEEL LIBTORCH [CONFIG]`.
 
-An empty environment and an empty home: the program must state its version, finish the pipeline of CONFIG (`tiny` when left
+An empty environment and an empty home: the program must state its version, lie beside its manual and completions, finish the pipeline of CONFIG (`tiny` when left
 out), find nothing to do the second time, and answer SQL. LIBTORCH is a folder that holds `torch/` and `nvidia/`; it takes
 the place of the `torch` wheel, which is 0.5 GB and asks for 4 GB more.
 """
@@ -38,6 +38,11 @@ def main():
             if (libtorch / part).exists():
                 os.symlink(libtorch / part, site / part)
         version = subprocess.run([mlsm, "--version"], cwd=folder, env={}, capture_output=True, text=True, check=True).stdout
+        share = python.parents[1] / "share"
+        beside = ["man/man1/mlsm-run.1", "bash-completion/completions/mlsm", "zsh/site-functions/_mlsm", "fish/vendor_completions.d/mlsm.fish"]
+        missing = [file for file in beside if not (share / file).read_text()]
+        if missing:
+            sys.exit(f"error: empty in {share}: {', '.join(missing)}")
         outcomes = [{node["outcome"] for node in answer([mlsm, "run", "--config", config], folder)["nodes"]} for _ in "12"]
         if outcomes != [{"executed"}, {"cached"}]:
             sys.exit(f"error: `mlsm run --config {config}`, twice: the nodes were {outcomes}")

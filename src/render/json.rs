@@ -1,6 +1,7 @@
-//! A run as JSON lines on stdout: one document for each event, and exactly one `run-finished` as the last, whatever
-//! happens. `events.schema.json` beside this file says what each document holds.
+//! A run as JSON lines, on stdout or at the end of a file: one document for each event, and exactly one `run-finished` as
+//! the last, whatever happens. `events.schema.json` beside this file says what each document holds.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use mlsm_engine::{Event, Subscriber};
@@ -8,17 +9,28 @@ use serde_json::{Map, Value, json};
 
 use crate::clock;
 use crate::error::CliError;
+use crate::render::appended::Appended;
 use crate::render::stdout;
 
 /// The version of the documents: raised when a reader of the earlier ones would misread them.
 const SCHEMA: u32 = 1;
 
-/// What this process has written of its run.
+/// What this process has written of its run to one place.
 #[derive(Default)]
 pub struct JsonEvents(Mutex<State>);
 
+/// Where the documents go.
+#[derive(Default)]
+enum Place {
+    #[default]
+    Stdout,
+    File(Appended),
+    Nowhere,
+}
+
 #[derive(Default)]
 struct State {
+    place: Place,
     /// Whether a run has begun of which the last line is owed.
     is_owed: bool,
     is_finished: bool,
@@ -32,6 +44,26 @@ pub fn stream() -> &'static JsonEvents {
     STREAM.get_or_init(JsonEvents::default)
 }
 
+/// Returns the log file of this process, into which nothing is written before [`JsonEvents::begin_in`].
+pub fn log() -> &'static JsonEvents {
+    static LOG: OnceLock<JsonEvents> = OnceLock::new();
+    LOG.get_or_init(|| JsonEvents(Mutex::new(State { place: Place::Nowhere, ..State::default() })))
+}
+
+/// Ends both, as [`JsonEvents::finish`] does; the first failure is returned.
+///
+/// # Errors
+/// [`CliError`] when one cannot be written.
+pub fn finish(error: Option<&CliError>) -> Result<(), CliError> {
+    let [log, stream] = [log(), stream()].map(|events| events.finish(error));
+    log.and(stream)
+}
+
+/// Adds to what the last line says, such as where the tables lie.
+pub fn add(key: &str, value: &str) {
+    [log(), stream()].iter().for_each(|events| drop(events.state().more.insert(key.to_owned(), value.into())));
+}
+
 impl JsonEvents {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -42,20 +74,25 @@ impl JsonEvents {
         self.state().is_owed = true;
     }
 
+    /// Promises the same of a file, to whose end all is written.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] when the file cannot be written.
+    pub fn begin_in(&self, file: &Path) -> Result<(), CliError> {
+        let place = Place::File(Appended::open(file)?);
+        *self.state() = State { place, is_owed: true, ..State::default() };
+        Ok(())
+    }
+
     /// Takes the promise back, for a verb whose answer is the last line when it ends well.
     pub fn release(&self) {
         self.state().is_owed = false;
     }
 
-    /// Adds to what the last line says, such as where the tables lie.
-    pub fn add(&self, key: &str, value: impl Into<Value>) {
-        self.state().more.insert(key.to_owned(), value.into());
-    }
-
     /// Writes the last line, where one is owed; nothing is written after it.
     ///
     /// # Errors
-    /// [`CliError::Stdout`] when the output cannot be written.
+    /// [`CliError`] when it cannot be written.
     pub fn finish(&self, error: Option<&CliError>) -> Result<(), CliError> {
         let mut state = self.state();
         if !state.is_owed || std::mem::replace(&mut state.is_finished, true) {
@@ -77,7 +114,17 @@ impl JsonEvents {
         if let Some(fields) = document.as_object_mut() {
             fields.extend(std::mem::take(&mut state.more));
         }
-        stdout::print_json(&document)
+        state.place.write(&document)
+    }
+}
+
+impl Place {
+    fn write(&mut self, document: &Value) -> Result<(), CliError> {
+        match self {
+            Self::Stdout => stdout::print_json(document),
+            Self::File(file) => file.line(document),
+            Self::Nowhere => Ok(()),
+        }
     }
 }
 
@@ -94,7 +141,8 @@ impl Subscriber for JsonEvents {
     fn on(&self, event: &Event) {
         let Ok(document) = serde_json::to_value(event) else { return };
         let mut state = self.state();
-        if state.is_finished || matches!(event, Event::RunFinished { .. }) {
+        let is_nowhere = matches!(state.place, Place::Nowhere);
+        if is_nowhere || state.is_finished || matches!(event, Event::RunFinished { .. }) {
             return; // `finish` says so, once it is known how all of it ended
         }
         if matches!(event, Event::NodeFinished(_)) {
@@ -103,6 +151,6 @@ impl Subscriber for JsonEvents {
             state.nodes.push(node);
         }
         // A reader that went away must not end the work; the last line reports a full disk.
-        let _ = stdout::print_json(&headed(document));
+        let _ = state.place.write(&headed(document));
     }
 }

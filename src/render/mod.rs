@@ -1,7 +1,9 @@
 //! The only printers: stdout carries results, stderr everything else. Runs are shown by subscribers to their events.
 
+pub mod appended;
 pub mod bytes;
 pub mod json;
+pub mod lineage;
 pub mod lines;
 pub mod metrics;
 pub mod progress;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mlsm_engine::{Event, Subscriber};
 
 use crate::render::json::{self, JsonEvents};
+use crate::render::lineage;
 use crate::render::lines::Lines;
 use crate::render::progress::Bars;
 use crate::settings::{Settings, Verbosity};
@@ -35,6 +36,13 @@ impl View {
             (false, Verbosity::Normal) if stderr().is_terminal() => Self::Bars(Bars::default()),
             (false, verbosity @ Verbosity::Normal) => Self::Lines(Lines::new(EVERY, verbosity)),
         }
+    }
+
+    /// Shows an event here, and hands it to the log file and to the lineage.
+    pub fn send(&self, event: &Event) {
+        self.on(event);
+        json::log().on(event);
+        lineage::stream().on(event);
     }
 
     /// Says something that belongs to no node.

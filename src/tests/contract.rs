@@ -1,5 +1,6 @@
 //! The JSON lines of a run: what each document holds, and that the last one is `run-finished`, whatever fails.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -60,11 +61,18 @@ fn misfits(schema: &Value, document: &Value, at: &str) -> Vec<String> {
     found
 }
 
-/// Insists that every line is a document of the schema and that exactly one `run-finished` is the last; returns it.
+/// Insists that stdout is the lines of one run; returns the last.
 #[track_caller]
 pub fn check(answer: &Answer) -> Value {
+    check_lines(&answer.stdout, answer)
+}
+
+/// Insists that every line is a document of the schema, that exactly one `run-finished` is the last, and that no node ends
+/// before it began or says more after its end; returns the last.
+#[track_caller]
+pub fn check_lines(text: &str, answer: &Answer) -> Value {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    let lines: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
         let event = line["event"].as_str().unwrap_or("no event");
         let of_event = schema["oneOf"].as_array().unwrap().iter().find(|s| s["properties"]["event"]["const"] == event);
@@ -83,7 +91,30 @@ pub fn check(answer: &Answer) -> Value {
     };
     assert_eq!(last["outcome"], outcome);
     assert_eq!(last["error"].is_null(), answer.code == 0, "{last}");
+    check_sequence(&lines, &last);
     last
+}
+
+/// Insists that each node begins at most once, works in between, and ends exactly once.
+#[track_caller]
+fn check_sequence(lines: &[Value], last: &Value) {
+    let (mut started, mut ended) = (BTreeSet::new(), Vec::new());
+    for line in lines {
+        let (event, node) = (line["event"].as_str().unwrap(), line["node"].as_str().unwrap_or_default());
+        match event {
+            "node-started" => assert!(started.insert(node) && !ended.contains(&node), "{line}"),
+            "progress" if node == "data" => {} // photos are listed before there are nodes
+            "progress" | "waiting" | "failed" => assert!(started.contains(node) && !ended.contains(&node), "{line}"),
+            "node-finished" => {
+                assert!(!ended.contains(&node), "{line}");
+                assert!(line["outcome"] != "executed" || started.contains(node), "{line}");
+                ended.push(node);
+            }
+            _ => {}
+        }
+    }
+    let listed: Vec<_> = last["nodes"].as_array().unwrap().iter().map(|node| node["node"].as_str().unwrap()).collect();
+    assert_eq!(ended, listed);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod archives;
 mod bad_input;
+mod batch;
 mod command_line;
 mod contract;
 mod flips;

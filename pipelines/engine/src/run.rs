@@ -194,6 +194,7 @@ impl Runner<'_> {
     fn node(&mut self, index: usize) -> Result<NodeResult, EngineError> {
         let node = self.graph.node(NodeIndex(index)).clone();
         let (mut executed, mut first_reason, mut repairs) = (Vec::new(), None, 0);
+        let mut has_started = false;
         loop {
             let wave = self.wave(index, &node, &executed)?;
             let reason = first_reason.get_or_insert_with(|| node_reason(&wave.plans)).clone();
@@ -209,7 +210,7 @@ impl Runner<'_> {
                     _ => Err(EngineError::Pending { unit: node.id }),
                 };
             }
-            if executed.is_empty() {
+            if !std::mem::replace(&mut has_started, true) {
                 let execute = wave.missing.len() + wave.blocked;
                 let (id, cached) = (node.id.clone(), node.units.len() - execute);
                 self.subscriber.on(&Event::NodeStarted { node: id, execute, cached, reason: reason.clone() });
@@ -296,7 +297,7 @@ impl Runner<'_> {
             let unit = &node.units[i];
             // Bad photos are all reported, so that one round mends them; any other failure ends the node.
             let result = match failed.load(Ordering::Relaxed) {
-                0 => self.unit(node, unit, request),
+                0 => self.unit(node, unit, request, node),
                 _ => Err(StageError::Cancelled),
             };
             match &result {
@@ -325,11 +326,12 @@ impl Runner<'_> {
         results
     }
 
-    /// Computes one unit under its lock, unless another process was first; says whether it was computed here.
-    fn unit(&self, node: &Node, unit: &Unit, request: Request) -> Result<Made, StageError> {
+    /// Computes one unit under its lock, unless another process was first; says whether it was computed here. `shown`: the
+    /// node whose events report it, as a node that ended has no more of its own.
+    fn unit(&self, node: &Node, unit: &Unit, request: Request, shown: &Node) -> Result<Made, StageError> {
         self.cancel.check()?;
         let fingerprint = request.fingerprint();
-        let Some(_guard) = self.lock(&node.id, &fingerprint)? else { return Err(StageError::Cancelled) };
+        let Some(_guard) = self.lock(&shown.id, &fingerprint)? else { return Err(StageError::Cancelled) };
         if !self.is_forced(node)
             && let Some(found) = self.store.lookup(&fingerprint)?
         {
@@ -337,7 +339,7 @@ impl Runner<'_> {
         }
         let context = Context {
             store: self.store,
-            node: &node.id,
+            node: &shown.id,
             fingerprint,
             wiring: &unit.inputs,
             inputs: &request.inputs,
@@ -391,7 +393,7 @@ impl Runner<'_> {
             let message = format!("artifact {} of {} {} was damaged: remade", digest.short(), node.id, unit.key());
             self.subscriber.on(&Event::Warning { node: reader.id.clone(), message });
             let Some(again) = request(unit, &self.manifests)? else { return Ok(false) };
-            match self.unit(&node, unit, again) {
+            match self.unit(&node, unit, again, reader) {
                 Ok((manifest, _)) => self.manifests[*n][*u] = Some(manifest),
                 Err(StageError::Store(StoreError::Damaged { digest, .. })) => return self.repair(reader, digest),
                 Err(_) => return Ok(false),

@@ -3,6 +3,7 @@
 //! A net keeps [`Slot`]s, not tensors, and looks them up in the `Params` that a forward pass is given. So a method
 //! that adapts weights (MAML) runs the same net on [`Params::with_trainable`], and the net itself stays as it is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -19,7 +20,7 @@ pub enum Role {
 }
 
 /// What convolutions compute in; tensors are always kept in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 24 significant bits.

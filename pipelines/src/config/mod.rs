@@ -3,6 +3,7 @@
 //! Whatever changes results ends up in a stage's recipe; paths never do. Unknown keys are refused with the nearest key.
 
 mod error;
+mod schema;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,11 @@ use mlsm_data::synthetic::SyntheticSpec;
 use mlsm_errors::Fix;
 use mlsm_nets::{Precision, Reads};
 use mlsm_store::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
+pub use schema::schema;
 pub use sections::{
     Augmentation, BackboneMode, BadImage, Baseline, BnEval, Cam, CamClass, CamRegion, CropFrom, Data, Evaluate,
     Extract, Head, MapPrecision, MetaTrain, Numerics, ObjectSource, Optimizer, Pairs, Protocol, Schedule, ShotModels,
@@ -26,7 +29,7 @@ pub use sections::{
 pub(crate) const FROM_FILE: &str = "file";
 
 /// A whole configuration with every default filled in.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// The seed that every section without a seed of its own uses.

@@ -6,6 +6,7 @@ mod meta_train;
 mod objects;
 mod train_base;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use data::{BadImage, Data, Splits, Synthetic};
@@ -17,7 +18,7 @@ pub use train_base::{Augmentation, Head, Optimizer, TrainBase};
 use super::ConfigError;
 
 /// A value or a list of values: a list makes a grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     /// A single value.
@@ -37,7 +38,7 @@ impl<T: Clone> OneOrMany<T> {
 }
 
 /// `[numerics]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Numerics {
     /// Torch's threads inside one operation: changes a float's last bits, hence recorded, not fingerprinted.

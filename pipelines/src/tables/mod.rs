@@ -28,7 +28,37 @@ pub const CONFIG: &str = "config.toml";
 /// The files of the tables, by path.
 type Files = BTreeMap<String, TableFile>;
 
+/// Rows of a published table that are those of one kind of artifact.
+#[derive(Debug)]
+pub struct TableOrigin {
+    /// The table.
+    pub table: &'static str,
+    /// The node that makes the artifacts.
+    pub node: String,
+    /// Their name among its outputs.
+    pub output: String,
+    /// The columns that are not in the artifacts: they label them.
+    pub constants: Vec<&'static str>,
+}
+
 impl Assembly {
+    /// Lists which artifacts become rows of which tables, each column of an artifact the column of the same name.
+    pub fn table_origins(&self) -> Vec<TableOrigin> {
+        let mut origins = BTreeMap::new();
+        for node in self.graph.nodes() {
+            for unit in &node.units {
+                for output in unit.task.outputs() {
+                    let Some(place) = self.place(&node.id, "", &unit.aspect, output) else { continue };
+                    let constants = place.constants.iter().map(|(name, _)| *name).collect();
+                    let (node, output) = (node.id.clone(), (*output).to_owned());
+                    let key = (place.table, node.clone(), output.clone());
+                    origins.insert(key, TableOrigin { table: place.table, node, output, constants });
+                }
+            }
+        }
+        origins.into_values().collect()
+    }
+
     /// Lays the tables of a finished run out under its id and makes them current, beside its summary and its resolved
     /// configuration; returns their folder.
     ///

@@ -5,3 +5,4 @@
 mod config;
 mod fixed;
 mod graph;
+mod schema;

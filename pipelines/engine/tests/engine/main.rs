@@ -6,6 +6,7 @@ mod histories;
 mod processes;
 mod scene;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -240,6 +241,39 @@ fn bytes_that_do_not_exist_yet_are_planned_as_unknown_with_their_reason() {
     let planned = plan(&graph, &scene.store, "test", &[]).unwrap();
     assert_ne!(planned.nodes[0].action, Action::Reuse);
     assert!(planned.nodes[0].reason.contains("weights `w` are missing"), "{}", planned.nodes[0].reason);
+}
+
+#[test]
+fn no_event_of_a_node_comes_before_its_start_or_after_its_end_though_its_artifact_is_remade() {
+    let mut scene = Scene::new();
+    scene.sum = Arc::new(|context| {
+        context.progress(1, 1, "inputs", "");
+        joined(context)
+    });
+    let report = scene.run();
+    let digest = report.manifests["sum"][""].outputs["out"].digest;
+    let path = scene.store.blob_path(&digest);
+    drop(report);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1; // of the same length, so that only a reader notices
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    scene.store = Store::open(scene.store.root(), Access::ReadWrite).unwrap();
+    let report = scene.run_with(&RunOptions { force: vec!["report:all".to_owned()], ..RunOptions::default() });
+    assert_eq!((report.outcome, scene.ran.load(Ordering::SeqCst)), ("ok", 3)); // the report twice, the sum once more
+    let events = scene.events.lock().unwrap();
+    let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    for event in events.iter() {
+        match event {
+            Event::NodeStarted { node, .. } => assert!(started.insert(node.clone()), "{node} began twice"),
+            Event::Progress { node, .. } => {
+                assert!(started.contains(node) && !ended.contains(node), "{event:?} of a node that is not at work");
+            }
+            Event::NodeFinished(summary) => assert!(ended.insert(summary.node.clone()), "{} ended twice", summary.node),
+            _ => {}
+        }
+    }
+    assert_eq!(ended.len(), 3);
 }
 
 #[test]

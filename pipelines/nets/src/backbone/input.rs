@@ -1,5 +1,6 @@
 //! From packed pixels to a net's input: less a mean and divided by a scale, per colour.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -23,7 +24,7 @@ pub struct Colours {
 }
 
 /// Which mean and scale a net's input is normalised with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Norm {
     /// ImageNet's; for EfficientNet-Lite0 those that its published weights were trained with.

@@ -33,6 +33,11 @@ const NAMES: [(BackboneKind, &str); 6] = [
 ];
 
 impl BackboneKind {
+    /// The names of all, as in the configuration.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name)| *name)
+    }
+
     /// Side of the square input that the backbone was made for.
     pub fn input_px(self) -> i64 {
         match self {

@@ -5,6 +5,7 @@
 //! largest value of each channel of a Conv-4's map, or the mean of each channel of a larger backbone's.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -15,7 +16,7 @@ use crate::params::{Params, Role, Slot};
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatOptions {
     /// What squared distances are divided by.

@@ -5,6 +5,7 @@
 //! section 4.2.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -14,7 +15,7 @@ use crate::params::{Params, Role, Slot};
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FrnOptions {
     /// What distances are multiplied by when training begins.

@@ -4,6 +4,7 @@
 //! leaves open: batch normalisation always by the batch, its scale and shift not adapted, gradients limited to ±10.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -14,7 +15,7 @@ use crate::params::Params;
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MamlOptions {
     /// Whether the outer gradient goes through the inner ones: `second` (the paper) or `first`.
@@ -30,7 +31,7 @@ pub struct MamlOptions {
 }
 
 /// Which derivatives the outer gradient holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Inner gradients count as constants (FOMAML).

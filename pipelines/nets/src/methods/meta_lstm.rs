@@ -6,6 +6,7 @@
 //! in each episode.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -26,7 +27,7 @@ const PREPROCESS: f64 = 10.0;
 const INIT: f64 = 0.01;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaLstmOptions {
     /// Passes over the support set when there is one shot.

@@ -4,6 +4,7 @@
 //! at random between .005 and .1.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -19,7 +20,7 @@ use crate::phase::Phase;
 const RATE: &str = "rate.";
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaSgdOptions {
     /// Whether the outer gradient goes through the inner one.

@@ -1,8 +1,10 @@
 //! The switches of MLSM where its paper leaves the choice open, with the words that name them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::NetError;
@@ -59,7 +61,7 @@ impl FromStr for Levels {
     }
 }
 
-/// Gives an enum its words: `Display`, `FromStr`, serde's, and the list of known words for the error.
+/// Gives an enum its words: `Display`, `FromStr`, serde's, JSON Schema's, and the list of known words for the error.
 macro_rules! words {
     ($type:ident, $what:literal, $known:literal, $($variant:ident = $word:literal),+) => {
         impl Serialize for $type {
@@ -71,6 +73,15 @@ macro_rules! words {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let word = String::deserialize(deserializer)?;
                 word.parse().map_err(|_| serde::de::Error::unknown_variant(&word, &[$($word),+]))
+            }
+        }
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($word),+] })
             }
         }
         impl fmt::Display for $type {
@@ -219,7 +230,7 @@ pub enum AnchorKind {
 words!(AnchorKind, "anchor", "none, cl2n", None = "none", Cl2n = "cl2n");
 
 /// All switches of the MLSM head, and what it is made for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlsmOptions {
     /// The levels that are summed.

@@ -2,11 +2,12 @@
 //!
 //! Sources: Snell et al. 2017, eq. 1 (class means); Wang et al. 2019, "SimpleShot" (CL2N: centring, then L2 norm).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// How close a query is to a class mean; larger is closer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
     /// Minus the squared Euclidean distance.

@@ -6,6 +6,7 @@
 //! nor its slopes, so it is left out.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -14,7 +15,7 @@ use crate::params::{Params, Role, Slot};
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct R2d2Options {
     /// The penalty when training begins.

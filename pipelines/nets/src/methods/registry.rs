@@ -1,6 +1,7 @@
 //! The methods by name, with what a pipeline must know of one before it is made.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ pub type Switches = Map<String, Value>;
 /// What a method says of itself, so that a line in [`METHODS`] is all that the registry needs.
 pub trait Described: Method + Sized + 'static {
     /// The switches, each with its default.
-    type Options: Serialize + DeserializeOwned + Default;
+    type Options: Serialize + DeserializeOwned + Default + JsonSchema;
     /// The name in configurations and tables.
     const NAME: &'static str;
     /// What it is given of an image.
@@ -73,6 +74,7 @@ pub struct MethodKind {
     /// What its paper trains with.
     pub training: TrainingDefaults,
     resolve: fn(Switches) -> Result<Switches, Refused>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
     make: fn(Switches, &Shape, &mut ChaCha8Rng, Device) -> Box<dyn Method>,
 }
 
@@ -127,6 +129,7 @@ const fn kind<M: Described>() -> MethodKind {
         classes_may_swap: M::CLASSES_MAY_SWAP,
         training: M::TRAINING,
         resolve: resolve::<M>,
+        schema: |generator| M::Options::json_schema(generator),
         make: |switches, shape, rng, device| {
             let options = serde_json::from_value(Value::Object(switches)).expect("the switches were resolved");
             Box::new(M::make(options, shape, rng, device))
@@ -158,6 +161,11 @@ impl MethodKind {
     /// The keys of the switches.
     pub fn keys(&self) -> Vec<String> {
         self.resolve(Switches::new()).map(|all| all.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
+    }
+
+    /// Describes the switches as JSON Schema.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
     }
 
     /// Draws a method's weights from `rng`. `switches`: as [`MethodKind::resolve`] returned them.

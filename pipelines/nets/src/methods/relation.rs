@@ -4,6 +4,7 @@
 //! (LearningToCompare_FSL). The net is the one that MLSM keeps with `fusion = "map"`, on the level I alone.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -14,7 +15,7 @@ use crate::params::Params;
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelationOptions {
     /// What training minimises.

@@ -5,6 +5,7 @@
 //! the mean over its images.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Reduction, Tensor};
 
@@ -14,7 +15,7 @@ use crate::params::Params;
 use crate::phase::Phase;
 
 /// The switches: there are none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiameseOptions {}
 

@@ -3,6 +3,7 @@
 //! Source: Wang, Chao, Weinberger and van der Maaten 2019, section 3 (CL2N, L2N, UN). Nothing is learnt.
 
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -11,7 +12,7 @@ use crate::params::{Params, Role, Slot};
 use crate::phase::Phase;
 
 /// The switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleShotOptions {
     /// What is done to embeddings.
@@ -27,7 +28,7 @@ impl Default for SimpleShotOptions {
 }
 
 /// What is done to embeddings before their means are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transform {
     /// The base classes' mean is taken off, then the length is made 1.

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::schema;
+
 /// What to do with a photo that cannot be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BadImage {
     /// Fail, naming every such photo.
@@ -15,7 +18,7 @@ pub enum BadImage {
 }
 
 /// `[data]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// A CUB folder, a folder of class folders, or an archive of either; without it, `[data.synthetic]` is drawn.
@@ -49,7 +52,7 @@ impl Default for Data {
 }
 
 /// `[data.synthetic]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Synthetic {
     /// How many classes.
@@ -69,10 +72,11 @@ impl Default for Synthetic {
 }
 
 /// `[splits]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Splits {
     /// The name of a published split, `random`, or `file`.
+    #[schemars(schema_with = "schema::split_rule")]
     pub rule: String,
     /// For `random`: the shares of base, val and novel classes.
     pub ratios: [f64; 3],

@@ -1,7 +1,9 @@
 //! `[evaluate]`: which rows are measured, and how.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ObjectSource, OneOrMany, in_range};
@@ -19,6 +21,17 @@ pub enum Baseline {
         /// The object whose embedding is joined to the whole photo's.
         object: Option<ObjectSource>,
     },
+}
+
+impl JsonSchema for Baseline {
+    fn schema_name() -> Cow<'static, str> {
+        "Baseline".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let objects = ObjectSource::ALL.map(ObjectSource::name).join("|");
+        json_schema!({ "type": "string", "pattern": format!("^(pixels|cl2n:[^+]*([+]({objects}))?)$") })
+    }
 }
 
 impl fmt::Display for Baseline {
@@ -54,7 +67,7 @@ impl<'de> Deserialize<'de> for Baseline {
 }
 
 /// A named number of episodes and queries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// 100 episodes of 40 queries per class (the paper's 200 query images).
@@ -66,7 +79,7 @@ pub enum Protocol {
 }
 
 /// Which predictions are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Predictions {
     /// Every query of every episode.
@@ -76,7 +89,7 @@ pub enum Predictions {
 }
 
 /// `[evaluate]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
     /// Episodes and queries by name; a list makes a row each.

@@ -1,15 +1,18 @@
 //! `[meta-train.NAME]`: what learns in episodes.
 
+use std::borrow::Cow;
+
 use mlsm_errors::{Explain, Fix};
 use mlsm_nets::{Levels, METHODS, MethodKind, Reads, Refused, Switches};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Augmentation, ObjectSource, OneOrMany, in_range};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, schema};
 
 /// How F_φ comes about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackboneMode {
     /// The base CNN as it is; heads learn on its stored maps.
@@ -32,7 +35,7 @@ impl BackboneMode {
 }
 
 /// How the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// Straight to zero at the last episode.
@@ -42,7 +45,7 @@ pub enum Schedule {
 }
 
 /// Which pairs train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Pairs {
     /// Queries against classes.
     #[serde(rename = "query")]
@@ -53,7 +56,7 @@ pub enum Pairs {
 }
 
 /// How many models learn when there are several numbers of shots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShotModels {
     /// One, whose training episodes take the shots in turn.
@@ -63,7 +66,7 @@ pub enum ShotModels {
 }
 
 /// What batch normalisation goes by when a row is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BnEval {
     /// The running statistics of training: a query's score depends on nothing but itself and the support set.
@@ -84,10 +87,11 @@ impl BnEval {
 }
 
 /// `[meta-train.NAME]`: what every method has; the switches of its own method lie beside these keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MetaTrain {
     /// The method: a name in [`mlsm_nets::METHODS`].
+    #[schemars(description = "The method; its own switches are keys beside these.", schema_with = "schema::method")]
     pub method: String,
     /// The base CNN, by name, whose features are read; where the backbone is learnt, what it looks like.
     pub embedding: String,
@@ -98,6 +102,7 @@ pub struct MetaTrain {
     /// Learning rate of F_φ, where it is learnt; `lr` when absent.
     pub encoder_lr: Option<f64>,
     /// For `mlsm`: any of I, G, O, joined by `+`; a list makes a row each. All three when absent.
+    #[schemars(with = "Option<OneOrMany<schema::LevelsText>>")]
     pub levels: Option<OneOrMany<String>>,
     /// For `mlsm`: what the object level looks at; a list makes a row each. `cam.method` when absent.
     pub object: Option<OneOrMany<ObjectSource>>,
@@ -161,6 +166,17 @@ pub enum ImageSource {
     Raw,
     /// What an object source cuts out of it.
     Object(ObjectSource),
+}
+
+impl JsonSchema for ImageSource {
+    fn schema_name() -> Cow<'static, str> {
+        "ImageSource".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let raw = json_schema!({ "const": "raw", "description": "The whole photo." });
+        json_schema!({ "anyOf": [raw, generator.subschema_for::<ObjectSource>()] })
+    }
 }
 
 impl Serialize for ImageSource {

@@ -1,12 +1,13 @@
 //! `[cam]`, `[extract]`: where objects are, and how features are stored.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::in_range;
 use crate::config::ConfigError;
 
 /// What the object level of a row looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectSource {
     /// The box of Grad-CAM.
@@ -26,7 +27,7 @@ pub enum ObjectSource {
 }
 
 impl ObjectSource {
-    const ALL: [Self; 7] =
+    pub(super) const ALL: [Self; 7] =
         [Self::GradCam, Self::Cam, Self::Ddt, Self::ClassFree, Self::WholeTwice, Self::CentreBox, Self::OracleBox];
 
     /// Tells whether a localiser finds the object.
@@ -53,7 +54,7 @@ impl ObjectSource {
 }
 
 /// Whose evidence is drawn, where a localiser asks for a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CamClass {
     /// The base class with the largest logit.
@@ -65,7 +66,7 @@ pub enum CamClass {
 }
 
 /// Which bright places of a map count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CamRegion {
     /// All of them.
@@ -75,7 +76,7 @@ pub enum CamRegion {
 }
 
 /// Which pixels a crop is cut from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CropFrom {
     /// The photo itself, reopened and checked: all its detail.
@@ -85,7 +86,7 @@ pub enum CropFrom {
 }
 
 /// `[cam]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cam {
     /// The base CNN, by name, whose maps locate objects.
@@ -140,7 +141,7 @@ impl Cam {
 }
 
 /// The number format of stored feature maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MapPrecision {
     /// Half the space; heads are trained on the rounded values.
@@ -150,7 +151,7 @@ pub enum MapPrecision {
 }
 
 /// `[extract]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Extract {
     /// The number format of stored feature maps; embeddings are always f32.

@@ -6,14 +6,15 @@ use std::path::Path;
 use mlsm_data::resize::Resize;
 use mlsm_errors::Explain;
 use mlsm_nets::{BackboneKind, Norm, Precision};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::in_range;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, schema};
 use crate::stages::ingest::PixelShape;
 
 /// How photos are varied while a base CNN is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augmentation {
     /// As they are (the paper).
@@ -23,7 +24,7 @@ pub enum Augmentation {
 }
 
 /// What stands between the feature map and the logits of a base CNN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
     /// The mean over all positions.
@@ -37,7 +38,7 @@ pub enum Head {
 }
 
 /// What takes the steps of a training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
     /// Adam.
@@ -47,10 +48,11 @@ pub enum Optimizer {
 }
 
 /// `[train-base.NAME]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainBase {
     /// The name of a backbone.
+    #[schemars(schema_with = "schema::backbone")]
     pub backbone: String,
     /// Filters of a Conv-4.
     pub width: i64,
