@@ -3,7 +3,7 @@
 SEED ?= 0
 DATA ?=
 
-.PHONY: libtorch build demo dist test lint switches methods-smoke torture compare-peers compare-sql measure-predict
+.PHONY: libtorch build demo dist test lint switches methods-smoke torture histories compare-peers compare-sql measure-predict
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -35,6 +35,12 @@ look: build
 	target/look/venv/bin/python src/render/report/look.py target/look/report.html \
 		--axe target/look/node_modules/axe-core/axe.min.js --shots target/look/shots
 
+# The picture at the top of the README, from the report of the demo.
+.PHONY: picture
+picture: demo
+	target/release/mlsm report --out target/demo.html
+	python3 src/render/report/picture.py target/demo.html src/render/report/bird.svg
+
 # Every switch, one at a time, against the tiny configuration: what it redoes, and what comes of it.
 switches: libtorch
 	cargo test --release -p mlsm --test end_to_end -- --ignored --nocapture every_switch
@@ -46,6 +52,10 @@ methods-smoke: libtorch
 # The pipeline killed at every tenth disk call, at random instants, and on a disk that is too small: about an hour.
 torture: libtorch
 	cargo test --release -p mlsm --features trial --test end_to_end -- --ignored --nocapture --test-threads 1 torture
+
+# Random histories of a store against a plain model: 300 of them, shrunk to the shortest that fails.
+histories: libtorch
+	PROPTEST_CASES=300 cargo test --release --workspace --test engine -- histories
 
 # The same rows in another library, on the same features and episodes.
 compare-peers: build

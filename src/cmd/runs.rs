@@ -72,14 +72,15 @@ pub fn runs(args: &RunsArgs, settings: &Settings) -> Result<(), CliError> {
     let mut table = TextTable::new(&[
         ("run", Align::Name),
         ("config", Align::Left),
-        ("finished", Align::Left),
+        ("finished (UTC)", Align::Text),
         ("outcome", Align::Left),
         ("device", Align::Left),
         ("executed", Align::Right),
         ("pinned", Align::Left),
     ]);
     for line in &lines {
-        let words = [line.run_id, line.config, line.finished, line.outcome, line.device].map(str::to_owned);
+        let finished = line.finished.split('.').next().unwrap_or_default().replace('T', " ");
+        let words = [line.run_id, line.config, &finished, line.outcome, line.device].map(str::to_owned);
         let cells = words.into_iter().chain([
             format!("{}/{}", line.executed, line.nodes),
             if line.pinned { "yes".to_owned() } else { String::new() },

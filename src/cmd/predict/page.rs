@@ -67,7 +67,7 @@ pub fn gather(
     };
     Ok(Predicted {
         run_id: run_id.to_string(),
-        row: node.to_string(),
+        row: node.strip_prefix(super::NODE).unwrap_or(node).to_owned(),
         classes: labelled(own),
         comments,
         photos: read.iter().filter_map(photo).collect(),

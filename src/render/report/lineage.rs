@@ -30,9 +30,12 @@ pub fn block(nodes: &[LineageNode], summary: &Summary) -> Found<Block> {
         }
     }
     choices.truncate(MOST_ROWS);
-    if choices.is_empty() {
+    // First the row that rests on most.
+    let nodes_of =
+        |(i, choice): &(usize, &Choice)| (choice.data[1]["x"].as_array().map_or(0, Vec::len), usize::MAX - i);
+    let Some((first, _)) = choices.iter().enumerate().max_by_key(nodes_of) else {
         return Err("the run has no measured row".to_owned());
-    }
+    };
     let figure = Figure {
         id: "lineage-of-row".to_owned(),
         label:
@@ -42,7 +45,7 @@ pub fn block(nodes: &[LineageNode], summary: &Summary) -> Found<Block> {
         note: "Filled: computed in this run. Open: reused. Of several seeds the first is drawn.".to_owned(),
         chooser: "Row",
         choices,
-        first: 0,
+        first,
     };
     let table = region("Nodes and what they read", &table(nodes).to_html(), "by the digests of what was read and made");
     let html = figure.html() + &details("Every node, and what it reads", &table);
@@ -58,7 +61,7 @@ fn choice(nodes: &[LineageNode], row: usize, name: &str) -> Choice {
     for (depth, layer) in layers.iter().enumerate() {
         for (i, node) in layer.iter().enumerate() {
             // Odd layers are moved a little, so that a line past a layer does not run through its node.
-            let shift = if depth % 2 == 1 && layer.len() < widest { 0.12 } else { 0.0 };
+            let shift = if depth % 2 == 1 { 0.15 } else { 0.0 };
             places.insert(*node, (i as f64 + 0.5 - layer.len() as f64 / 2.0 + shift, depth));
         }
     }
@@ -75,16 +78,23 @@ fn choice(nodes: &[LineageNode], row: usize, name: &str) -> Choice {
     let data = vec![
         json!({"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip",
                "line": {"color": "--muted", "width": 1.5}, "showlegend": false}),
-        json!({"type": "scatter", "mode": "markers+text", "textposition": "bottom center", "showlegend": false,
+        json!({"type": "scatter", "mode": "markers", "showlegend": false,
                "x": shown.iter().map(|node| places[node].0).collect::<Vec<_>>(),
                "y": shown.iter().map(|node| places[node].1).collect::<Vec<_>>(),
-               "text": dots(label), "hoverinfo": "text",
+               "hoverinfo": "text",
                "hovertext": dots(|node| format!("{}<br>{}", escape::wrapped_label(&node.node), node.outcome)),
                "marker": {"size": 13, "color": "--series-0", "symbol": symbols, "line": {"width": 2}}}),
     ];
-    let half = widest as f64 / 2.0 + 0.2;
+    let half = widest as f64 / 2.0 + 0.3;
     let hidden = |range: [f64; 2]| json!({"range": range, "visible": false});
+    // Names have a background, so that no line runs through them.
+    let name_of = |node: &usize| {
+        let (x, y) = places[node];
+        json!({"x": x, "y": y, "text": label(&nodes[*node]), "showarrow": false, "yanchor": "top", "yshift": -9,
+               "bgcolor": "--bg", "borderpad": 1})
+    };
     let layout = json!({
+        "annotations": shown.iter().map(name_of).collect::<Vec<_>>(),
         "height": 60 + LAYER_PX * layers.len(), "xaxis": hidden([-half, half]), "margin": {"l": 4, "r": 4, "t": 10, "b": 10},
         "yaxis": hidden([layers.len() as f64 - 0.25, -0.35]),
     });

@@ -9,7 +9,7 @@
   const chosen = new Map();
 
   // Values of these keys are names of colours; names of classes are never looked at.
-  const COLOUR_KEYS = new Set(["color", "colorscale"]);
+  const COLOUR_KEYS = new Set(["color", "colorscale", "bgcolor"]);
   const coloured = (value, key, style) => {
     if (Array.isArray(value)) return value.map((part) => coloured(part, key, style));
     if (value && typeof value === "object") {

@@ -122,8 +122,11 @@ fn how_sure(predicted: &Predicted) -> Found<Block> {
         choices: vec![Choice { name: "photos".to_owned(), data, layout }],
         first: 0,
     };
-    let by_class =
-        region("Photos by predicted class", &by_class(predicted).to_html(), "the least probable one is where to look");
+    let by_class = region(
+        "Photos by predicted class",
+        &by_class(predicted).to_html(),
+        "of the photos that are predicted as this class",
+    );
     Ok(Block {
         id: "sure",
         title: "How sure".to_owned(),
@@ -211,7 +214,7 @@ fn card(photo: &PredictedPhoto, predicted: &Predicted, thumbnails: &mut Thumbnai
         photo.ranked.iter().take(3).map(|(name, p)| format!("{} {:.1} %", escape::name(name), percent(*p))).collect();
     let resembles = if named.is_empty() { String::new() } else { format!("<br>resembles {}", named.join(", ")) };
     Some(format!(
-        "<li><figure><div class=\"views\">{}</div><figcaption><strong>{}</strong><br>{}{resembles}<br><span \
+        "<li><figure><div class=\"views four\">{}</div><figcaption><strong>{}</strong><br>{}{resembles}<br><span \
          class=\"path\">{}</span></figcaption></figure></li>\n",
         views.concat(),
         escape::name(&photo.answer),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
 
+mod histories;
 mod processes;
 mod scene;
 

@@ -68,9 +68,13 @@ pub struct Scene {
     pub ran: Arc<AtomicUsize>,
     pub scale: Arc<Work>,
     pub sum: Arc<Work>,
+    pub report: Arc<Work>,
+    pub config: String,
     pub events: Mutex<Vec<Event>>,
-    pub runs: AtomicUsize,
 }
+
+/// Runs that this process has begun: no two have one id.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 /// The bytes of all inputs, one after another.
 pub fn joined(context: &Context<'_>) -> Result<Vec<u8>, StageError> {
@@ -106,8 +110,9 @@ impl Scene {
             ran: Arc::default(),
             scale: Arc::new(|context| Ok(joined(context)?.to_ascii_uppercase())),
             sum: Arc::new(joined),
+            report: Arc::new(joined),
+            config: "test".to_owned(),
             events: Mutex::default(),
-            runs: AtomicUsize::default(),
         }
     }
 
@@ -133,19 +138,18 @@ impl Scene {
         let inputs = scaled.iter().enumerate().map(|(i, unit)| input(&i.to_string(), unit.output("out")));
         let sum = graph.begin("sum", "sum").unwrap();
         let summed = graph.add(sum, Unit::only(self.task("sum", 1, &self.sum), inputs.collect())).unwrap();
-        let work: Arc<Work> = Arc::new(joined);
-        let task = self.task("report", self.report_factor, &work);
+        let task = self.task("report", self.report_factor, &self.report);
         let report = graph.begin("report:all", "report").unwrap();
         graph.add(report, Unit::only(task, vec![input("sum", summed.output("out"))])).unwrap();
         graph
     }
 
     pub fn try_run(&self, options: &RunOptions, cancel: &Cancel) -> Result<RunReport, EngineError> {
-        let count = self.runs.fetch_add(1, Ordering::SeqCst);
+        let count = RUNS.fetch_add(1, Ordering::SeqCst);
         let identity = RunIdentity {
-            run_id: format!("run-{}-{count:03}", std::process::id()),
-            config_name: "test".to_owned(),
-            config_digest: Digest::of(b"config"),
+            run_id: format!("run-{}-{count:05}", std::process::id()),
+            config_name: self.config.clone(),
+            config_digest: Digest::of(self.config.as_bytes()),
             version: "0".to_owned(),
             device: "cpu".to_owned(),
         };
