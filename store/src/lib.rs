@@ -12,7 +12,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! let store = Store::open(&folder.path().join("store"), Access::ReadWrite)?;
-//! let recipe = vec![Field { key: "size_px".to_owned(), value: 84.into() }];
+//! let recipe = vec![Field { key: "size_px".to_owned(), value: 84i64.into() }];
 //! let request = Request { stage: "resize".to_owned(), version: 1, recipe, inputs: Vec::new() };
 //! assert!(store.lookup(&request.fingerprint())?.is_none(), "nobody has computed it");
 //!

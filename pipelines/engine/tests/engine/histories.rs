@@ -25,6 +25,9 @@ const CONTENTS: [&str; 4] = ["one ", "ONE ", "two ", "six "];
 /// The parameters of `scale` and `report` in each configuration.
 const CONFIGS: [(i64, i64); 4] = [(1, 1), (1, 2), (2, 1), (2, 2)];
 
+/// Names what a unit has made, from its inputs.
+type Name = Box<dyn Fn(&Context<'_>, &str) -> String + Send + Sync>;
+
 #[derive(Clone, Debug)]
 enum Step {
     Run { config: usize },
@@ -106,7 +109,7 @@ impl History {
         scene.config = format!("config-{config}");
         scene.photos = self.photos.iter().map(|content| CONTENTS[*content].as_bytes().to_vec()).collect();
         let (factor, report_factor) = CONFIGS[config];
-        let noted = |name: Box<dyn Fn(&Context<'_>, &str) -> String + Send + Sync>, upper: bool| {
+        let noted = |name: Name, upper: bool| {
             let log = log.clone();
             move |context: &Context<'_>| {
                 let bytes = joined(context)?;
@@ -237,7 +240,7 @@ impl History {
 
     fn fail(&mut self, config: usize) -> Result<(), TestCaseError> {
         let (mut scene, log) = self.scene(config);
-        scene.sum = Arc::new(|_| Err(StageError::Failed("no".to_owned())));
+        scene.sum = Arc::new(|_| Err(StageError::Failed("no".into())));
         let report = scene.run();
         let mut computed = log.lock().unwrap().clone();
         if report.outcome == "ok" {
