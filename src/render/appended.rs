@@ -22,6 +22,7 @@ impl Appended {
     ///
     /// # Errors
     /// [`CliError::Usage`] when it cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "the user's own file, which grows line by line")]
     pub fn open(path: &Path) -> Result<Self, CliError> {
         let refused = |error: io::Error| {
             let what = format!("cannot write to `{}`", path.display());

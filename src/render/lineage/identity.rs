@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::facet::{self, facet};
+use crate::environment;
 use crate::error::CliError;
 
 /// Where events go.
@@ -122,7 +123,7 @@ pub fn parent_facet(parent: &JobRun, root: Option<&JobRun>) -> Value {
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    environment::variable(name)?.into_string().ok()
 }
 
 #[cfg(test)]

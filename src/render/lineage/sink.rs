@@ -67,7 +67,7 @@ impl Sink {
             Place::File { lost, .. } => lost,
             Place::Service { queue, answers } => {
                 drop(queue);
-                unanswered(&answers, self.sent, Instant::now() + AT_THE_END)
+                unanswered(&answers, self.sent, AT_THE_END)
             }
         };
         let why = lost.first()?;
@@ -77,7 +77,9 @@ impl Sink {
 }
 
 /// Collects why events did not arrive, until all have an answer or the time is over.
-fn unanswered(answers: &Receiver<Result<(), String>>, sent: usize, until: Instant) -> Vec<String> {
+#[expect(clippy::disallowed_methods, reason = "how long the end of a run may wait")]
+fn unanswered(answers: &Receiver<Result<(), String>>, sent: usize, within: Duration) -> Vec<String> {
+    let until = Instant::now() + within;
     let mut lost = Vec::new();
     for answered in 0..sent {
         match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -223,7 +225,7 @@ mod tests {
     fn a_service_that_never_answers_is_not_waited_for_beyond_the_limit() {
         let (_silent, answers) = channel();
         let begun = Instant::now();
-        let lost = unanswered(&answers, 3, begun + Duration::from_millis(50));
+        let lost = unanswered(&answers, 3, Duration::from_millis(50));
         assert_eq!(lost.len(), 3);
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
