@@ -10,14 +10,13 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use mlsm_engine::{Cancel, Context, RunOptions, RunReport, StageError};
 use mlsm_remote::{LocalPeer, Selection};
-use mlsm_store::{Access, Digest, Finding, GcOptions, Store, VerifyOptions};
+use mlsm_store::{Access, Digest, Finding, Store, VerifyOptions};
 use proptest::prelude::*;
 
-use crate::scene::{Scene, joined};
+use crate::scene::{Scene, joined, keep_last_runs};
 
 const PHOTOS: usize = 3;
 /// What a photo may show; scaling makes the first two equal.
@@ -257,13 +256,7 @@ impl History {
     fn collect(&mut self) -> Result<(), TestCaseError> {
         let store = Store::open(&self.root("here"), Access::ReadOnly);
         let Ok(store) = store else { return Ok(()) };
-        let options = GcOptions {
-            keep_runs: 1,
-            runs_before: None,
-            unrecorded_before: SystemTime::now(),
-            max_bytes: None,
-            unused_before: None,
-        };
+        let options = keep_last_runs();
         let removed = store.apply_gc(&options, &mut || ControlFlow::Continue(())).unwrap();
         prop_assert!(removed.is_some());
         prop_assert!(store.plan_gc(&options).unwrap().is_empty(), "a second collection would remove more");

@@ -9,15 +9,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use mlsm_engine::{Outcome, RunOptions, RunReport};
 use mlsm_errors::Explain;
-use mlsm_store::{Access, Digest, GcOptions, GcPlan, Store, Trial, VerifyOptions};
+use mlsm_store::{Access, Digest, GcPlan, Store, Trial, VerifyOptions};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use crate::scene::{Scene, joined};
+use crate::scene::{Scene, joined, keep_last_runs};
 
 const CLASSES: usize = 12;
 /// Bytes of an artifact for which room is looked for before it is written.
@@ -54,13 +53,7 @@ fn options() -> RunOptions {
 /// Removes what the last run does not reach, once nobody writes; nothing when `waits` is false and somebody does.
 fn collect(root: &Path, waits: bool) -> Option<GcPlan> {
     let store = Store::open(root, Access::ReadOnly).unwrap();
-    let options = GcOptions {
-        keep_runs: 1,
-        runs_before: None,
-        unrecorded_before: SystemTime::now(),
-        max_bytes: None,
-        unused_before: None,
-    };
+    let options = keep_last_runs();
     let mut wait = || if waits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
     store.apply_gc(&options, &mut wait).unwrap()
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlsm_engine::{
     Cancel, Context, EngineError, Event, Graph, InputSource, Item, Outputs, Port, RunIdentity, RunOptions, RunReport,
     StageError, Task, Unit, UnitInput, plan, run,
 };
-use mlsm_store::{Access, Digest, Field, Store, Value};
+use mlsm_store::{Access, Digest, Field, GcOptions, Store, Value};
 use tempfile::TempDir;
 
 pub type Work = dyn Fn(&Context<'_>) -> Result<Vec<u8>, StageError> + Send + Sync;
@@ -75,6 +75,17 @@ pub struct Scene {
 
 /// Runs that this process has begun: no two have one id.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+/// A collection that keeps the last runs of each configuration, and nothing that no run names.
+pub fn keep_last_runs() -> GcOptions {
+    GcOptions {
+        keep_runs: 1,
+        runs_before: None,
+        unrecorded_before: SystemTime::now(),
+        max_bytes: None,
+        unused_before: None,
+    }
+}
 
 /// The bytes of all inputs, one after another.
 pub fn joined(context: &Context<'_>) -> Result<Vec<u8>, StageError> {
