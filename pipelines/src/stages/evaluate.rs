@@ -75,7 +75,7 @@ impl Task for Evaluate {
         let pool = scorer.photos().pool();
         pool.check(&self.spec)
             .map_err(|e| StageError::BadData(e.explain().within("the novel classes do not suffice")))?;
-        let mut measured = Measured::default();
+        let mut measured = Measured::with_room(&self.spec, self.episodes, self.keep_predictions);
         for index in 0..self.episodes {
             context.check()?;
             let episode = pool.episode(&self.spec, index);
@@ -91,28 +91,41 @@ impl Task for Evaluate {
         }
         let outputs = Outputs::default().with("episodes", context.put(&measured.episodes_table(&self.spec)?)?);
         let outputs = match self.keep_predictions {
-            true => outputs.with("predictions", context.put(&measured.predictions_table()?)?),
+            true => outputs.with("predictions", context.put(&measured.predictions_table(&self.spec)?)?),
             false => outputs,
         };
         Ok(outputs.made_by(&self.runtime.provenance()?))
     }
 }
 
-/// What was measured, in the order of the episodes.
-#[derive(Default)]
+/// What was measured, in the order of the episodes. Room is made at once: small pieces that stay, taken between the large
+/// ones of each episode, would leave the heap in pieces, and it would grow with every episode.
 struct Measured {
-    support: Vec<Vec<u32>>,
-    query: Vec<Vec<u32>>,
+    support: Vec<u32>,
+    query: Vec<u32>,
     accuracies: Vec<f64>,
     predicted: Vec<(i64, u32, u32, u32)>,
-    scores: Vec<Vec<f32>>,
+    scores: Vec<f32>,
 }
 
 impl Measured {
+    fn with_room(spec: &EpisodeSpec, episodes: u64, keeps_predictions: bool) -> Self {
+        let episodes = episodes as usize;
+        let queries = episodes * spec.n_way * spec.n_query;
+        let kept = if keeps_predictions { queries } else { 0 };
+        Self {
+            support: Vec::with_capacity(episodes * spec.n_way * spec.k_shot),
+            query: Vec::with_capacity(queries),
+            accuracies: Vec::with_capacity(episodes),
+            predicted: Vec::with_capacity(kept),
+            scores: Vec::with_capacity(kept * spec.n_way),
+        }
+    }
+
     fn episode(&mut self, episode: Episode, accuracy: f64) {
-        let ids = |images: Vec<Vec<ImageId>>| images.concat().into_iter().map(|id| id.0).collect();
-        self.support.push(ids(episode.support));
-        self.query.push(ids(episode.query));
+        let ids = |images: Vec<Vec<ImageId>>| images.into_iter().flatten().map(|id| id.0);
+        self.support.extend(ids(episode.support));
+        self.query.extend(ids(episode.query));
         self.accuracies.push(accuracy);
     }
 
@@ -123,7 +136,7 @@ impl Measured {
         for ((class, image), row) in truths.zip(rows.chunks_exact(n_way)) {
             let best = (0..n_way).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap_or(0);
             self.predicted.push((index as i64, image, class, episode.classes[best].0));
-            self.scores.push(row.to_vec());
+            self.scores.extend_from_slice(row);
         }
         Ok(())
     }
@@ -136,20 +149,25 @@ impl Measured {
             Column::I64("n_query", vec![spec.n_query as i64; n]),
             Column::I64("episode_seed", vec![spec.seed as i64; n]),
             Column::I64("episode", (0..n as i64).collect()),
-            Column::U32Lists("support_ids", self.support.clone()),
-            Column::U32Lists("query_ids", self.query.clone()),
+            Column::U32Lists("support_ids", lists(&self.support, spec.n_way * spec.k_shot)),
+            Column::U32Lists("query_ids", lists(&self.query, spec.n_way * spec.n_query)),
             Column::F64("accuracy", self.accuracies.iter().map(|a| Some(*a)).collect()),
         ])
     }
 
-    fn predictions_table(&self) -> Result<Vec<u8>, StageError> {
+    fn predictions_table(&self, spec: &EpisodeSpec) -> Result<Vec<u8>, StageError> {
         let ids = |pick: fn(&(i64, u32, u32, u32)) -> u32| self.predicted.iter().map(pick).collect();
         table(vec![
             Column::I64("episode", self.predicted.iter().map(|p| p.0).collect()),
             Column::U32("image_id", ids(|p| p.1)),
             Column::U32("class_id", ids(|p| p.2)),
             Column::U32("predicted_class_id", ids(|p| p.3)),
-            Column::F32Lists("scores", self.scores.clone()),
+            Column::F32Lists("scores", lists(&self.scores, spec.n_way)),
         ])
     }
+}
+
+/// Parts what lies in one row into lists of one length.
+fn lists<T: Clone>(values: &[T], length: usize) -> Vec<Vec<T>> {
+    values.chunks_exact(length).map(<[T]>::to_vec).collect()
 }
