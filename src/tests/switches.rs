@@ -78,7 +78,7 @@ const SWITCHES: &[Switch] = &[
     Switch(&[], "meta-train.mlsm.train_query", &["3"], "meta-train"),
     Switch(&[], "meta-train.mlsm.episodes", &["10"], "meta-train"),
     Switch(&[], "meta-train.mlsm.tasks", &["5"], "meta-train"),
-    Switch(&[], "meta-train.mlsm.val_every", &["4"], "meta-train"),
+    Switch(&[], "meta-train.mlsm.val_every", &["3"], "meta-train"),
     Switch(&[], "meta-train.mlsm.lr", &["1e-2"], "meta-train"),
     Switch(&[], "meta-train.mlsm.schedule", &["\"halve\""], "meta-train"),
     Switch(&["meta-train.mlsm.schedule=\"halve\""], "meta-train.mlsm.lr_halve_every", &["5"], "meta-train"),
