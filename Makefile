@@ -4,7 +4,7 @@ SEED ?= 0
 DATA ?=
 
 .PHONY: libtorch build demo dist test lint switches methods-smoke torture histories compare-peers compare-sql measure-predict
-.PHONY: check-batch notebooks
+.PHONY: check-batch check-clusters notebooks
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -73,6 +73,10 @@ check-batch: build
 	python3 src/cmd/config/check.py target/release/mlsm
 	python3 src/render/check.py target/release/mlsm $(if $(SPEC),--spec $(SPEC))
 	python3 configs/schedulers/check.py target/release/mlsm $(if $(AIRFLOW),--airflow)
+
+# A plan on Slurm, Ray and by Kubernetes' Job, with an S3 store and a machine killed in the middle. Wants `slurm-wlm munge`.
+check-clusters: build
+	python3 configs/clusters/check.py target/release/mlsm
 
 # The notebooks, executed over the demo; STORE names another store.
 notebooks: demo

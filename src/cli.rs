@@ -72,6 +72,10 @@ pub enum Verb {
     Run(cmd::run::RunArgs),
     /// Shows what a run would compute, and why; computes nothing
     Plan(cmd::plan::PlanArgs),
+    /// Computes some units of a plan, on any machine that sees the store
+    Work(cmd::work::WorkArgs),
+    /// Gives a run to the machines of a cluster: Slurm, Ray or Kubernetes
+    Submit(cmd::submit::SubmitArgs),
     /// Draws the nodes, what each reads and what a run would do with it: text, Mermaid, Graphviz, JSON
     Graph(cmd::graph::GraphArgs),
     /// Shows in short which stages are up to date, and the last run
@@ -117,6 +121,7 @@ impl Verb {
     pub fn grace(&self) -> Duration {
         match self {
             Self::Run(_)
+            | Self::Work(_)
             | Self::Predict(_)
             | Self::Push(_)
             | Self::Pull(_)
@@ -125,6 +130,7 @@ impl Verb {
             | Self::Data(_)
             | Self::Weights(_) => signals::TO_KEEP_WORK,
             Self::Plan(_)
+            | Self::Submit(_)
             | Self::Graph(_)
             | Self::Config(_)
             | Self::Status

@@ -236,6 +236,11 @@ impl Settings {
         self.load(reference)
     }
 
+    /// Tells whether a flag or the environment names a configuration, or sets a key of it.
+    pub fn has_configuration(&self) -> bool {
+        self.config.is_some() || !self.set.is_empty()
+    }
+
     /// Returns the name of the configuration, whether it can be read or not; empty where none is named.
     pub fn config_name(&self) -> String {
         self.config.as_deref().map(name_of).unwrap_or_default()

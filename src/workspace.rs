@@ -28,7 +28,20 @@ impl Workspace {
         cancel: &Cancel,
         subscriber: &dyn Subscriber,
     ) -> Result<Self, CliError> {
-        let config = settings.load_config()?;
+        Self::to_run_with(settings.load_config()?, settings, waiting, cancel, subscriber)
+    }
+
+    /// Opens everything for a run of a configuration that is not the one that the settings name.
+    ///
+    /// # Errors
+    /// [`CliError`] of the store or the data set.
+    pub fn to_run_with(
+        config: NamedConfig,
+        settings: &Settings,
+        waiting: Waiting,
+        cancel: &Cancel,
+        subscriber: &dyn Subscriber,
+    ) -> Result<Self, CliError> {
         let store = settings.open_store_with(Access::ReadWrite, waiting)?;
         let purpose = Purpose::Run;
         let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;

@@ -30,7 +30,6 @@ impl Runtime {
     /// [`StageError::Setup`] when the device asked for is not there.
     pub fn device(&self) -> Result<Device, StageError> {
         let resolved = self.device.get_or_init(|| {
-            mlsm_nets::keep_heap();
             mlsm_nets::load_torch().and_then(|()| mlsm_nets::pick(self.choice)).map_err(|e| e.explain())
         });
         let device = resolved.clone().map_err(StageError::Setup)?;
@@ -38,8 +37,19 @@ impl Runtime {
         Ok(device)
     }
 
-    /// Sets torch's threads inside one operation: what a checkpoint was made with is what it goes on with.
+    /// Returns how many threads a unit keeps busy that computes here: torch's own, or all there are where a CUDA card
+    /// computes, whose memory units do not share.
+    pub fn occupied(&self) -> usize {
+        match self.device() {
+            Ok(Device::Cuda(_)) => usize::MAX,
+            _ => self.threads,
+        }
+    }
+
+    /// Sets torch's threads inside one operation, for the thread that calls: what a checkpoint was made with is what it
+    /// goes on with.
     pub fn use_threads(&self, threads: usize) {
+        tch::get_num_threads(); // a thread's first question takes over the count that any thread has set last
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     }
 

@@ -16,10 +16,12 @@ pub mod report;
 pub mod run;
 pub mod runs;
 pub mod status;
+pub mod submit;
 pub mod tables;
 pub mod transfer;
 pub mod verify;
 pub mod weights;
+pub mod work;
 
 use crate::cli::Verb;
 use crate::error::CliError;
@@ -33,6 +35,8 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
     match verb {
         Verb::Run(args) => run::run(&args, settings),
         Verb::Plan(args) => plan::plan(&args, settings),
+        Verb::Work(args) => work::work(&args, settings),
+        Verb::Submit(args) => submit::submit(&args.engine, settings),
         Verb::Graph(args) => graph::graph(&args, settings),
         Verb::Status => status::status(settings),
         Verb::Explain(args) => explain::explain(&args, settings),

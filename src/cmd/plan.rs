@@ -1,7 +1,10 @@
-//! `mlsm plan`: what a run would compute, and why. Computes nothing and takes no lock.
+//! `mlsm plan`: what a run would compute, and why; for many machines as a file. Computes nothing and takes no lock.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use mlsm_engine::{Action, NodePlan, Plan, UnitPlan};
+use mlsm_store::publish_file;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -9,6 +12,7 @@ use crate::render::table::{Align, TextTable};
 use crate::render::view::View;
 use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
+use crate::work_plan::{self, WorkPlan};
 use crate::workspace::Workspace;
 
 /// What to plan.
@@ -20,6 +24,9 @@ pub struct PlanArgs {
     /// Exits with 1 when anything would be computed
     #[arg(long)]
     check: bool,
+    /// Writes the units that would be computed to this file, for `mlsm work` on many machines
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// One node as JSON.
@@ -57,6 +64,13 @@ struct PlanLine<'a> {
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
     let (workspace, plan) = planned(settings, &args.targets)?;
     let warnings = &workspace.assembly.warnings;
+    if let Some(file) = &args.out {
+        let drawn = drawn(&workspace, &plan)?;
+        publish_file(file, &drawn.to_json())?;
+        if settings.verbosity != Verbosity::Quiet {
+            stderr::line(&format!("{}: {}", file.display(), drawn.summary()));
+        }
+    }
     if settings.is_json() {
         let nodes = plan.nodes.iter().map(node_line).collect();
         stdout::print_json(&PlanLine { event: "plan", is_current: plan.is_current(), nodes, warnings })?;
@@ -79,6 +93,15 @@ pub fn planned(settings: &Settings, targets: &[String]) -> Result<(Workspace, Pl
     let Workspace { assembly, store, config, .. } = &workspace;
     let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;
     Ok((workspace, plan))
+}
+
+/// Draws the plan of work for many machines.
+///
+/// # Errors
+/// [`CliError::Store`] when the run log cannot be read.
+pub fn drawn(workspace: &Workspace, plan: &Plan) -> Result<WorkPlan, CliError> {
+    let Workspace { assembly, store, config } = workspace;
+    Ok(work_plan::draw(config, &assembly.graph, plan, &store.runs().list()?))
 }
 
 /// Names an action as in JSON.

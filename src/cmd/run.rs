@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use mlsm_engine::{Action, Cancel, Event, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
+use mlsm_engine::{Action, Cancel, Event, Extent, Node, NodeSummary, Outcome, RunIdentity, RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::{Device, DeviceChoice};
 use mlsm_pipelines::results::Summary;
@@ -63,7 +63,7 @@ impl RunArgs {
     fn options(&self, settings: &Settings, device: Option<Device>) -> RunOptions {
         RunOptions {
             targets: self.targets.iter().chain(&self.until).cloned().collect(),
-            is_partial: !self.targets.is_empty() || !self.until.is_empty(),
+            extent: if self.targets.is_empty() && self.until.is_empty() { Extent::Whole } else { Extent::Stages },
             force: self.force.clone(),
             keep_going: self.keep_going,
             no_wait: self.no_wait,
@@ -284,7 +284,8 @@ fn tell(settings: &Settings, report: &RunReport, published: Option<&Published>) 
     Ok(())
 }
 
-fn counts(report: &RunReport) -> String {
+/// Counts nodes by how they ended, in a line.
+pub fn counts(report: &RunReport) -> String {
     let kinds = [Outcome::Executed, Outcome::Cached, Outcome::Failed, Outcome::Skipped, Outcome::Cancelled];
     let count = |outcome| report.nodes.iter().filter(|n| n.outcome == outcome).count();
     let told = kinds.map(|outcome| (count(outcome), metrics::word(outcome)));

@@ -193,12 +193,11 @@ pub fn of_nets() -> Vec<NetError> {
 /// Every error of planning and running.
 pub fn of_engine() -> Vec<EngineError> {
     let unit = || "crop 001".to_owned();
-    let _ = rayon::ThreadPoolBuilder::new().build_global();
-    let source = rayon::ThreadPoolBuilder::new().build_global().expect_err("a process has one global pool");
+    let source = io::Error::from_raw_os_error(11); // EAGAIN
     vec![
         EngineError::Store(StoreError::Full { path: "/data/.mlsm/staging/1".into() }),
         EngineError::UnknownNode { name: "corp".to_owned(), known: vec!["ingest".to_owned(), "crop".to_owned()] },
-        EngineError::Threads { threads: 100_000, source },
+        EngineError::Threads { threads: 4_000, source },
         EngineError::Pending { unit: unit() },
         EngineError::MissingOutput { unit: unit(), output: "cam".to_owned(), fingerprint: fingerprint() },
     ]

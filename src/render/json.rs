@@ -141,9 +141,15 @@ impl Subscriber for JsonEvents {
     fn on(&self, event: &Event) {
         let Ok(document) = serde_json::to_value(event) else { return };
         let mut state = self.state();
-        let is_nowhere = matches!(state.place, Place::Nowhere);
-        if is_nowhere || state.is_finished || matches!(event, Event::RunFinished { .. }) {
-            return; // `finish` says so, once it is known how all of it ended
+        if matches!(state.place, Place::Nowhere) || state.is_finished {
+            return;
+        }
+        if let Event::RunFinished { .. } = event {
+            // The nodes upstream first, whichever ended first. `finish` writes them, once it is known how all of it ended.
+            if let Some(Value::Array(nodes)) = document.get("nodes") {
+                state.nodes.clone_from(nodes);
+            }
+            return;
         }
         if matches!(event, Event::NodeFinished(_)) {
             let mut node = document.clone();

@@ -61,13 +61,13 @@ pub enum EngineError {
         /// The names that exist.
         known: Vec<String>,
     },
-    /// The thread pool could not be made.
-    #[error("cannot start {threads} worker threads")]
+    /// A thread could not be started.
+    #[error("cannot start worker thread {threads}")]
     Threads {
-        /// The count asked for.
+        /// Which one: the first is 1.
         threads: usize,
         /// The reason.
-        source: rayon::ThreadPoolBuildError,
+        source: std::io::Error,
     },
     /// A unit was to run though its inputs do not exist yet.
     #[error("{unit} cannot run")]

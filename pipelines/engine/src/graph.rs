@@ -302,5 +302,6 @@ impl Graph {
     }
 }
 
+mod part;
 #[cfg(test)]
 mod tests;

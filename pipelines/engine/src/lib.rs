@@ -67,6 +67,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
 
+mod attempt;
 mod cancel;
 mod context;
 mod error;
@@ -74,9 +75,11 @@ mod event;
 mod explain;
 mod graph;
 mod plan;
+mod queue;
 mod report;
 mod run;
 mod task;
+mod walk;
 
 pub use cancel::Cancel;
 pub use context::Context;
@@ -86,5 +89,5 @@ pub use explain::{NodeExplanation, UnitExplanation, explain};
 pub use graph::{Graph, GraphError, InputSource, Item, Node, NodeIndex, Unit, UnitInput, UnitRef};
 pub use plan::{Action, NodePlan, Plan, UnitPlan, plan};
 pub use report::{RunIdentity, RunReport};
-pub use run::{RunOptions, run};
+pub use run::{Extent, RunOptions, run};
 pub use task::{Count, Outputs, Port, Task};

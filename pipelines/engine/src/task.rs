@@ -34,8 +34,14 @@ pub trait Task: Send + Sync {
     /// A [`StageError`], by what the caller can do about it. Artifacts stored before are garbage, never half a result.
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError>;
 
-    /// Tells whether shards may run on several threads at once; tasks that use torch's own threads say no.
-    fn is_parallel(&self) -> bool {
+    /// Returns how many threads one unit keeps busy: one, unless it computes with torch's. Units are computed side by side
+    /// while the run's threads suffice.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// Tells whether it computes with torch: on a card, where there is one.
+    fn wants_device(&self) -> bool {
         false
     }
 }

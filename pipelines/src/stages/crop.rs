@@ -125,10 +125,6 @@ impl Task for DrawBoxes {
             .with("crops", context.put(&crops_table(&rows)?)?)
             .with("relative", context.put(&relative)?))
     }
-
-    fn is_parallel(&self) -> bool {
-        !matches!(self.rule, BoxRule::Located { .. })
-    }
 }
 
 /// Size and true box of a photo.
@@ -304,10 +300,6 @@ impl Task for CutObjects {
             CutFrom::Packed => unpack(context, &mut one)?,
         }
         Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.pixels.size_px)?)?))
-    }
-
-    fn is_parallel(&self) -> bool {
-        true
     }
 }
 

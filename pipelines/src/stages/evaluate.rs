@@ -68,6 +68,14 @@ impl Task for Evaluate {
         }
     }
 
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let scorer = Scorer::open(&self.scoring, context, device)?;

@@ -166,10 +166,6 @@ impl Task for ReadPhotos {
         ])?;
         Ok(outputs.with("skipped", context.put(&skipped)?))
     }
-
-    fn is_parallel(&self) -> bool {
-        true
-    }
 }
 
 fn boxes_columns(rows: &[(Photo, u32, u32, Digest, u64)]) -> Vec<Column> {
@@ -269,10 +265,6 @@ impl Task for SquashPhotos {
         judge(&bad, self.on_bad_image)?;
         let bytes = pack_pixels(&ids, pixels, self.pixels.size_px)?;
         Ok(Outputs::default().with("pixels", context.put(&bytes)?))
-    }
-
-    fn is_parallel(&self) -> bool {
-        true
     }
 }
 

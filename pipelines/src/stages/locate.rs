@@ -97,6 +97,14 @@ impl Task for FitDescriptors {
         &["fit"]
     }
 
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let gallery = Gallery::open(context, BASE, "pixels")?;
@@ -167,6 +175,14 @@ impl Task for LocateObjects {
 
     fn outputs(&self) -> &'static [&'static str] {
         &["cam"]
+    }
+
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {

@@ -128,6 +128,14 @@ impl Task for MetaTrain {
         &["weights", "curve"]
     }
 
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let base = Rows::open(context, &self.model, Part::Base)?;

@@ -100,6 +100,14 @@ impl Task for Predict {
         &["row", "predictions"]
     }
 
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         if let Some(ways) = self.scoring.fixed_ways().filter(|ways| *ways != self.classes.len()) {
             let what = format!("this row tells {ways} classes apart, and there are {}", self.classes.len());

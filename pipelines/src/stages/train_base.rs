@@ -106,6 +106,14 @@ impl Task for TrainBase {
         &["backbone", "head", "classes", "curve"]
     }
 
+    fn threads(&self) -> usize {
+        self.runtime.occupied()
+    }
+
+    fn wants_device(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let device = self.runtime.device()?;
         let gallery = Gallery::open(context, BASE, "pixels")?;

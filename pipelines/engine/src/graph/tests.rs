@@ -82,3 +82,41 @@ fn a_unit_that_is_not_there_yet_and_an_id_that_is_taken_are_refused() {
     graph.begin("one", "crop").unwrap();
     assert_eq!(graph.begin("one", "crop"), Err(GraphError::TakenId("one".to_owned())));
 }
+
+/// `first` is read by `left` and `right`, `left` by the first unit of `last`, `right` by its second.
+fn forked() -> (Graph, Vec<UnitRef>) {
+    let (mut graph, mut units) = (Graph::new(), Vec::new());
+    for (id, reads) in [("first", &[][..]), ("left", &[0]), ("right", &[0]), ("last", &[1, 2])] {
+        let node = graph.begin(id, "crop").unwrap();
+        let sources: Vec<InputSource> = match reads {
+            [] => vec![known()],
+            reads => reads.iter().map(|from: &usize| units[*from]).map(|u: UnitRef| u.output("boxes")).collect(),
+        };
+        for (at, source) in sources.into_iter().enumerate() {
+            let inputs = vec![UnitInput::one("maps", source)];
+            let unit = Unit { shard: at.to_string(), ..Unit::only(Arc::new(Draw), inputs) };
+            units.push(graph.add(node, unit).unwrap());
+        }
+    }
+    (graph, units)
+}
+
+#[test]
+fn a_part_has_some_units_and_all_that_they_need() {
+    let (graph, units) = forked();
+    assert_eq!(graph.find("last", "1"), Some(units[4]));
+    assert_eq!((graph.find("last", "2"), graph.find("lost", "0")), (None, None));
+    let part = graph.part(&[units[4]]);
+    let ids: Vec<_> = part.nodes().iter().map(|node| (node.id.as_str(), node.units.len())).collect();
+    assert_eq!(ids, [("first", 1), ("right", 1), ("last", 1)]);
+    assert_eq!(part.nodes()[2].units[0].key(), "1");
+    let read: Vec<_> = part.upstream(&part.nodes()[2]).map(|from| part.node(from).id.as_str()).collect();
+    assert_eq!(read, ["right"]);
+}
+
+#[test]
+fn the_level_of_a_unit_counts_what_must_be_computed_before_it() {
+    let (graph, units) = forked();
+    assert_eq!(graph.levels(|_| false), [vec![0], vec![1], vec![1], vec![2, 2]]);
+    assert_eq!(graph.levels(|unit| unit == units[0] || unit == units[1]), [vec![0], vec![0], vec![0], vec![0, 1]]);
+}

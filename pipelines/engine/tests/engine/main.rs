@@ -5,6 +5,7 @@
 mod histories;
 mod processes;
 mod scene;
+mod side_by_side;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -12,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mlsm_engine::{
-    Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunIdentity, RunOptions, RunReport, StageError,
-    Unit, explain, plan, run,
+    Action, Cancel, EngineError, Event, Graph, InputSource, Outcome, RunOptions, RunReport, StageError, Unit, explain,
+    plan,
 };
 use mlsm_errors::Explain;
-use mlsm_store::{Access, Digest, Store};
+use mlsm_store::{Access, Store};
 
 use scene::{Scene, Work, joined};
 
@@ -215,18 +216,9 @@ fn keep_going_computes_what_does_not_depend_on_the_failure() {
         }
         graph
     };
-    let identity = RunIdentity {
-        run_id: "x".to_owned(),
-        config_name: "test".to_owned(),
-        config_digest: Digest::of(b"config"),
-        version: "0".to_owned(),
-        device: "cpu".to_owned(),
-    };
     for (keep_going, expected) in [(false, Skipped), (true, Executed)] {
         let options = RunOptions { keep_going, ..RunOptions::default() };
-        let report =
-            run(&graph(true), &scene.store, &identity, &options, &Cancel::default(), &|_: &Event| {}, &String::new);
-        assert_eq!(outcomes(&report.unwrap()), [Failed, expected]);
+        assert_eq!(outcomes(&scene.run_graph(&graph(true), &options)), [Failed, expected]);
     }
 }
 

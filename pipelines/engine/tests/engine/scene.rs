@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlsm_engine::{
     Cancel, Context, EngineError, Event, Graph, InputSource, Item, Outputs, Port, RunIdentity, RunOptions, RunReport,
-    StageError, Task, Unit, UnitInput, plan, run,
+    StageError, Subscriber, Task, Unit, UnitInput, plan, run,
 };
 use mlsm_store::{Access, Digest, Field, GcOptions, Store, Value};
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ pub type Work = dyn Fn(&Context<'_>) -> Result<Vec<u8>, StageError> + Send + Syn
 struct StandIn {
     name: &'static str,
     recipe: i64,
-    parallel: bool,
+    threads: usize,
     device: &'static str,
     ran: Arc<AtomicUsize>,
     work: Arc<Work>,
@@ -53,8 +53,8 @@ impl Task for StandIn {
         Ok(Outputs::default().with("out", context.put(&bytes)?).made_by(&facts))
     }
 
-    fn is_parallel(&self) -> bool {
-        self.parallel
+    fn threads(&self) -> usize {
+        self.threads
     }
 }
 
@@ -129,7 +129,7 @@ impl Scene {
 
     pub fn task(&self, name: &'static str, recipe: i64, work: &Arc<Work>) -> Arc<dyn Task> {
         let (ran, work) = (self.ran.clone(), work.clone());
-        Arc::new(StandIn { name, recipe, parallel: name == "scale", device: "cpu", ran, work })
+        Arc::new(StandIn { name, recipe, threads: if name == "scale" { 1 } else { 2 }, device: "cpu", ran, work })
     }
 
     pub fn graph(&self) -> Graph {
@@ -156,6 +156,26 @@ impl Scene {
     }
 
     pub fn try_run(&self, options: &RunOptions, cancel: &Cancel) -> Result<RunReport, EngineError> {
+        self.events.lock().unwrap().clear();
+        let subscriber = |event: &Event| self.events.lock().unwrap().push(event.clone());
+        self.begin(&self.graph(), options, cancel, &subscriber)
+    }
+
+    pub fn run_graph(&self, graph: &Graph, options: &RunOptions) -> RunReport {
+        self.run_graph_with(graph, options, &|_: &Event| {})
+    }
+
+    pub fn run_graph_with(&self, graph: &Graph, options: &RunOptions, subscriber: &dyn Subscriber) -> RunReport {
+        self.begin(graph, options, &Cancel::default(), subscriber).unwrap()
+    }
+
+    fn begin(
+        &self,
+        graph: &Graph,
+        options: &RunOptions,
+        cancel: &Cancel,
+        subscriber: &dyn Subscriber,
+    ) -> Result<RunReport, EngineError> {
         let count = RUNS.fetch_add(1, Ordering::SeqCst);
         let identity = RunIdentity {
             run_id: format!("run-{}-{count:05}", std::process::id()),
@@ -164,11 +184,9 @@ impl Scene {
             version: "0".to_owned(),
             device: "cpu".to_owned(),
         };
-        self.events.lock().unwrap().clear();
         self.ran.store(0, Ordering::SeqCst);
-        let subscriber = |event: &Event| self.events.lock().unwrap().push(event.clone());
         let now = || format!("{:024}", UNIX_EPOCH.elapsed().unwrap().as_nanos()); // only its order counts
-        run(&self.graph(), &self.store, &identity, options, cancel, &subscriber, &now)
+        run(graph, &self.store, &identity, options, cancel, subscriber, &now)
     }
 
     pub fn run_with(&self, options: &RunOptions) -> RunReport {

@@ -1,0 +1,112 @@
+//! A run that is planned as a file, computed unit by unit in processes of their own, and published by a run after them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{Answer, Finished, command, mlsm};
+use crate::scene::{Scene, config, undisturbed};
+
+fn plan(scene: &Scene) -> (String, Value) {
+    let file = scene.path("plan.json").display().to_string();
+    mlsm(&scene.path("store"), ["plan", "--out", &file].map(str::to_owned).into_iter().chain(config(&scene.data())))
+        .ok();
+    let plan = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    (file, plan)
+}
+
+fn finish(scene: &Scene) -> Finished {
+    let arguments = ["run", "--output", "json"].map(str::to_owned).into_iter().chain(config(&scene.data()));
+    Finished(mlsm(&scene.path("store"), arguments).ok().json())
+}
+
+#[test]
+fn tasks_of_a_plan_in_any_order_and_at_once_leave_a_run_nothing_but_to_publish() {
+    let scene = Scene::photos();
+    let (file, plan) = plan(&scene);
+    let tasks = plan["tasks"].as_array().unwrap().len();
+    assert!(tasks > 5, "{plan}");
+    let start = |task: usize| {
+        let mut command = command(&scene.path("store"));
+        command.args(["work", "--plan", &file, "--task", &task.to_string(), "--output", "json"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    // The last first: what it needs is computed for it, or by the others that run beside it.
+    for pair in (0..tasks).rev().collect::<Vec<_>>().chunks(2) {
+        let begun: Vec<_> = pair.iter().map(|task| start(*task)).collect();
+        for child in begun {
+            let answer = Answer::of(child.wait_with_output().unwrap()).ok();
+            assert_eq!(answer.json()["outcome"], "ok");
+        }
+    }
+    let finished = finish(&scene);
+    assert_eq!(finished.executed_stages(), Vec::<&str>::new());
+    assert_eq!(finished.digests(), undisturbed().digests());
+    let (_, nothing) = self::plan(&scene);
+    assert_eq!(nothing["units"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn units_are_named_one_by_one_and_what_is_no_unit_is_refused() {
+    let scene = Scene::photos();
+    let (file, plan) = plan(&scene);
+    let units = plan["units"].as_array().unwrap();
+    let work =
+        |arguments: &[&str]| mlsm(&scene.path("store"), ["work", "--plan", &file].iter().chain(arguments).copied());
+    let ingest = units.iter().position(|unit| unit["node"] == "ingest").unwrap();
+    let answer = work(&["--unit", &format!("{ingest}-{}", ingest + 1)]).ok();
+    assert!(answer.stderr.contains("1 nodes: 1 executed, 0 reused"), "{}", answer.stderr);
+    assert!(work(&["--unit", &ingest.to_string()]).ok().stderr.contains("0 executed, 1 reused"));
+    let refused = work(&["--unit", &units.len().to_string()]);
+    assert!(refused.code == 2 && refused.stderr.contains("counted from 0"), "{}", refused.stderr);
+    let two = work(&["--task", "0", "--config", "tiny"]);
+    assert!(two.code == 2 && two.stderr.contains("two configurations"), "{}", two.stderr);
+    let log = std::fs::read_dir(scene.path("store").join("runs")).map_or(0, Iterator::count);
+    assert_eq!(log, 0, "units are no run");
+}
+
+fn submit(scene: &Scene, store: &str, arguments: &[&str]) -> Answer {
+    let mut command = command(store.as_ref());
+    command.arg("submit").args(arguments).args(config(&scene.data()));
+    Answer::of(command.output().unwrap())
+}
+
+#[test]
+fn scripts_for_slurm_name_the_tasks_of_each_level_and_do_them() {
+    let scene = Scene::photos();
+    let (store, out) = (scene.path("store").display().to_string(), scene.path("a folder").display().to_string());
+    submit(&scene, &store, &["slurm", "--dry-run", "--out", &out, "--partition", "long", "--array-limit", "3"]).ok();
+    let plan: Value =
+        serde_json::from_str(&std::fs::read_to_string(Path::new(&out).join("plan.json")).unwrap()).unwrap();
+    let mut scripts: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|ending| ending == "sh"));
+    scripts.sort();
+    let mut begun = 0;
+    for script in scripts {
+        let text = std::fs::read_to_string(&script).unwrap();
+        let array = text.lines().find_map(|line| line.strip_prefix("#SBATCH --array=0-")).unwrap();
+        let last: usize = array.strip_suffix("%3").unwrap().parse().unwrap();
+        assert!(text.contains("#SBATCH --partition=long\n") && text.contains("#SBATCH --requeue\n"), "{text}");
+        for index in 0..=last {
+            let mut command = Command::new("sh");
+            command.arg(&script).env("SLURM_ARRAY_TASK_ID", index.to_string()).env("MLSM_DEVICE", "cpu");
+            Answer::of(command.output().unwrap()).ok();
+        }
+        begun += last + 1;
+    }
+    assert_eq!(begun, plan["tasks"].as_array().unwrap().len());
+    assert_eq!(finish(&scene).digests(), undisturbed().digests());
+    let again = submit(&scene, &store, &["slurm", "--out", &out]).ok();
+    assert!(again.stderr.contains("nothing is submitted"), "{}", again.stderr);
+}
+
+#[test]
+fn kubernetes_is_given_a_job_with_an_index_for_each_task() {
+    let scene = Scene::photos();
+    let out = scene.path("manifests").display().to_string();
+    let arguments = ["kubernetes", "--out", &out, "--image", "example.org/mlsm:1"];
+    let refused = submit(&scene, &scene.path("store").display().to_string(), &arguments);
+    assert!(refused.code == 2 && refused.stderr.contains("s3://"), "{}", refused.stderr);
+    assert!(!Path::new(&out).exists());
+}
