@@ -4,7 +4,7 @@ SEED ?= 0
 DATA ?=
 
 .PHONY: libtorch build demo dist test lint switches methods-smoke torture histories compare-peers compare-sql measure-predict
-.PHONY: check-batch check-clusters notebooks
+.PHONY: bench check-batch check-clusters notebooks
 libtorch:
 	python3 pipelines/nets/setup/libtorch.py .libtorch
 
@@ -73,6 +73,10 @@ check-batch: build
 	python3 src/cmd/config/check.py target/release/mlsm
 	python3 src/render/check.py target/release/mlsm $(if $(SPEC),--spec $(SPEC))
 	python3 configs/schedulers/check.py target/release/mlsm $(if $(AIRFLOW),--airflow)
+
+# Times beside DVC, Snakemake, b3sum and Pillow, on a quiet machine; ROWS names some of them.
+bench: build
+	python3 benches/bench.py target/release/mlsm $(ROWS)
 
 # A plan on Slurm, Ray and by Kubernetes' Job, with an S3 store and a machine killed in the middle. Wants `slurm-wlm munge`.
 check-clusters: build

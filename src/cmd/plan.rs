@@ -1,9 +1,10 @@
 //! `mlsm plan`: what a run would compute, and why; for many machines as a file. Computes nothing and takes no lock.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use mlsm_engine::{Action, NodePlan, Plan, UnitPlan};
+use mlsm_engine::{Action, InputSource, NodePlan, Plan, UnitPlan};
 use mlsm_store::publish_file;
 use serde::Serialize;
 
@@ -62,10 +63,12 @@ struct PlanLine<'a> {
 /// # Errors
 /// [`CliError::CheckFailed`] when `--check` was given and anything is stale or unknown.
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
+    #[expect(clippy::disallowed_methods, reason = "how long it takes to plan")]
+    let begun = Instant::now();
     let (workspace, plan) = planned(settings, &args.targets)?;
     let warnings = &workspace.assembly.warnings;
     if let Some(file) = &args.out {
-        let drawn = drawn(&workspace, &plan)?;
+        let drawn = drawn(&workspace, &plan, begun.elapsed())?;
         publish_file(file, &drawn.to_json())?;
         if settings.verbosity != Verbosity::Quiet {
             stderr::line(&format!("{}: {}", file.display(), drawn.summary()));
@@ -95,13 +98,23 @@ pub fn planned(settings: &Settings, targets: &[String]) -> Result<(Workspace, Pl
     Ok((workspace, plan))
 }
 
-/// Draws the plan of work for many machines.
+/// Draws the plan of work for many machines. `took`: how long it took to plan.
 ///
 /// # Errors
-/// [`CliError::Store`] when the run log cannot be read.
-pub fn drawn(workspace: &Workspace, plan: &Plan) -> Result<WorkPlan, CliError> {
+/// [`CliError::Usage`] while photos or weights that units read do not exist; [`CliError::Store`] when the run log cannot be
+/// read.
+pub fn drawn(workspace: &Workspace, plan: &Plan, took: Duration) -> Result<WorkPlan, CliError> {
     let Workspace { assembly, store, config } = workspace;
-    Ok(work_plan::draw(config, &assembly.graph, plan, &store.runs().list()?))
+    let inputs = assembly.graph.nodes().iter().flat_map(|node| &node.units).flat_map(|unit| &unit.inputs);
+    let mut pending = inputs.filter_map(|input| match &input.source {
+        InputSource::Pending(reason) => Some(reason.clone()),
+        _ => None,
+    });
+    if let Some(reason) = pending.next() {
+        let fix = "bring it there with `mlsm run ingest` or `mlsm weights fetch`; `mlsm submit` draws and unpacks photos itself";
+        return Err(CliError::usage("the units are not known yet", reason, fix));
+    }
+    Ok(work_plan::draw(config, &assembly.graph, plan, &store.runs().list()?, took))
 }
 
 /// Names an action as in JSON.

@@ -6,16 +6,19 @@ mod ray;
 mod slurm;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use mlsm_store::publish_file;
 
 use crate::clock;
-use crate::cmd::plan;
+use crate::cmd::{plan, run};
 use crate::error::CliError;
 use crate::render::stderr;
-use crate::settings::{Settings, Verbosity};
+use crate::render::view::View;
+use crate::settings::{Settings, Verbosity, Waiting};
 use crate::work_plan::WorkPlan;
+use crate::workspace::Workspace;
 
 /// To whom.
 #[derive(Debug, Args)]
@@ -41,8 +44,15 @@ pub enum Engine {
 /// # Errors
 /// [`CliError`] of the set-up; [`CliError::Usage`] when the scheduler is absent or refuses.
 pub fn submit(engine: &Engine, settings: &Settings) -> Result<(), CliError> {
-    let (workspace, planned) = plan::planned(settings, &[])?;
-    let plan = plan::drawn(&workspace, &planned)?;
+    let cancel = run::cancellable()?;
+    let view = View::new(settings);
+    #[expect(clippy::disallowed_methods, reason = "how long it takes to plan")]
+    let begun = Instant::now();
+    // As for a run: photos are drawn and unpacked, so that the units are known.
+    let workspace = Workspace::to_run(settings, Waiting::Allowed, &cancel, &view)?;
+    let Workspace { assembly, store, config } = &workspace;
+    let planned = mlsm_engine::plan(&assembly.graph, store, &config.name, &[])?;
+    let plan = plan::drawn(&workspace, &planned, begun.elapsed())?;
     drop(workspace);
     let folder = match engine {
         Engine::Slurm(args) => args.out.clone(),

@@ -110,3 +110,12 @@ fn kubernetes_is_given_a_job_with_an_index_for_each_task() {
     assert!(refused.code == 2 && refused.stderr.contains("s3://"), "{}", refused.stderr);
     assert!(!Path::new(&out).exists());
 }
+
+#[test]
+fn photos_that_do_not_exist_yet_have_no_units() {
+    let scene = Scene::photos();
+    let file = scene.path("plan.json");
+    let refused = mlsm(&scene.store(), ["plan", "--config", "tiny", "--out", file.to_str().unwrap()]);
+    assert!(refused.code == 2 && refused.stderr.contains("not drawn yet"), "{}", refused.stderr);
+    assert!(!file.exists());
+}

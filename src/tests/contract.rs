@@ -113,7 +113,8 @@ fn check_sequence(lines: &[Value], last: &Value) {
             _ => {}
         }
     }
-    let mut listed: Vec<_> = last["nodes"].as_array().unwrap().iter().map(|node| node["node"].as_str().unwrap()).collect();
+    let mut listed: Vec<_> =
+        last["nodes"].as_array().unwrap().iter().map(|node| node["node"].as_str().unwrap()).collect();
     ended.sort_unstable(); // nodes end as their units do, and are listed upstream first
     listed.sort_unstable();
     assert_eq!(ended, listed);

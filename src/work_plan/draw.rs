@@ -1,6 +1,7 @@
 //! Draws a plan of work from what a run would do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use mlsm_engine::{Action, Graph, InputSource, NodeIndex, Plan, UnitRef};
 use mlsm_store::RunRecord;
@@ -9,15 +10,19 @@ use super::{FORMAT, PlannedTask, PlannedUnit, WorkPlan};
 use crate::clock;
 use crate::settings::NamedConfig;
 
-/// How long a task shall take at least: starting a machine's process for it costs a second or two.
+/// How many seconds a task shall take at least.
 const WORTH: f64 = 30.0;
+
+/// How many times as long a task shall take as the start of its process, which lists the photos as planning does.
+const STARTS: f64 = 10.0;
 
 /// How long a unit is taken to need of which no earlier run says: one of several in its node, or the only one.
 const ONE_OF_MANY: f64 = 1.0;
 const ALONE: f64 = 60.0;
 
-/// Draws the plan of all units that are not there. `runs`: earlier runs, by which times are estimated.
-pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord]) -> WorkPlan {
+/// Draws the plan of all units that are not there. `runs`: earlier runs, by which times are estimated; `took`: how long it took
+/// to plan.
+pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord], took: Duration) -> WorkPlan {
     let missing = missing(graph, plan);
     let levels = graph.levels(|unit| !missing.contains(&place(unit)));
     let mut order: Vec<(usize, (usize, usize))> = missing.iter().map(|(n, u)| (levels[*n][*u], (*n, *u))).collect();
@@ -49,7 +54,7 @@ pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord]
         let alone = graph.node(NodeIndex(order[at].1.0)).units.len() == 1;
         units[at].seconds.unwrap_or(if alone { ALONE } else { ONE_OF_MANY })
     };
-    let tasks = tasks(&units, guess);
+    let tasks = tasks(&units, WORTH.max(STARTS * took.as_secs_f64()), guess);
     WorkPlan {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,13 +82,13 @@ fn missing(graph: &Graph, plan: &Plan) -> BTreeSet<(usize, usize)> {
 }
 
 /// Groups neighbours of one level and node until they are worth a task.
-fn tasks(units: &[PlannedUnit], seconds: impl Fn(usize) -> f64) -> Vec<PlannedTask> {
+fn tasks(units: &[PlannedUnit], worth: f64, seconds: impl Fn(usize) -> f64) -> Vec<PlannedTask> {
     let mut tasks: Vec<PlannedTask> = Vec::new();
     for (at, unit) in units.iter().enumerate() {
         let seconds = seconds(at);
         let joins = |task: &PlannedTask| {
             let first = &units[task.first];
-            (first.level, &first.node) == (unit.level, &unit.node) && task.seconds < WORTH
+            (first.level, &first.node) == (unit.level, &unit.node) && task.seconds < worth
         };
         match tasks.last_mut().filter(|task| joins(task)) {
             Some(task) => (task.units, task.seconds) = (task.units + 1, task.seconds + seconds),
