@@ -2,34 +2,29 @@
 //!
 //! One thread decides, and owns all that changes; others compute one unit after another and say how each ended.
 
+mod wave;
+mod workers;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::{Builder, Scope};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_store::{Digest, Manifest, StoreError};
 
+use self::workers::Workers;
 use crate::attempt::{Attempt, Bench, Made};
 use crate::explain::History;
-use crate::plan::{Manifests, UnitPlan, node_fingerprint, node_reason, request};
+use crate::plan::{Manifests, node_fingerprint, node_reason, request};
 use crate::queue::{Job, Queue};
 use crate::report::{ByName, Walk, combined_outputs};
-use crate::{Action, EngineError, Event, Node, NodeSummary, Outcome, ShardCount, StageError, Unit};
+use crate::{EngineError, Event, Node, NodeSummary, Outcome, ShardCount, StageError, Unit};
 
 /// How often a run remakes damaged artifacts of one node before it gives up.
 const REPAIRS: usize = 8;
 
 /// How often a request to stop is looked for while nothing is computed here.
 const GLANCE: Duration = Duration::from_millis(50);
-
-/// Room for the calls of one unit: that of a program's main thread, since libtorch's backward pass calls deep.
-const STACK: usize = 8 << 20;
-
-/// How one unit ended, or the panic that ended it.
-type Ended = (Job, std::thread::Result<Attempt>);
 
 /// Brings all nodes that are needed up to date.
 pub(crate) fn walk(
@@ -39,47 +34,27 @@ pub(crate) fn walk(
     threads: usize,
 ) -> Result<(Walk, ByName), EngineError> {
     let mut walker = Walker::new(bench, history, needed, threads);
-    let (jobs, taken) = channel();
-    let (taken, (ended, results)) = (Mutex::new(taken), channel());
     std::thread::scope(|scope| {
-        let (mut workers, ended) = (0, ended);
-        let jobs = jobs; // dropped before the scope ends: the workers end with it
+        let mut workers = Workers::new(scope, bench);
         loop {
             walker.advance()?;
             while let Some(job) = walker.next_job() {
-                if workers < walker.queue.running() {
-                    let (taken, ended) = (&taken, ended.clone());
-                    worker(scope, move || compute(bench, taken, &ended)).map_err(|source| {
-                        let threads = workers + 1;
-                        EngineError::Threads { threads, source }
-                    })?;
-                    workers += 1;
-                }
-                jobs.send(job).expect("the workers wait for jobs");
+                workers.begin(job, walker.queue.running())?;
             }
             match (walker.queue.running(), walker.queue.due()) {
                 (0, None) => return Ok::<(), EngineError>(()),
                 (0, Some(due)) => std::thread::sleep(due.saturating_duration_since(now()).min(GLANCE)),
-                (_, due) => walker.settle_next(&results, due)?,
+                (_, due) => {
+                    if let Some((job, attempt)) =
+                        workers.next_ended(due.map(|due| due.saturating_duration_since(now())))
+                    {
+                        walker.settle_attempt(job, attempt)?;
+                    }
+                }
             }
         }
     })?;
     Ok(walker.end())
-}
-
-fn worker<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<(), std::io::Error> {
-    Builder::new().name("unit".to_owned()).stack_size(STACK).spawn_scoped(scope, work).map(drop)
-}
-
-/// Computes units until there are no more.
-fn compute(bench: Bench<'_>, jobs: &Mutex<Receiver<Job>>, ended: &std::sync::mpsc::Sender<Ended>) {
-    let next = || jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
-    while let Ok(job) = next() {
-        let attempt = catch_unwind(AssertUnwindSafe(|| bench.attempt(&job)));
-        if ended.send((job, attempt)).is_err() {
-            return;
-        }
-    }
 }
 
 fn now() -> Instant {
@@ -129,16 +104,6 @@ struct Work {
     is_cut: bool,
     error: Option<StageError>,
     repairs: usize,
-}
-
-/// What can be computed of a node now.
-struct Wave {
-    missing: Vec<Job>,
-    /// Units whose inputs are made by units of the same node that must be computed first.
-    blocked: usize,
-    plans: Vec<UnitPlan>,
-    /// An artifact that was made on a device of another kind than is accepted.
-    foreign: Option<String>,
 }
 
 impl<'a> Walker<'a> {
@@ -258,60 +223,14 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Looks every unit up whose inputs are known; units that read others of this node may have to wait.
-    fn wave(&mut self, index: usize, executed: &BTreeSet<usize>) -> Result<Wave, EngineError> {
-        let node = self.node(index);
-        let is_forced = self.bench.is_forced(node);
-        let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new(), foreign: None };
-        for (i, unit) in node.units.iter().enumerate() {
-            let Some(request) = request(unit, &self.manifests)? else {
-                wave.blocked += 1;
-                self.manifests[index][i] = None;
-                continue;
-            };
-            let fingerprint = request.fingerprint();
-            let found = self.bench.store.lookup(&fingerprint)?;
-            if let Some(foreign) = found.as_ref().and_then(|m| self.foreign_device(m)) {
-                wave.foreign.get_or_insert_with(|| format!("{} {} was made on {foreign}", node.id, unit.key()));
-            }
-            let is_wanted = found.is_none() || (is_forced && !executed.contains(&i));
-            let reason = match (&found, is_wanted) {
-                (Some(_), true) => "forced".to_owned(),
-                (_, true) => self.history.reason(&node.id, &unit.key(), &request),
-                (_, false) => String::new(),
-            };
-            let action = if is_wanted { Action::Execute } else { Action::Reuse };
-            let (key, fingerprint) = (unit.key(), Some(fingerprint));
-            wave.plans.push(UnitPlan { key, action, request: None, fingerprint, reason });
-            self.manifests[index][i] = if is_wanted { None } else { found };
-            if is_wanted {
-                wave.missing.push(Job::new((index, i), request, unit.task.threads()));
-            }
-        }
-        Ok(wave)
-    }
-
-    /// Returns the device of an artifact whose kind is not accepted.
-    fn foreign_device(&self, manifest: &Manifest) -> Option<String> {
-        let (only, device) = (self.bench.options.only_from.as_ref()?, manifest.provenance.get("device")?);
-        (device.split(':').next() != Some(only)).then(|| device.clone())
-    }
-
-    /// Waits until a unit has ended, or until one that was put aside is due.
-    fn settle_next(&mut self, results: &Receiver<Ended>, due: Option<Instant>) -> Result<(), EngineError> {
-        let ended = match due {
-            None => results.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => results.recv_timeout(due.saturating_duration_since(now())),
-        };
-        let Ok((job, attempt)) = ended else { return Ok(()) };
+    fn settle_attempt(&mut self, job: Job, attempt: Attempt) -> Result<(), EngineError> {
         self.queue.ended(&job);
         match attempt {
-            Err(panic) => resume_unwind(panic),
-            Ok(Attempt::Held(holder)) => {
+            Attempt::Ended(result) => self.settle(&job, result),
+            Attempt::Held(holder) => {
                 self.put_aside(job, holder);
                 Ok(())
             }
-            Ok(Attempt::Ended(result)) => self.settle(&job, result),
         }
     }
 
