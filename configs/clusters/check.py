@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import shutil
 import subprocess
 import sys
@@ -74,8 +75,11 @@ def main():
     wanted = [name for name in names if getattr(given, name)] or names
     with tempfile.TemporaryDirectory(prefix="mlsm-clusters-", ignore_cleanup_errors=True) as folder:
         check = Check(given.program.resolve(), given.config, pathlib.Path(folder))
-        rows = [check.cluster(name) for name in wanted]
-    print("| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission |")
+        rows = []
+        for name in wanted:
+            rows.append(check.cluster(name))
+            print(rows[-1], file=sys.stderr)
+    print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission |")
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
@@ -189,7 +193,8 @@ class Slurm:
         return process
 
     def answer(self, *command):
-        return subprocess.run(command, env=self.check.variables, capture_output=True, text=True).stdout
+        done = subprocess.run(command, env=self.check.variables, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else "the controller does not answer"
 
     def wait_for(self, holds, seconds):
         for _ in range(int(seconds * 4)):
@@ -203,9 +208,9 @@ class Slurm:
         submitted = self.check.submit("slurm", store, self.out)
         jobs = json.loads(submitted.stdout.splitlines()[-1])
         middle = jobs[len(jobs) // 2]["job"]
-        self.wait_for(lambda: self.answer("squeue", "-h", "-j", middle, "-t", "RUNNING", "-o", "%N").split(), 600)
-        machine = self.answer("squeue", "-h", "-j", middle, "-t", "RUNNING", "-o", "%N").split()[0]
-        self.kill(machine)
+        running = ("squeue", "-h", "-j", middle, "-t", "RUNNING", "-o", "%N")
+        self.wait_for(lambda: self.answer(*running).startswith("n"), 600)
+        self.kill(self.answer(*running).split()[0])
         self.wait_for(lambda: not self.answer("squeue", "-h").strip(), 1800)
 
     def kill(self, machine):
@@ -256,12 +261,15 @@ class Ray:
         self.check, self.out, self.killed = check, out, None
         self.python = environment.python("clusters", RAY)
         self.ray = str(self.python.parent / "ray")
-        self.start("127.0.0.1", "--head", "--port=17100", "--include-dashboard=false")
-        self.others = [self.start(f"127.0.0.{last}", "--address=127.0.0.1:17100") for last in (2, 3)]
-        time.sleep(5)
+        # Ray takes 127.0.0.1 for the address of this machine in its network: all three have that one.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent
+            self.address = f"{probe.getsockname()[0]}:9100"
+        self.start("--head", "--port=9100", "--include-dashboard=false")
+        self.others = [self.start(f"--address={self.address}") for _ in range(2)]
 
-    def start(self, address, *more):
-        command = [self.ray, "start", "--block", f"--node-ip-address={address}", "--num-cpus=1", "--disable-usage-stats", *more]
+    def start(self, *more):
+        command = [self.ray, "start", "--block", "--num-cpus=1", "--disable-usage-stats", *more]
         process = subprocess.Popen(
             command, env=self.check.variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -270,13 +278,13 @@ class Ray:
 
     def submit(self, store):
         arguments = ["submit", "ray", "--config", self.check.config, "--store", store, "--out", str(self.out)]
-        command = [self.check.program, *arguments, "--python", self.python, "--address", "127.0.0.1:17100"]
+        command = [self.check.program, *arguments, "--python", self.python, "--address", self.address]
         self.driver = subprocess.Popen(command, env=self.check.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in self.driver.stdout:
             print(line.rstrip(), file=sys.stderr)
             if line.startswith("level 2:"):
                 os.killpg(self.others[0].pid, 9)
-                self.killed = "127.0.0.2"
+                self.killed = "one of three"
         if self.driver.wait() != 0:
             sys.exit("the driver failed")
 

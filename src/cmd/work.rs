@@ -9,8 +9,8 @@ use mlsm_engine::{Event, Extent, RunOptions, UnitRef};
 use crate::clock;
 use crate::cmd::run;
 use crate::error::CliError;
-use crate::render::stderr;
 use crate::render::view::View;
+use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity, Waiting};
 use crate::work_plan::WorkPlan;
 use crate::workspace::Workspace;
@@ -31,6 +31,9 @@ pub struct WorkArgs {
     /// The unit to compute, counted from 0, or a range such as 4-9; may be repeated
     #[arg(long, value_name = "N|N-M", value_parser = range)]
     unit: Vec<RangeInclusive<usize>>,
+    /// Adds every event to the end of this file, as JSON lines, whatever is shown besides
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
 }
 
 /// Computes the units.
@@ -41,6 +44,9 @@ pub fn work(args: &WorkArgs, settings: &Settings) -> Result<(), CliError> {
     if settings.has_configuration() {
         let why = "work takes its configuration from the plan";
         return Err(CliError::usage("two configurations", why, "leave out --config and --set, and unset MLSM_CONFIG"));
+    }
+    if let Some(file) = &args.log_file {
+        json::log().begin_in(file)?;
     }
     let plan = WorkPlan::read(&args.plan)?;
     let positions = positions(args, &plan)?;
