@@ -80,6 +80,8 @@ pub enum Verb {
     Explain(cmd::explain::ExplainArgs),
     /// Tells photos of your own apart, by a few labelled ones of each class
     Predict(cmd::predict::PredictArgs),
+    /// Keeps the features of labelled photos in a file, by which `mlsm predict` needs the photos no more
+    Support(cmd::support::SupportArgs),
     /// Answers SQL over the published tables
     Query(cmd::query::QueryArgs),
     /// Lists the published tables
@@ -118,6 +120,7 @@ impl Verb {
         match self {
             Self::Run(_)
             | Self::Predict(_)
+            | Self::Support(_)
             | Self::Push(_)
             | Self::Pull(_)
             | Self::Gc(_)

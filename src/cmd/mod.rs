@@ -16,6 +16,7 @@ pub mod report;
 pub mod run;
 pub mod runs;
 pub mod status;
+pub mod support;
 pub mod tables;
 pub mod transfer;
 pub mod verify;
@@ -37,6 +38,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Status => status::status(settings),
         Verb::Explain(args) => explain::explain(&args, settings),
         Verb::Predict(args) => predict::predict(&args, settings),
+        Verb::Support(args) => support::support(&args.action, settings),
         Verb::Query(args) => query::query(&args, settings),
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),

@@ -1,5 +1,6 @@
 //! Nodes, their units, and the inputs that tie them together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mlsm_store::Digest;
@@ -241,6 +242,64 @@ impl Graph {
         }
         let (upstream, known) = (upstream.id.clone(), known.to_vec());
         Err(GraphError::UnknownOutput { unit: name(), output, upstream, known })
+    }
+
+    /// Returns a graph of some of the units. What they read of the others is known: `known` returns its digest.
+    ///
+    /// # Errors
+    /// What `known` returns, and [`GraphError`] when a unit no longer fits.
+    pub fn part<E: From<GraphError>>(
+        &self,
+        is_kept: impl Fn(UnitRef) -> bool,
+        mut known: impl FnMut(UnitRef, &'static str) -> Result<Digest, E>,
+    ) -> Result<Self, E> {
+        let mut part = Self::new();
+        let mut moved = BTreeMap::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            let mut begun = None;
+            for (u, unit) in node.units.iter().enumerate() {
+                if !is_kept(UnitRef { node: NodeIndex(n), unit: u }) {
+                    continue;
+                }
+                let mut unit = unit.clone();
+                for input in &mut unit.inputs {
+                    let InputSource::Output(from, output) = &input.source else { continue };
+                    input.source = match moved.get(&(from.node, from.unit)) {
+                        Some(from) => InputSource::Output(*from, output),
+                        None => InputSource::Known(known(*from, output)?),
+                    };
+                }
+                let index = match begun {
+                    Some(index) => index,
+                    None => *begun.insert(part.begin(node.id.clone(), node.stage)?),
+                };
+                moved.insert((NodeIndex(n), u), part.add(index, unit)?);
+            }
+        }
+        Ok(part)
+    }
+
+    /// Returns the units that a node rests on, its own included, as positions of nodes and of units in them.
+    pub fn units_below(&self, id: &str) -> BTreeSet<(NodeIndex, usize)> {
+        let own = |n: usize| (0..self.nodes[n].units.len()).map(move |u| (NodeIndex(n), u));
+        let found = self.nodes.iter().position(|node| node.id == id);
+        let mut pending: Vec<_> = found.into_iter().flat_map(own).collect();
+        let mut below: BTreeSet<_> = pending.iter().copied().collect();
+        while let Some((node, unit)) = pending.pop() {
+            for input in &self.nodes[node.0].units[unit].inputs {
+                if let InputSource::Output(from, _) = &input.source
+                    && below.insert((from.node, from.unit))
+                {
+                    pending.push((from.node, from.unit));
+                }
+            }
+        }
+        below
+    }
+
+    /// Returns a unit by its position.
+    pub fn unit(&self, at: UnitRef) -> &Unit {
+        &self.nodes[at.node.0].units[at.unit]
     }
 
     /// Returns the nodes, upstream first.

@@ -16,13 +16,15 @@ const QUERY: &str = "query/";
 
 /// Labelled and unlabelled photos. Their ids follow from their paths, or from their contents once those are known: one
 /// more photo changes no other, and after [`OwnPhotos::by_content`] names play no part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnPhotos {
     support: PathBuf,
     query: PathBuf,
     classes: Vec<Class>,
     photos: Vec<Photo>,
     left_out: Vec<LeftOut>,
+    /// The ids of labelled photos that are known by their features: theirs for good, and without a file.
+    stored: BTreeSet<ImageId>,
 }
 
 impl OwnPhotos {
@@ -32,29 +34,84 @@ impl OwnPhotos {
     /// # Errors
     /// [`DataError::NoDataset`] when `support` has fewer than two classes or `query` no photo; those of [`Dataset::open`].
     pub fn open(support: &Path, query: &Path, links: Links) -> Result<Self, DataError> {
-        let labelled = Dataset::open(support, &OpenOptions { strict: true, follow_links: links == Links::Followed })?;
-        let named: Vec<&Class> =
-            labelled.classes.iter().filter(|class| labelled.in_class(class.class_id).next().is_some()).collect();
+        Self::labelled(support, links)?.asking(query, links)
+    }
+
+    /// Lists the labelled photos alone.
+    ///
+    /// # Errors
+    /// As [`OwnPhotos::open`].
+    pub fn labelled(support: &Path, links: Links) -> Result<Self, DataError> {
+        let labelled = folder(support, links)?;
+        let named = named(&labelled);
         if named.len() < 2 {
             return Err(one_class(support, &labelled, named.first().map_or("", |class| &class.name)));
         }
-        let (query_root, asked) = asked(query, links)?;
-        let (mut classes, mut photos) = (Vec::new(), Vec::new());
-        for (class, class_id) in named.iter().zip(class_ids(&named)) {
-            let of_class = labelled.in_class(class.class_id);
-            photos.extend(of_class.map(|photo| (class_id, format!("{SUPPORT}{}", photo.path))));
-            classes.push(Class { class_id, name: class.name.clone() });
-        }
-        photos.extend(asked.photos.iter().map(|path| (ClassId(FIRST), format!("{QUERY}{path}"))));
-        classes.push(Class { class_id: ClassId(FIRST), name: String::new() });
+        Ok(Self::default().with_labelled(labelled))
+    }
+
+    /// Takes labelled photos whose features are known in place of their files; their paths are those below the folder that
+    /// they came from.
+    pub fn stored(classes: &[Class], photos: &[Photo]) -> Self {
+        let photos = photos.iter().map(|photo| Photo { path: format!("{SUPPORT}{}", photo.path), ..photo.clone() });
+        let stored = photos.clone().map(|photo| photo.image_id).collect();
+        Self { classes: with_query(classes.to_vec()), photos: photos.collect(), stored, ..Self::default() }
+    }
+
+    /// Lists the labelled photos of a folder that are to join these; returns them alone. Classes of one name are one class.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    pub fn joining(&self, support: &Path, links: Links) -> Result<Self, DataError> {
+        let alone = Self { classes: self.classes.clone(), stored: self.stored.clone(), ..Self::default() };
+        Ok(alone.with_labelled(folder(support, links)?))
+    }
+
+    /// Adds the photos that are asked for.
+    ///
+    /// # Errors
+    /// As [`OwnPhotos::open`].
+    pub fn asking(mut self, query: &Path, links: Links) -> Result<Self, DataError> {
+        let (root, asked) = asked(query, links)?;
+        let photos = asked.photos.iter().map(|path| (ClassId(FIRST), format!("{QUERY}{path}"))).collect();
+        let below = |entry: LeftOut| LeftOut { path: format!("{QUERY}{}", entry.path), ..entry };
+        self.left_out.extend(asked.left_out.into_iter().map(below));
+        self.query = root;
+        Ok(self.with_photos(photos))
+    }
+
+    fn with_labelled(mut self, labelled: Dataset) -> Self {
+        let named: Vec<Class> = named(&labelled).into_iter().cloned().collect();
+        let names: Vec<&str> = named.iter().map(|class| class.name.as_str()).collect();
+        let ids = class_ids(&names, &self.classes);
+        let of_class = |class: &Class| {
+            let id = ids[class.name.as_str()];
+            labelled.in_class(class.class_id).map(move |photo| (id, format!("{SUPPORT}{}", photo.path)))
+        };
+        let photos = named.iter().flat_map(of_class).collect();
+        let class = |name: &&str| Class { class_id: ids[name], name: (*name).to_owned() };
+        self.classes = with_query(names.iter().map(class).collect());
+        let below = |entry: LeftOut| LeftOut { path: format!("{SUPPORT}{}", entry.path), ..entry };
+        self.left_out.extend(labelled.left_out.into_iter().map(below));
+        self.support = labelled.images_root;
+        self.with_photos(photos)
+    }
+
+    /// Adds photos, and gives them ids.
+    fn with_photos(mut self, mut photos: Vec<(ClassId, String)>) -> Self {
         photos.sort_by(|left, right| left.1.cmp(&right.1));
         let keys: Vec<Vec<u8>> = photos.iter().map(|(_, path)| path.as_bytes().to_vec()).collect();
-        let below =
-            |folder: &'static str| move |entry: LeftOut| LeftOut { path: format!("{folder}{}", entry.path), ..entry };
-        let mut left_out: Vec<LeftOut> = labelled.left_out.into_iter().map(below(SUPPORT)).collect();
-        left_out.extend(asked.left_out.into_iter().map(below(QUERY)));
-        let photos = numbered(photos, &keys);
-        Ok(Self { support: labelled.images_root, query: query_root, classes, photos, left_out })
+        let taken = self.photos.iter().map(|photo| photo.image_id).chain(self.stored.iter().copied()).collect();
+        self.photos.extend(numbered(photos, &keys, &taken));
+        self
+    }
+
+    /// Leaves labelled photos out, and the classes that have no other.
+    pub fn without(mut self, is_left_out: impl Fn(&Photo) -> bool) -> Self {
+        self.photos.retain(|photo| !is_left_out(photo));
+        let left: BTreeSet<ClassId> = self.photos.iter().map(|photo| photo.class_id).collect();
+        self.classes.retain(|class| class.class_id == ClassId(FIRST) || left.contains(&class.class_id));
+        self
     }
 
     /// Gives each photo an id from its class and its content, given by the id that it has now: names play no part in the
@@ -64,12 +121,23 @@ impl OwnPhotos {
             let content = contents.get(&photo.image_id).map(Vec::as_slice).unwrap_or_default();
             [&photo.class_id.0.to_le_bytes(), content].concat()
         };
-        let mut keyed: Vec<(Vec<u8>, ClassId, String)> =
-            self.photos.iter().map(|photo| (key(photo), photo.class_id, photo.path.clone())).collect();
+        let (mut photos, new): (Vec<Photo>, Vec<Photo>) =
+            self.photos.into_iter().partition(|photo| self.stored.contains(&photo.image_id));
+        // Those asked for come last: whether they are there or not, labelled photos have the same ids.
+        let mut keyed: Vec<(bool, Vec<u8>, ClassId, String)> = new
+            .iter()
+            .map(|photo| (photo.class_id == ClassId(FIRST), key(photo), photo.class_id, photo.path.clone()))
+            .collect();
         keyed.sort();
-        let keys: Vec<Vec<u8>> = keyed.iter().map(|(key, ..)| key.clone()).collect();
-        let photos = keyed.into_iter().map(|(_, class_id, path)| (class_id, path)).collect();
-        Self { photos: numbered(photos, &keys), ..self }
+        let keys: Vec<Vec<u8>> = keyed.iter().map(|(_, key, ..)| key.clone()).collect();
+        let new = keyed.into_iter().map(|(_, _, class_id, path)| (class_id, path)).collect();
+        photos.extend(numbered(new, &keys, &self.stored));
+        Self { photos, ..self }
+    }
+
+    /// Tells whether a photo is known by its features, and has no file.
+    pub fn is_stored(&self, photo: &Photo) -> bool {
+        self.stored.contains(&photo.image_id)
     }
 
     /// Returns all photos.
@@ -104,7 +172,7 @@ impl OwnPhotos {
 
     /// Returns where a photo lies, if it is one of these.
     pub fn file(&self, photo: &Photo) -> Option<PathBuf> {
-        if photo.image_id.0 < FIRST {
+        if photo.image_id.0 < FIRST || self.is_stored(photo) {
             return None;
         }
         let labelled = photo.path.strip_prefix(SUPPORT).map(|path| self.support.join(path));
@@ -112,15 +180,32 @@ impl OwnPhotos {
     }
 }
 
-/// Gives photos ids from their keys, above all that data sets give.
-fn numbered(photos: Vec<(ClassId, String)>, keys: &[Vec<u8>]) -> Vec<Photo> {
+/// Opens a folder of labelled photos.
+fn folder(support: &Path, links: Links) -> Result<Dataset, DataError> {
+    Dataset::open(support, &OpenOptions { strict: true, follow_links: links == Links::Followed })
+}
+
+/// Returns the classes that have photos.
+fn named(labelled: &Dataset) -> Vec<&Class> {
+    labelled.classes.iter().filter(|class| labelled.in_class(class.class_id).next().is_some()).collect()
+}
+
+/// Adds the class that stands for the photos asked for.
+fn with_query(mut classes: Vec<Class>) -> Vec<Class> {
+    classes.push(Class { class_id: ClassId(FIRST), name: String::new() });
+    classes
+}
+
+/// Gives photos ids from their keys, above all that data sets give, and other than those that are taken.
+fn numbered(photos: Vec<(ClassId, String)>, keys: &[Vec<u8>], taken: &BTreeSet<ImageId>) -> Vec<Photo> {
     let raised = |((class_id, path), id): ((ClassId, String), ImageId)| Photo {
         image_id: ImageId(id.0 | FIRST),
         class_id,
         path,
         bbox: None,
     };
-    photos.into_iter().zip(image_ids(keys)).map(raised).collect()
+    let taken = taken.iter().map(|id| id.0 & !FIRST).collect();
+    photos.into_iter().zip(image_ids(keys, taken)).map(raised).collect()
 }
 
 /// Lists the photos asked for: those below a folder, or one.
@@ -156,12 +241,13 @@ fn one_class(support: &Path, labelled: &Dataset, name: &str) -> DataError {
     DataError::NoDataset { path: support.to_owned(), why, fix }
 }
 
-/// Gives each class an id from its name, above that of the photos asked for; of two that meet, the later takes the next.
-fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
-    let mut sorted: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+/// Gives each class an id from its name, above that of the photos asked for; of two that meet, the later takes the next. A
+/// class that is known keeps its id.
+fn class_ids<'a>(names: &[&'a str], known: &'a [Class]) -> BTreeMap<&'a str, ClassId> {
+    let mut ids: BTreeMap<&str, ClassId> = known.iter().map(|class| (class.name.as_str(), class.class_id)).collect();
+    let mut taken: BTreeSet<u32> = ids.values().map(|id| id.0).collect();
+    let mut sorted: Vec<&str> = names.iter().copied().filter(|name| !ids.contains_key(name)).collect();
     sorted.sort_unstable();
-    let mut ids = BTreeMap::new();
-    let mut taken = BTreeSet::new();
     for name in sorted {
         let mut id = hashed(name.as_bytes()) >> 2 | FIRST | 1 << 30;
         while !taken.insert(id) {
@@ -169,7 +255,7 @@ fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
         }
         ids.insert(name, ClassId(id));
     }
-    classes.iter().map(|class| ids[class.name.as_str()]).collect()
+    ids
 }
 
 #[cfg(test)]
@@ -225,5 +311,40 @@ mod tests {
         fs::remove_file(query.join("a.jpg")).unwrap();
         assert!(refused(&support, &query).contains("no photo"));
         assert!(refused(&support, &folder.path().join("gone")).contains("gone"));
+    }
+
+    #[test]
+    fn stored_photos_keep_their_ids_and_new_ones_take_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (support, query) = (folder.path().join("s"), folder.path().join("q"));
+        put(&support, &["wren/1.jpg", "owl/1.jpg"]);
+        put(&query, &["a.jpg", "b.jpg"]);
+        let contents = |own: &OwnPhotos, content: &[u8]| {
+            own.photos().iter().map(|photo| (photo.image_id, content.to_vec())).collect::<BTreeMap<_, _>>()
+        };
+        let whole = OwnPhotos::open(&support, &query, Links::LeftOut).unwrap();
+        let whole = whole.clone().by_content(&contents(&whole, b"same"));
+        let labelled = OwnPhotos::labelled(&support, Links::LeftOut).unwrap();
+        let labelled = labelled.clone().by_content(&contents(&labelled, b"same"));
+        let photos: Vec<Photo> =
+            labelled.photos().iter().map(|p| Photo { path: p.path[8..].to_owned(), ..p.clone() }).collect();
+        let stored = OwnPhotos::stored(&labelled.classes()[..2], &photos);
+        let asked = stored.clone().asking(&query, Links::LeftOut).unwrap();
+        let asked = asked.clone().by_content(&contents(&asked, b"same"));
+        let sorted = |own: &OwnPhotos| {
+            let mut photos = own.photos().to_vec();
+            photos.sort_by_key(|photo| photo.image_id);
+            photos
+        };
+        assert_eq!(sorted(&asked), sorted(&whole));
+        assert!(asked.photos().iter().all(|photo| asked.file(photo).is_none() == asked.is_stored(photo)));
+        put(&support, &["kite/1.jpg"]);
+        let joining = stored.joining(&support, Links::LeftOut).unwrap();
+        assert_eq!(joining.photos().len(), 3);
+        let id = |own: &OwnPhotos, name: &str| own.classes().iter().find(|c| c.name == name).unwrap().class_id;
+        assert_eq!(["wren", "owl"].map(|name| id(&joining, name)), ["wren", "owl"].map(|name| id(&whole, name)));
+        let kite = id(&joining, "kite");
+        let only = joining.without(|photo| photo.class_id != kite);
+        assert_eq!((only.photos().len(), only.classes().len()), (1, 2));
     }
 }

@@ -82,3 +82,36 @@ fn a_unit_that_is_not_there_yet_and_an_id_that_is_taken_are_refused() {
     graph.begin("one", "crop").unwrap();
     assert_eq!(graph.begin("one", "crop"), Err(GraphError::TakenId("one".to_owned())));
 }
+
+#[test]
+fn a_part_of_a_graph_knows_what_it_reads_of_the_rest() {
+    let mut graph = Graph::new();
+    let mut add = |id: &str, shard: &str, maps: InputSource| {
+        let node = graph.nodes().iter().position(|node| node.id == id).map(NodeIndex);
+        let node = node.unwrap_or_else(|| graph.begin(id, "crop").unwrap());
+        let only = Unit::only(Arc::new(Draw), vec![UnitInput::one("maps", maps)]);
+        graph.add(node, Unit { shard: shard.to_owned(), ..only }).unwrap()
+    };
+    let net = add("net", "", known());
+    let old = add("maps", "old", net.output("boxes"));
+    let new = add("maps", "new", net.output("boxes"));
+    add("read", "old", old.output("boxes"));
+    add("read", "new", new.output("boxes"));
+    add("beside", "new", known());
+    let below = graph.units_below("read");
+    assert_eq!((below.len(), graph.units_below("maps").len()), (5, 3));
+    let mut asked = Vec::new();
+    let part: Result<Graph, GraphError> = graph.part(
+        |at| below.contains(&(at.node, at.unit)) && graph.unit(at).shard == "new",
+        |at, output| {
+            asked.push((at, output));
+            Ok(Digest::of(b"known"))
+        },
+    );
+    let part = part.unwrap();
+    assert_eq!(asked, [(net, "boxes")]);
+    assert_eq!(part.nodes().iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["maps", "read"]);
+    assert_eq!(part.nodes()[0].units[0].inputs[0].source, InputSource::Known(Digest::of(b"known")));
+    let moved = UnitRef { node: NodeIndex(0), unit: 0 };
+    assert_eq!(part.nodes()[1].units[0].inputs[0].source, moved.output("boxes"));
+}
