@@ -82,6 +82,8 @@ pub enum Verb {
     Predict(cmd::predict::PredictArgs),
     /// Keeps the features of labelled photos in a file, by which `mlsm predict` needs the photos no more
     Support(cmd::support::SupportArgs),
+    /// Lists the photos of a folder that resemble a photo most
+    Similar(cmd::similar::SimilarArgs),
     /// Answers SQL over the published tables
     Query(cmd::query::QueryArgs),
     /// Lists the published tables
@@ -121,6 +123,7 @@ impl Verb {
             Self::Run(_)
             | Self::Predict(_)
             | Self::Support(_)
+            | Self::Similar(_)
             | Self::Push(_)
             | Self::Pull(_)
             | Self::Gc(_)

@@ -61,7 +61,7 @@ fn promises_last_line(cli: &Cli) -> bool {
         Some(output) => output == cli::Output::Json,
         None => environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json"),
     };
-    is_json && matches!(cli.verb, Verb::Run(_) | Verb::Predict(_) | Verb::Support(_))
+    is_json && matches!(cli.verb, Verb::Run(_) | Verb::Predict(_) | Verb::Support(_) | Verb::Similar(_))
 }
 
 /// Ends with what clap says of the command line: help and version are no failures. A refused command line of a run that
@@ -71,7 +71,7 @@ fn refuse(refused: &clap::Error) -> ! {
     let is_json = words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
         || words.iter().any(|word| word == "--output=json")
         || environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json");
-    let is_run = words.iter().any(|word| word == "run" || word == "predict" || word == "support");
+    let is_run = words.iter().any(|word| ["run", "predict", "support", "similar"].iter().any(|verb| word == verb));
     if refused.use_stderr() && is_json && is_run {
         let _ = refused.print();
         let first = refused.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

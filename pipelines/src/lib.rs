@@ -21,6 +21,7 @@ mod recipe;
 pub mod results;
 mod runtime;
 mod scoring;
+pub mod similar;
 pub mod stages;
 pub mod support;
 mod tables;

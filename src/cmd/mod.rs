@@ -15,6 +15,7 @@ pub mod query;
 pub mod report;
 pub mod run;
 pub mod runs;
+pub mod similar;
 pub mod status;
 pub mod support;
 pub mod tables;
@@ -39,6 +40,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Explain(args) => explain::explain(&args, settings),
         Verb::Predict(args) => predict::predict(&args, settings),
         Verb::Support(args) => support::support(&args.action, settings),
+        Verb::Similar(args) => similar::similar(&args, settings),
         Verb::Query(args) => query::query(&args, settings),
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),

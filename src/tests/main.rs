@@ -20,6 +20,7 @@ mod report_page;
 mod scene;
 mod shared;
 mod signals;
+mod similar;
 mod support;
 mod switches;
 mod tidiness;

@@ -25,6 +25,7 @@ pub struct OwnPhotos {
     left_out: Vec<LeftOut>,
     /// The ids of labelled photos that are known by their features: theirs for good, and without a file.
     stored: BTreeSet<ImageId>,
+    is_one_a_shard: bool,
 }
 
 impl OwnPhotos {
@@ -67,6 +68,38 @@ impl OwnPhotos {
         Ok(alone.with_labelled(folder(support, links)?))
     }
 
+    /// Lists the photos of a folder, asked for, and one photo that they are compared with. Its class has no other; where it
+    /// lies in the folder, it is not among those asked for. Each photo is a shard of its own.
+    ///
+    /// # Errors
+    /// [`DataError::NoDataset`] when there is no such photo, or none in the folder.
+    pub fn compared(photo: &Path, folder: &Path, links: Links) -> Result<Self, DataError> {
+        let (Some(name), true) = (photo.file_name().and_then(|name| name.to_str()), photo.is_file()) else {
+            let (path, why) = (photo.to_owned(), "it is no file, or its name is not UTF-8".into());
+            return Err(DataError::NoDataset { path, why, fix: "give one photo" });
+        };
+        let class = Class { class_id: ClassId(FIRST | 1 << 30), name: "photo".to_owned() };
+        let alone = Self { classes: with_query(vec![class.clone()]), is_one_a_shard: true, ..Self::default() };
+        let alone = Self { support: photo.parent().unwrap_or(Path::new("")).to_owned(), ..alone };
+        let both = alone.with_photos(vec![(class.class_id, format!("{SUPPORT}{name}"))]).asking(folder, links)?;
+        let whole = |path: &Path| path.canonicalize().ok();
+        let itself = whole(photo);
+        let root = both.query.clone();
+        let is_itself =
+            move |photo: &Photo| photo.path.strip_prefix(QUERY).and_then(|path| whole(&root.join(path))) == itself;
+        let others = both.without(|photo| photo.path.starts_with(QUERY) && is_itself(photo));
+        if others.asked().next().is_none() {
+            let (path, why) = (folder.to_owned(), "there is no photo in it but the one that is compared".into());
+            return Err(DataError::NoDataset { path, why, fix: "give a folder with other photos" });
+        }
+        Ok(others)
+    }
+
+    /// Tells whether each photo is a shard of its own, so that only new ones are computed.
+    pub fn is_one_a_shard(&self) -> bool {
+        self.is_one_a_shard
+    }
+
     /// Adds the photos that are asked for.
     ///
     /// # Errors
@@ -106,7 +139,7 @@ impl OwnPhotos {
         self
     }
 
-    /// Leaves labelled photos out, and the classes that have no other.
+    /// Leaves photos out, and the classes that have no other.
     pub fn without(mut self, is_left_out: impl Fn(&Photo) -> bool) -> Self {
         self.photos.retain(|photo| !is_left_out(photo));
         let left: BTreeSet<ClassId> = self.photos.iter().map(|photo| photo.class_id).collect();
@@ -346,5 +379,22 @@ mod tests {
         let kite = id(&joining, "kite");
         let only = joining.without(|photo| photo.class_id != kite);
         assert_eq!((only.photos().len(), only.classes().len()), (1, 2));
+    }
+
+    #[test]
+    fn a_photo_is_compared_with_the_others_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), &["1.jpg", "2.jpg", "deep/1.jpg"]);
+        let photo = folder.path().join("1.jpg");
+        let own = OwnPhotos::compared(&photo, folder.path(), Links::LeftOut).unwrap();
+        let mut asked: Vec<&str> = own.asked().map(|(_, path)| path).collect();
+        asked.sort_unstable();
+        assert_eq!(asked, ["2.jpg", "deep/1.jpg"]);
+        assert_eq!(own.photos().iter().filter(|p| own.file(p).unwrap() == photo).count(), 1);
+        put(folder.path(), &["alone/1.jpg"]);
+        let alone = folder.path().join("alone");
+        for (photo, folder) in [(&alone, folder.path()), (&alone.join("1.jpg"), alone.as_path())] {
+            assert!(OwnPhotos::compared(photo, folder, Links::LeftOut).is_err());
+        }
     }
 }
