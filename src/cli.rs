@@ -102,6 +102,10 @@ pub enum Verb {
     Push(cmd::transfer::TransferArgs),
     /// Brings what this store lacks here, from another one
     Pull(cmd::transfer::TransferArgs),
+    /// Writes what a node has learnt to one file: weights, recipe, normalisation, lineage
+    Export(cmd::model::ExportArgs),
+    /// Puts what such a file holds into the store
+    Import(cmd::model::ImportArgs),
     /// Prints the configuration with every default, and where each value comes from
     Config(cmd::config::ConfigArgs),
     /// Draws synthetic photos, checks a data set
@@ -124,6 +128,7 @@ impl Verb {
             | Self::Predict(_)
             | Self::Support(_)
             | Self::Similar(_)
+            | Self::Import(_)
             | Self::Push(_)
             | Self::Pull(_)
             | Self::Gc(_)
@@ -140,6 +145,7 @@ impl Verb {
             | Self::Report(_)
             | Self::Runs(_)
             | Self::Diff(_)
+            | Self::Export(_)
             | Self::Doctor
             | Self::Completions(_)
             | Self::Man(_) => signals::TO_LOOK,

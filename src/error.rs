@@ -9,6 +9,7 @@ pub mod words;
 use mlsm_data::DataError;
 use mlsm_engine::{EngineError, StageError};
 use mlsm_errors::{Explain, Explanation, Fix};
+use mlsm_pipelines::model_file::ModelFileError;
 use mlsm_pipelines::support::SupportError;
 use mlsm_pipelines::{AssembleError, ConfigError};
 use mlsm_store::StoreError;
@@ -81,6 +82,12 @@ pub enum CliError {
 
 impl From<SupportError> for CliError {
     fn from(error: SupportError) -> Self {
+        Self::Assemble(error.into())
+    }
+}
+
+impl From<ModelFileError> for CliError {
+    fn from(error: ModelFileError) -> Self {
         Self::Assemble(error.into())
     }
 }

@@ -15,6 +15,7 @@ mod curve;
 mod error;
 mod kept_file;
 mod model;
+pub mod model_file;
 pub mod predictions;
 mod prepare;
 mod recipe;

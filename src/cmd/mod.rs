@@ -9,6 +9,7 @@ pub mod explain;
 pub mod gc;
 pub mod graph;
 pub mod man;
+pub mod model;
 pub mod plan;
 pub mod predict;
 pub mod query;
@@ -49,6 +50,8 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Runs(args) => runs::runs(&args, settings),
         Verb::Push(args) => transfer::push(&args, settings),
         Verb::Pull(args) => transfer::pull(&args, settings),
+        Verb::Export(args) => model::export(&args, settings),
+        Verb::Import(args) => model::import(&args, settings),
         Verb::Diff(args) => diff::diff(&args, settings),
         Verb::Config(args) => config::config(&args.action, settings),
         Verb::Data(args) => data::data(&args.action, settings),

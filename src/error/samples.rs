@@ -7,6 +7,7 @@ use mlsm_data::{ClassId, DataError, ImageProblem, Part};
 use mlsm_engine::{EngineError, GraphError, StageError};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_nets::NetError;
+use mlsm_pipelines::model_file::ModelFileError;
 use mlsm_pipelines::support::SupportError;
 use mlsm_pipelines::{AssembleError, Config, ConfigError};
 use mlsm_store::{Digest, Finding, Fingerprint, Request, StoreError};
@@ -57,6 +58,7 @@ variants!(support: SupportError {
     Foreign, Damaged, Io, OtherProgram, OtherConfig, OtherWeights, MissingWeights, ReadsPixels, FromLabelled, NoClass,
     TooFewClasses,
 });
+variants!(model: ModelFileError { Foreign, Damaged, Io, NoModel, NotComputed });
 variants!(cli: CliError {
     CheckFailed, Usage, BadData, Config, Assemble, Engine, Store, Data, Nodes, Busy, Cancelled, TimeOver, Panicked,
     Stdout,
@@ -284,6 +286,18 @@ pub fn of_supports() -> Vec<SupportError> {
         SupportError::FromLabelled { path: path(), node: "train-base:conv".to_owned() },
         SupportError::NoClass { path: path(), name: "kite".to_owned(), known },
         SupportError::TooFewClasses { path: path(), remain: 1 },
+    ]
+}
+
+/// Every error of a model file.
+pub fn of_models() -> Vec<ModelFileError> {
+    let path = || "/my data/conv.mlsm".into();
+    vec![
+        ModelFileError::Foreign { path: path() },
+        ModelFileError::Damaged { path: path(), why: "its tensors are not those that it lists".to_owned() },
+        ModelFileError::Io { path: path(), source: refusal() },
+        ModelFileError::NoModel { node: "crop".to_owned() },
+        ModelFileError::NotComputed { node: "train-base:conv".to_owned() },
     ]
 }
 

@@ -13,6 +13,7 @@ mod interrupted;
 mod libtorch;
 mod looking;
 mod methods;
+mod model;
 mod predict;
 mod program;
 mod published;
