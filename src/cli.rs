@@ -104,7 +104,7 @@ pub enum Verb {
     Pull(cmd::transfer::TransferArgs),
     /// Writes what a node has learnt to one file: weights, recipe, normalisation, lineage
     Export(cmd::model::ExportArgs),
-    /// Puts what such a file holds into the store
+    /// Puts what such a file holds into the store, where runs that ask the same use it; one that none uses is collected
     Import(cmd::model::ImportArgs),
     /// Prints the configuration with every default, and where each value comes from
     Config(cmd::config::ConfigArgs),

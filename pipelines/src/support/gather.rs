@@ -147,8 +147,11 @@ impl Support {
     /// # Errors
     /// [`AssembleError::Store`] when the folder cannot be written.
     pub fn write(&self) -> Result<(), AssembleError> {
-        publish_file(&self.path, &self.to_bytes())?;
-        Ok(())
+        let bytes = self.to_bytes();
+        if Self::of_bytes(self.path.clone(), &bytes)? != *self {
+            return Err(StageError::defect("a support file would be read as another one").into());
+        }
+        Ok(publish_file(&self.path, &bytes)?)
     }
 }
 
