@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use mlsm_data::OwnPhotos;
 use mlsm_engine::{RunOptions, RunReport};
-use mlsm_pipelines::support::{Made, Support, refuse_pixels};
+use mlsm_pipelines::support::{Made, NewPhotos, Support, refuse_pixels};
 use mlsm_pipelines::{Execution, Preparation, Purpose, assemble, prepare_beside};
 use mlsm_store::{Access, Store};
 use serde::Serialize;
@@ -125,10 +125,10 @@ fn add(file: &Path, folder: &Path, settings: &Settings) -> Result<(), CliError> 
     let view = View::new(settings);
     let mut support = Support::read(file)?;
     let config = config_of(&support)?;
-    let own = support.joining(folder, links(&config.config))??;
+    let own = support.joining(folder, links(&config.config))?;
     let store = settings.open_store(Access::ReadWrite)?;
     let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
-    let prepared = wired(&support, config, own, false, &with, settings)?;
+    let prepared = wired(&support, config, (own, NewPhotos::Joining), &with, settings)?;
     if !prepared.assembly.graph.nodes().is_empty() {
         let report = computed(&prepared, Vec::new(), (&store, &view), settings)?;
         support.add(&made(&prepared, &report, &store))?;

@@ -89,7 +89,7 @@ impl Support {
             let key = [graph.node(node).id.clone(), graph.unit(at).aspect.clone(), output.to_owned()];
             made.add_rows(rows.entry(key).or_default(), at, output)?;
         }
-        let learnt = made.from_labelled();
+        let learnt = made.labelled_units();
         let mut wholes: Vec<(Whole, Option<Vec<u8>>)> = Vec::new();
         for (node, unit, output) in frontier.wholes {
             let is_learnt = learnt.contains(&(node, unit));
@@ -218,7 +218,7 @@ impl Made<'_> {
     }
 
     /// Returns the units that rest on labelled photos.
-    fn from_labelled(&self) -> BTreeSet<(NodeIndex, usize)> {
+    fn labelled_units(&self) -> BTreeSet<(NodeIndex, usize)> {
         let ids: BTreeSet<u32> = self.own().photos().iter().map(|photo| photo.image_id.0).collect();
         let mut found = BTreeSet::new();
         for (n, node) in self.assembly.graph.nodes().iter().enumerate() {
@@ -261,11 +261,12 @@ impl Made<'_> {
 /// Returns the recipes of what a row rests on: of shards, those of a user's labelled photos.
 pub(super) fn of_row(assembly: &Assembly, node: &str, own: &OwnPhotos) -> BTreeMap<String, recipes::Recipe> {
     let graph = &assembly.graph;
+    let is_labelled = |class: ClassId| own.has(class) && class != own.query_class();
+    let labelled = assembly.shards.iter().filter(|shard| is_labelled(shard.class_id));
+    let labelled: BTreeSet<&str> = labelled.map(|shard| shard.id.as_str()).collect();
     let is_counted = |at: &UnitRef| {
-        let shard = &graph.unit(*at).shard;
-        let of_shard = assembly.shards.iter().find(|known| known.id == *shard).map(|known| known.class_id);
-        let is_labelled = of_shard.is_some_and(|class| own.has(class) && class != own.query_class());
-        graph.node(at.node).id != node && (shard.is_empty() || is_labelled)
+        let shard = graph.unit(*at).shard.as_str();
+        graph.node(at.node).id != node && (shard.is_empty() || labelled.contains(shard))
     };
     let below = graph.units_below(node).into_iter().map(|(node, unit)| UnitRef { node, unit });
     recipes::of_units(graph, below.filter(is_counted))

@@ -23,6 +23,7 @@ pub use gather::{Made, refuse_pixels};
 pub(crate) use rows::Rows;
 
 use self::recipes::Recipe;
+use crate::AssembleError;
 use crate::config::Config;
 
 /// The form of the file; one that is newer is refused.
@@ -40,6 +41,15 @@ pub struct Support {
     wholes: Vec<Option<Vec<u8>>>,
     /// The classes of base photos that have rows.
     base: BTreeMap<ImageId, ClassId>,
+}
+
+/// Which photos of a scene are new to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewPhotos {
+    /// Those whose class is asked for.
+    AskedFor,
+    /// Labelled ones that are to join it.
+    Joining,
 }
 
 /// What the file says of itself, as JSON.
@@ -144,10 +154,10 @@ impl Support {
     /// Returns the photos of a folder that are to join its own.
     ///
     /// # Errors
-    /// [`SupportError::FromLabelled`], as an error of the data those of [`OwnPhotos::joining`].
-    pub fn joining(&self, folder: &Path, links: Links) -> Result<Result<OwnPhotos, DataError>, SupportError> {
+    /// [`SupportError::FromLabelled`] as an error of the configuration; those of [`OwnPhotos::joining`].
+    pub fn joining(&self, folder: &Path, links: Links) -> Result<OwnPhotos, AssembleError> {
         self.refuse_from_labelled()?;
-        Ok(self.labelled().joining(folder, links))
+        Ok(self.labelled().joining(folder, links)?)
     }
 
     fn labelled(&self) -> OwnPhotos {

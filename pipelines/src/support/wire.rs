@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlsm_data::{Class, ClassId, Dataset, OwnPhotos, Part, Photo, ShardOptions, counted, shards};
-use mlsm_engine::{InputSource, UnitRef};
-use mlsm_store::{Digest, Store};
+use mlsm_data::{Class, ClassId, Dataset, OwnPhotos, Part, Photo, Shard, ShardOptions, counted, shards};
+use mlsm_engine::{InputSource, Unit, UnitRef};
+use mlsm_store::{Digest, Output, Store};
 
 use super::gather::of_row;
-use super::rows::Rows;
-use super::{Support, SupportError, Whole, recipes};
+use super::{NewPhotos, Support, SupportError, Whole, recipes};
 use crate::assemble::{AssembleError, Assembly};
 use crate::config::Config;
 use crate::prepare::photos::{by_content, own_digests};
@@ -88,8 +87,8 @@ impl Support {
         }
     }
 
-    /// Keeps of a graph what works on the photos asked for and, with the node of the row, predicts them, or on those that
-    /// are to join (`asked_for`: no); all else is known. Known artifacts are put into the store.
+    /// Keeps of a graph what works on new photos, and the node of the row where they are asked for; all else is known. Known
+    /// artifacts are put into the store.
     ///
     /// # Errors
     /// [`AssembleError::Config`] when the file was made by another version of the program, [`AssembleError::Store`].
@@ -97,29 +96,25 @@ impl Support {
         &self,
         assembly: Assembly,
         scene: &Scene,
-        (node, asked_for): (&str, bool),
+        (node, new): (&str, NewPhotos),
         store: &Store,
     ) -> Result<Assembly, AssembleError> {
         let own = scene.source.own.as_ref().expect("the scene was prepared by the file");
-        let (graph, path) = (&assembly.graph, &self.path);
+        let (graph, asked_for) = (&assembly.graph, new == NewPhotos::AskedFor);
         if let Some(why) = recipes::difference(&self.about.recipes, &of_row(&assembly, node, own), asked_for) {
-            return Err(SupportError::OtherProgram { path: path.clone(), why }.into());
+            return Err(SupportError::OtherProgram { path: self.path.clone(), why }.into());
         }
         let max_photos = self.config()?.data.shard_photos;
         let shards = shards(&scene.source.dataset, &ShardOptions { max_photos });
-        let photos: BTreeMap<&str, BTreeSet<i64>> = shards
-            .iter()
-            .map(|shard| (shard.id.as_str(), shard.photos.iter().map(|photo| i64::from(photo.image_id.0)).collect()))
-            .collect();
         let is_new = |class: ClassId| own.has(class) && (!asked_for || class == own.query_class());
-        let new: BTreeSet<&str> = shards.iter().filter(|s| is_new(s.class_id)).map(|s| s.id.as_str()).collect();
+        let of_new: BTreeSet<&str> = shards.iter().filter(|s| is_new(s.class_id)).map(|s| s.id.as_str()).collect();
         let below = graph.units_below(node);
         let is_kept = |at: UnitRef| {
             let (known, unit) = (graph.node(at.node), graph.unit(at));
             let is_row = asked_for && known.id == node;
             // Sizes and small pixels of photos asked for are what a page shows, whether the row reads them or not.
             let is_shown = asked_for && known.stage == "ingest";
-            is_row || (is_shown || below.contains(&(at.node, at.unit))) && new.contains(unit.shard.as_str())
+            is_row || (is_shown || below.contains(&(at.node, at.unit))) && of_new.contains(unit.shard.as_str())
         };
         let mut found = BTreeMap::new();
         let known = |at: UnitRef, output: &'static str| -> Result<Digest, AssembleError> {
@@ -127,16 +122,7 @@ impl Support {
                 return Ok(*digest);
             }
             let (node, unit) = (&graph.node(at.node).id, graph.unit(at));
-            let digest = match photos.get(unit.shard.as_str()) {
-                Some(photos) => {
-                    let key = [node.clone(), unit.aspect.clone(), output.to_owned()];
-                    self.rows.get(&key).map(|rows: &Rows| store.put(&rows.artifact(photos))).transpose()?
-                }
-                None => self.put_whole([node, &unit.key(), output], store)?,
-            };
-            let lacking =
-                || SupportError::OtherProgram { path: path.clone(), why: format!("it lacks {output} of {node}") };
-            let digest = digest.map(|made| made.digest).ok_or_else(lacking)?;
+            let digest = self.put(node, unit, output, (&shards, store))?;
             found.insert((at.node, at.unit, output), digest);
             Ok(digest)
         };
@@ -144,11 +130,35 @@ impl Support {
         Ok(Assembly { graph, ..assembly })
     }
 
-    fn put_whole(&self, name: [&str; 3], store: &Store) -> Result<Option<mlsm_store::Output>, AssembleError> {
+    /// Puts an artifact into the store as the unit made it.
+    fn put(
+        &self,
+        node: &str,
+        unit: &Unit,
+        output: &str,
+        (shards, store): (&[Shard], &Store),
+    ) -> Result<Digest, AssembleError> {
+        let of_shard = shards.iter().find(|shard| shard.id == unit.shard);
+        let made = match of_shard {
+            Some(shard) => {
+                let photos = shard.photos.iter().map(|photo| i64::from(photo.image_id.0)).collect();
+                let rows = self.rows.get(&[node.to_owned(), unit.aspect.clone(), output.to_owned()]);
+                rows.map(|rows| store.put(&rows.artifact(&photos))).transpose()?
+            }
+            None => self.put_whole([node, &unit.key(), output], store)?,
+        };
+        let lacking = || {
+            let why = format!("it lacks {output} of {node}");
+            SupportError::OtherProgram { path: self.path.clone(), why }
+        };
+        Ok(made.map(|made| made.digest).ok_or_else(lacking)?)
+    }
+
+    fn put_whole(&self, name: [&str; 3], store: &Store) -> Result<Option<Output>, AssembleError> {
         let is_it = |(whole, _): &(&Whole, _)| [&whole.node, &whole.unit, &whole.output].map(String::as_str) == name;
         Ok(match self.about.wholes.iter().zip(&self.wholes).find(is_it) {
             Some((_, Some(bytes))) => Some(store.put(bytes)?),
-            Some((whole, None)) => Some(mlsm_store::Output { digest: whole.digest, bytes: 0 }),
+            Some((whole, None)) => Some(Output { digest: whole.digest, bytes: 0 }),
             None => None,
         })
     }

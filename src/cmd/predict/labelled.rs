@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mlsm_data::{Links, OwnPhotos};
-use mlsm_pipelines::support::Support;
+use mlsm_pipelines::support::{NewPhotos, Support};
 use mlsm_pipelines::{
     Assembly, Config, Execution, Preparation, Purpose, Scene, assemble, imported_weights, prepare_beside,
 };
@@ -69,7 +69,7 @@ impl Labelled {
             return Err(CliError::usage(format!("cannot predict with row {row}"), why, fix));
         }
         check_given(&file, with, settings)?;
-        wired(&file, config, own, true, with, settings)
+        wired(&file, config, (own, NewPhotos::AskedFor), with, settings)
     }
 }
 
@@ -80,15 +80,14 @@ impl Labelled {
 pub fn wired(
     file: &Support,
     config: NamedConfig,
-    own: OwnPhotos,
-    asked_for: bool,
+    (own, new): (OwnPhotos, NewPhotos),
     with: &Preparation<'_>,
     settings: &Settings,
 ) -> Result<Prepared, CliError> {
     let scene = file.prepare(own, with)?;
     let whole = assemble(&config.config, &scene, &Execution { device: settings.device })?;
     let node = format!("{NODE}{}", file.row());
-    let assembly = file.wire(whole, &scene, (&node, asked_for), with.store)?;
+    let assembly = file.wire(whole, &scene, (&node, new), with.store)?;
     Ok(Prepared { config, scene, assembly, node })
 }
 
