@@ -84,6 +84,10 @@ pub enum Verb {
     Explain(cmd::explain::ExplainArgs),
     /// Tells photos of your own apart, by a few labelled ones of each class
     Predict(cmd::predict::PredictArgs),
+    /// Keeps the features of labelled photos in a file, by which `mlsm predict` needs the photos no more
+    Support(cmd::support::SupportArgs),
+    /// Lists the photos of a folder that resemble a photo most
+    Similar(cmd::similar::SimilarArgs),
     /// Answers SQL over the published tables
     Query(cmd::query::QueryArgs),
     /// Lists the published tables
@@ -102,6 +106,10 @@ pub enum Verb {
     Push(cmd::transfer::TransferArgs),
     /// Brings what this store lacks here, from another one
     Pull(cmd::transfer::TransferArgs),
+    /// Writes what a node has learnt to one file: weights, recipe, normalisation, lineage
+    Export(cmd::model::ExportArgs),
+    /// Puts what such a file holds into the store, where runs that ask the same use it; one that none uses is collected
+    Import(cmd::model::ImportArgs),
     /// Prints the configuration with every default, and where each value comes from
     Config(cmd::config::ConfigArgs),
     /// Draws synthetic photos, checks a data set
@@ -123,6 +131,9 @@ impl Verb {
             Self::Run(_)
             | Self::Work(_)
             | Self::Predict(_)
+            | Self::Support(_)
+            | Self::Similar(_)
+            | Self::Import(_)
             | Self::Push(_)
             | Self::Pull(_)
             | Self::Gc(_)
@@ -140,6 +151,7 @@ impl Verb {
             | Self::Report(_)
             | Self::Runs(_)
             | Self::Diff(_)
+            | Self::Export(_)
             | Self::Doctor
             | Self::Completions(_)
             | Self::Man(_) => signals::TO_LOOK,

@@ -9,6 +9,8 @@ pub mod words;
 use mlsm_data::DataError;
 use mlsm_engine::{EngineError, StageError};
 use mlsm_errors::{Explain, Explanation, Fix};
+use mlsm_pipelines::model_file::ModelFileError;
+use mlsm_pipelines::support::SupportError;
 use mlsm_pipelines::{AssembleError, ConfigError};
 use mlsm_store::StoreError;
 use thiserror::Error;
@@ -76,6 +78,18 @@ pub enum CliError {
     /// The answer could not be written.
     #[error("cannot write to standard output")]
     Stdout(#[source] std::io::Error),
+}
+
+impl From<SupportError> for CliError {
+    fn from(error: SupportError) -> Self {
+        Self::Assemble(error.into())
+    }
+}
+
+impl From<ModelFileError> for CliError {
+    fn from(error: ModelFileError) -> Self {
+        Self::Assemble(error.into())
+    }
 }
 
 impl CliError {

@@ -62,7 +62,9 @@ fn promises_last_line(cli: &Cli) -> bool {
         Some(output) => output == cli::Output::Json,
         None => environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json"),
     };
-    is_json && matches!(cli.verb, Verb::Run(_) | Verb::Work(_) | Verb::Predict(_))
+    let is_run =
+        matches!(cli.verb, Verb::Run(_) | Verb::Work(_) | Verb::Predict(_) | Verb::Support(_) | Verb::Similar(_));
+    is_json && is_run
 }
 
 /// Ends with what clap says of the command line: help and version are no failures. A refused command line of a run that
@@ -72,7 +74,8 @@ fn refuse(refused: &clap::Error) -> ! {
     let is_json = words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
         || words.iter().any(|word| word == "--output=json")
         || environment::variable("MLSM_OUTPUT").is_some_and(|value| value == "json");
-    let is_run = words.iter().any(|word| word == "run" || word == "work" || word == "predict");
+    let verbs = ["run", "work", "predict", "support", "similar"];
+    let is_run = words.iter().any(|word| verbs.iter().any(|verb| word == verb));
     if refused.use_stderr() && is_json && is_run {
         let _ = refused.print();
         let first = refused.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

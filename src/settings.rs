@@ -254,6 +254,15 @@ impl Settings {
         self.load(self.config.as_deref().unwrap_or(preset))
     }
 
+    /// Returns the configuration where flags or `MLSM_CONFIG` ask for one: a name, or keys over a preset.
+    ///
+    /// # Errors
+    /// As [`Settings::load_config`].
+    pub fn given_config(&self, preset: &str) -> Result<Option<NamedConfig>, CliError> {
+        let is_given = self.config.is_some() || !self.set.is_empty();
+        is_given.then(|| self.load_config_or(preset)).transpose()
+    }
+
     fn load(&self, reference: &str) -> Result<NamedConfig, CliError> {
         let here = std::env::current_dir().map_err(|source| {
             let why = source.to_string();

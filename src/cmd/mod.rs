@@ -9,14 +9,17 @@ pub mod explain;
 pub mod gc;
 pub mod graph;
 pub mod man;
+pub mod model;
 pub mod plan;
 pub mod predict;
 pub mod query;
 pub mod report;
 pub mod run;
 pub mod runs;
+pub mod similar;
 pub mod status;
 pub mod submit;
+pub mod support;
 pub mod tables;
 pub mod transfer;
 pub mod verify;
@@ -41,6 +44,8 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Status => status::status(settings),
         Verb::Explain(args) => explain::explain(&args, settings),
         Verb::Predict(args) => predict::predict(&args, settings),
+        Verb::Support(args) => support::support(&args.action, settings),
+        Verb::Similar(args) => similar::similar(&args, settings),
         Verb::Query(args) => query::query(&args, settings),
         Verb::Tables(args) => tables::tables(&args, settings),
         Verb::Report(args) => report::report(&args, settings),
@@ -49,6 +54,8 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Runs(args) => runs::runs(&args, settings),
         Verb::Push(args) => transfer::push(&args, settings),
         Verb::Pull(args) => transfer::pull(&args, settings),
+        Verb::Export(args) => model::export(&args, settings),
+        Verb::Import(args) => model::import(&args, settings),
         Verb::Diff(args) => diff::diff(&args, settings),
         Verb::Config(args) => config::config(&args.action, settings),
         Verb::Data(args) => data::data(&args.action, settings),

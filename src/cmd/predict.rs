@@ -1,19 +1,20 @@
 //! `mlsm predict`: tells photos of one's own apart, by a few labelled ones.
 
 mod answer;
+pub mod labelled;
 mod page;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_data::{Links, OwnPhotos};
 use mlsm_engine::{RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation};
 use mlsm_pipelines::predictions::Predictions;
-use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare_beside};
+use mlsm_pipelines::{Assembly, Preparation, Purpose};
 use mlsm_store::{Access, Store, publish_file};
 use polars::prelude::PolarsError;
 
+use self::labelled::{Labelled, Prepared};
 use crate::cmd::query::answer::{Answer, AnswerArgs};
 use crate::cmd::run;
 use crate::error::CliError;
@@ -23,16 +24,16 @@ use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity};
 
 /// The preset that predicts when no configuration is named.
-const PRESET: &str = "own";
+pub const PRESET: &str = "own";
 
 /// What the names of nodes that predict begin with.
-const NODE: &str = "predict:";
+pub const NODE: &str = "predict:";
 
 /// Which photos, and by what.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Labelled photos: a folder with a folder of photos for each class
-    #[arg(long, value_name = "DIR")]
+    /// Labelled photos: a folder with a folder of photos for each class, or a file that `mlsm support build` made of one
+    #[arg(long, value_name = "DIR|FILE")]
     support: PathBuf,
     /// Photos to be told apart: a folder, with or without folders in it, or one photo
     #[arg(long, value_name = "DIR|PHOTO")]
@@ -61,21 +62,15 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
     let cancel = run::cancellable()?;
     args.answer.format(settings)?; // refused before anything is computed
     let view = View::new(settings);
-    let config = settings.load_config_or(PRESET)?;
-    let links = if config.config.data.follow_links { Links::Followed } else { Links::LeftOut };
-    let own = OwnPhotos::open(&args.support, &args.query, links)?;
-    if args.unknown_threshold.is_some()
-        && own.classes().iter().any(|class| class.class_id != own.query_class() && class.name == answer::UNKNOWN)
-    {
+    let labelled = Labelled::open(&args.support, &args.query, settings)?;
+    if args.unknown_threshold.is_some() && labelled.own.classes().iter().any(|class| class.name == answer::UNKNOWN) {
         let (what, why) = ("a class is named `unknown`", "it could not be told from photos of no class");
         return Err(CliError::usage(what, why, "rename its folder, or leave the threshold out"));
     }
     let store = settings.open_store(Access::ReadWrite)?;
     let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
-    let scene = prepare_beside(own, &config.config, &preparation)?;
-    let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
+    let Prepared { config, scene, assembly, node } = labelled.prepare(args.row.as_deref(), &preparation, settings)?;
     assembly.warnings.iter().for_each(|warning| view.warn(warning));
-    let node = chosen(&assembly, args.row.as_deref())?;
     let mut identity = run::identity(settings, &config);
     identity.config_name = format!("{}+predict", config.name); // the last run of the configuration stays the last
     let options = RunOptions { targets: vec![node.clone()], threads: settings.threads, ..RunOptions::default() };
@@ -159,7 +154,10 @@ fn html(text: &str) -> Result<PathBuf, String> {
 }
 
 /// Chooses the node that predicts.
-fn chosen(assembly: &Assembly, row: Option<&str>) -> Result<String, CliError> {
+///
+/// # Errors
+/// [`CliError::Usage`] when there is no such row, or several and none is named.
+pub fn chosen(assembly: &Assembly, row: Option<&str>) -> Result<String, CliError> {
     let rows: Vec<&str> = assembly.graph.nodes().iter().filter_map(|node| node.id.strip_prefix(NODE)).collect();
     let list = || rows.iter().map(|row| format!("--row '{row}'")).collect::<Vec<_>>().join(", ");
     match row {

@@ -56,7 +56,7 @@ pub fn work(args: &WorkArgs, settings: &Settings) -> Result<(), CliError> {
     let config = plan.configuration()?;
     let workspace = Workspace::to_run_with(config, settings, Waiting::Allowed, &cancel, &all)?;
     let units: Vec<UnitRef> = positions.iter().map(|at| found(&plan, *at, &workspace)).collect::<Result<_, _>>()?;
-    let part = workspace.assembly.graph.part(&units);
+    let part = workspace.assembly.graph.with_all_needed(&units).map_err(|e| CliError::Assemble(e.into()))?;
     let identity = run::identity(settings, &workspace.config);
     let options = RunOptions { extent: Extent::Units, threads: settings.threads, ..RunOptions::default() };
     let report = mlsm_engine::run(&part, &workspace.store, &identity, &options, &cancel, &all, &clock::now)?;

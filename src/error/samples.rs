@@ -7,6 +7,8 @@ use mlsm_data::{ClassId, DataError, ImageProblem, Part};
 use mlsm_engine::{EngineError, GraphError, StageError};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_nets::NetError;
+use mlsm_pipelines::model_file::ModelFileError;
+use mlsm_pipelines::support::SupportError;
 use mlsm_pipelines::{AssembleError, Config, ConfigError};
 use mlsm_store::{Digest, Finding, Fingerprint, Request, StoreError};
 
@@ -52,6 +54,11 @@ variants!(engine: EngineError { Store, UnknownNode, Threads, Pending, MissingOut
 variants!(graph: GraphError { TakenId, UnknownPort, WrongCount, UnknownOutput, Later });
 variants!(stage: StageError { Cancelled, BadData, Setup, Busy, Store, Failed });
 variants!(assemble: AssembleError { Config, Data, Store, Graph, Cancelled });
+variants!(support: SupportError {
+    Foreign, Damaged, Io, OtherProgram, OtherConfig, OtherWeights, MissingWeights, ReadsPixels, FromLabelled, NoClass,
+    TooFewClasses,
+});
+variants!(model: ModelFileError { Foreign, Damaged, Io, NoModel, NotComputed });
 variants!(cli: CliError {
     CheckFailed, Usage, BadData, Config, Assemble, Engine, Store, Data, Nodes, Busy, Cancelled, TimeOver, Panicked,
     Stdout,
@@ -255,6 +262,41 @@ pub fn of_assembly() -> Vec<AssembleError> {
         AssembleError::Store(StoreError::Stopped),
         AssembleError::Graph(GraphError::TakenId("crop".to_owned())),
         AssembleError::Cancelled,
+    ]
+}
+
+/// Every error of a support file.
+pub fn of_supports() -> Vec<SupportError> {
+    let path = || "/my data/birds.support".into();
+    let weights = || "efficientnet-lite0".to_owned();
+    let known = vec!["owl".to_owned(), "wren".to_owned()];
+    vec![
+        SupportError::Foreign { path: path() },
+        SupportError::Damaged { path: path(), why: "its bytes are not those whose digest it names".to_owned() },
+        SupportError::Io { path: path(), source: refusal() },
+        SupportError::OtherProgram {
+            path: path(),
+            why: "extract:conv image has version 1 in it and 2 here".to_owned(),
+        },
+        SupportError::OtherConfig { path: path(), why: "`seed` is 0 in it and 1 here".to_owned() },
+        SupportError::OtherWeights { path: path(), name: weights(), expected: digest(), found: Digest::of(b"others") },
+        SupportError::MissingWeights { path: path(), name: weights(), store: "/data/.mlsm".into() },
+        SupportError::ReadsPixels { row: "pixels".to_owned() },
+        SupportError::FromLabelled { path: path(), node: "train-base:conv".to_owned() },
+        SupportError::NoClass { path: path(), name: "kite".to_owned(), known },
+        SupportError::TooFewClasses { path: path(), remain: 1 },
+    ]
+}
+
+/// Every error of a model file.
+pub fn of_models() -> Vec<ModelFileError> {
+    let path = || "/my data/conv.mlsm".into();
+    vec![
+        ModelFileError::Foreign { path: path() },
+        ModelFileError::Damaged { path: path(), why: "its tensors are not those that it lists".to_owned() },
+        ModelFileError::Io { path: path(), source: refusal() },
+        ModelFileError::NoModel { node: "crop".to_owned() },
+        ModelFileError::NotComputed { node: "train-base:conv".to_owned() },
     ]
 }
 

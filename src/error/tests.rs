@@ -101,6 +101,22 @@ fn every_error_of_a_configuration_and_of_its_graph_is_worded() {
 }
 
 #[test]
+fn every_error_of_a_support_file_is_worded() {
+    let errors = named(samples::of_supports(), samples::support::of, samples::support::ALL);
+    let messages: Vec<_> =
+        errors.into_iter().map(|(name, error)| whole("SupportError", name, &CliError::from(error))).collect();
+    hold("support", &messages);
+}
+
+#[test]
+fn every_error_of_a_model_file_is_worded() {
+    let errors = named(samples::of_models(), samples::model::of, samples::model::ALL);
+    let messages: Vec<_> =
+        errors.into_iter().map(|(name, error)| whole("ModelFileError", name, &CliError::from(error))).collect();
+    hold("model", &messages);
+}
+
+#[test]
 fn every_end_of_a_command_and_everything_that_helps_is_worded() {
     let errors = named(samples::of_commands(), samples::cli::of, samples::cli::ALL);
     let mut messages: Vec<_> =

@@ -138,6 +138,14 @@ fn make_absolute(table: &mut Table, base: &Path) {
             *path = base.join(&path).to_string_lossy().into_owned();
         }
     }
+    let base_nets = table.get_mut("train-base").and_then(Value::as_table_mut);
+    for (_, section) in base_nets.into_iter().flatten() {
+        if let Some(Value::String(weights)) = section.get_mut("weights")
+            && weights.ends_with(".safetensors")
+        {
+            *weights = base.join(&weights).to_string_lossy().into_owned();
+        }
+    }
 }
 
 /// Lays variables such as `MLSM_META_TRAIN__MLSM__K_SHOT` over the table: `__` stands between keys. Other variables that

@@ -34,7 +34,7 @@ fn answer(program: &Path, scene: &Scene, words: &[&str]) -> Answer {
 fn looking_and_a_run_with_nothing_to_do_never_load_libtorch() {
     let scene = Scene::finished();
     let program = without_libtorch(&scene);
-    let verbs: [&[&str]; 10] = [
+    let verbs: [&[&str]; 11] = [
         &["status"],
         &["plan"],
         &["plan", "--set", "seed=9"],
@@ -44,6 +44,7 @@ fn looking_and_a_run_with_nothing_to_do_never_load_libtorch() {
         &["report"],
         &["query", "SELECT count(*) FROM images"],
         &["gc"],
+        &["export", "train-base:conv", "--out", concat!(env!("CARGO_TARGET_TMPDIR"), "/looked-at.mlsm")],
         &["run"],
     ];
     for words in verbs {

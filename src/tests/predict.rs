@@ -11,7 +11,7 @@ use crate::scene::{Scene, config};
 
 /// Copies photos of the novel classes: five of each as labelled ones, the others to be asked for, whose names begin with
 /// that of their class.
-fn own_photos(scene: &Scene) {
+pub fn own_photos(scene: &Scene) {
     let novel = scene.query("SELECT path, class_name FROM images WHERE split = 'novel' ORDER BY path");
     let mut seen = BTreeMap::<&str, usize>::new();
     for photo in novel.as_array().unwrap() {
@@ -30,18 +30,18 @@ fn own_photos(scene: &Scene) {
 /// The columns of the table, a line for each photo.
 const HEADER: &str = "path,class_name,probability,score,second_class_name,second_probability,second_score\n";
 
-fn predict(scene: &Scene, arguments: &[String]) -> Answer {
+pub fn predict(scene: &Scene, arguments: &[String]) -> Answer {
     let (support, query) = (scene.path("support"), scene.path("query"));
     let folders = ["predict", "--support", support.to_str().unwrap(), "--query", query.to_str().unwrap()];
     mlsm(&scene.store(), folders.iter().map(|a| (*a).to_owned()).chain(arguments.iter().cloned()))
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// The stages of which something was computed.
-fn executed(answer: &Answer) -> Vec<String> {
+pub fn executed(answer: &Answer) -> Vec<String> {
     let events = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let finished = events.filter(|e| e["event"] == "node-finished" && e["outcome"] == "executed");
     finished.map(|e| e["stage"].as_str().unwrap().to_owned()).collect()

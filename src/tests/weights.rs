@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::scene::Scene;
 
 /// Copies the base CNN's backbone out of the store.
-fn export(scene: &Scene, file: &Path) {
+pub fn export(scene: &Scene, file: &Path) {
     let finished = scene.run(&[]);
     let nodes = finished.digests();
     let (_, _, outputs) = nodes.iter().find(|(node, ..)| *node == "train-base:conv").unwrap();

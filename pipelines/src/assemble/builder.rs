@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mlsm_data::{ClassId, EpisodeSpec, Part, Shard, ShardOptions, TrainPart, shards};
+use mlsm_data::{ClassId, EpisodeSpec, Part, Photo, Shard, ShardOptions, TrainPart, shards};
 use mlsm_engine::{Graph, Item, NodeIndex, Task, Unit, UnitInput, UnitRef};
 use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::Reads;
@@ -12,7 +12,7 @@ use mlsm_nets::Reads;
 use super::plan_graph::NodeKind;
 use super::{AssembleError, Execution};
 use crate::config::{BackboneMode, Baseline, Config, ObjectSource, Protocol};
-use crate::prepare::Scene;
+use crate::prepare::{Scene, Source};
 use crate::runtime::Runtime;
 use crate::stages::ingest::PixelShape;
 use crate::stages::ports::{self, Side};
@@ -43,7 +43,7 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Begins a graph without nodes.
     pub fn new(config: &'a Config, scene: &'a Scene, parts: BTreeMap<ClassId, Part>, execution: &Execution) -> Self {
-        let shards = shards(&scene.source.dataset, &ShardOptions { max_photos: config.data.shard_photos });
+        let shards = shards_of(&scene.source, config.data.shard_photos);
         let shards = shards.into_iter().filter_map(|shard| Some((parts.get(&shard.class_id).copied()?, shard)));
         Self {
             config,
@@ -60,6 +60,22 @@ impl<'a> Builder<'a> {
             features: BTreeMap::new(),
         }
     }
+}
+
+/// Divides all photos into shards; a user's own into one each, where that is wanted.
+fn shards_of(source: &Source, max_photos: usize) -> Vec<Shard> {
+    let divided = shards(&source.dataset, &ShardOptions { max_photos });
+    let Some(own) = source.own.as_ref().filter(|own| own.is_one_a_shard()) else { return divided };
+    let one = |shard: &Shard, photo: &Photo| Shard {
+        id: format!("{}.{}", shard.class_id, photo.image_id),
+        class_id: shard.class_id,
+        photos: vec![photo.clone()],
+    };
+    let of_shard = |shard: Shard| match own.has(shard.class_id) {
+        true => shard.photos.iter().map(|photo| one(&shard, photo)).collect(),
+        false => vec![shard],
+    };
+    divided.into_iter().flat_map(of_shard).collect()
 }
 
 impl Builder<'_> {

@@ -39,6 +39,7 @@ pub(crate) enum NodeKind {
 #[derive(Clone, Debug)]
 pub(crate) struct ShardInfo {
     pub id: String,
+    pub class_id: ClassId,
     pub part: Part,
 }
 
@@ -62,13 +63,20 @@ pub fn assemble(config: &Config, scene: &Scene, execution: &Execution) -> Result
         graph: builder.graph,
         warnings: scene.source.warnings.iter().cloned().chain(warnings).collect(),
         kinds: builder.kinds,
-        shards: builder.shards.iter().map(|(s, part)| ShardInfo { id: s.id.clone(), part: *part }).collect(),
+        shards: builder
+            .shards
+            .iter()
+            .map(|(s, part)| ShardInfo { id: s.id.clone(), class_id: s.class_id, part: *part })
+            .collect(),
     })
 }
 
 /// Says what each class is for. Beside a user's own photos, novel classes of the configuration play no part.
 fn parts(config: &Config, scene: &Scene) -> Result<Assigned, AssembleError> {
     let source = &scene.source;
+    if let Some(parts) = &source.parts {
+        return Ok(Assigned { parts: parts.clone(), warnings: Vec::new() });
+    }
     let is_own = |class: &Class| source.own.as_ref().is_some_and(|own| own.has(class.class_id));
     let (own, listed): (Vec<Class>, Vec<Class>) = source.dataset.classes.iter().cloned().partition(is_own);
     let mut assigned = match source.own.is_some() && listed.is_empty() {

@@ -94,6 +94,17 @@ impl Config {
         Digest::of(toml::to_string(&pathless).unwrap_or_default().as_bytes())
     }
 
+    /// Returns the configuration without paths of this machine: of weights from a file, its name remains.
+    pub fn without_paths(&self) -> Self {
+        let mut pathless = self.clone();
+        pathless.data.path = None;
+        pathless.splits.file = None;
+        for section in pathless.train_base.values_mut() {
+            section.weights = section.weights_name().to_owned();
+        }
+        pathless
+    }
+
     /// Makes relative paths relative to `base`.
     pub fn resolve_paths(&mut self, base: &Path) {
         for path in [&mut self.data.path, &mut self.splits.file].into_iter().flatten() {

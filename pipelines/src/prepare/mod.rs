@@ -2,7 +2,7 @@
 //!
 //! This is the work with a disk, a store, progress and a request to stop, so that `assemble` needs none of them.
 
-mod photos;
+pub(crate) mod photos;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::Path;
 use mlsm_data::OwnPhotos;
 use mlsm_engine::{Cancel, Event, InputSource, Subscriber};
 use mlsm_errors::{Explanation, Fix};
-use mlsm_store::Store;
+use mlsm_store::{Digest, Store};
 
 use crate::AssembleError;
 use crate::config::Config;
@@ -89,6 +89,20 @@ fn whole(config: &Config, source: Source, with: &Preparation<'_>) -> Result<Scen
         }
     }
     Ok(Scene { source, split, weights })
+}
+
+/// Returns the digests of the weights that a configuration imports, as far as they are there.
+///
+/// # Errors
+/// [`AssembleError`]: weights that cannot be used.
+pub fn imported_weights(config: &Config, with: &Preparation<'_>) -> Result<BTreeMap<String, Digest>, AssembleError> {
+    let mut found = BTreeMap::new();
+    for (name, section) in config.train_base.iter().filter(|(_, section)| section.weights != "none") {
+        if let InputSource::Known(digest) = weights::find(section, with)? {
+            found.insert(name.clone(), digest);
+        }
+    }
+    Ok(found)
 }
 
 fn read_split(file: &Path) -> Result<String, AssembleError> {

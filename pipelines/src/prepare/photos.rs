@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlsm_data::archive::{self, Limits, Unpack};
 use mlsm_data::synthetic::{SyntheticSpec, draw};
-use mlsm_data::{Class, Dataset, ImageId, OpenOptions, OwnPhotos, Photo, counted};
+use mlsm_data::{Class, ClassId, Dataset, ImageId, OpenOptions, OwnPhotos, Part, Photo, counted};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
 use rayon::prelude::*;
@@ -32,6 +32,8 @@ pub struct Source {
     pub pending: Option<String>,
     /// A user's own photos, which are part of the data set.
     pub own: Option<OwnPhotos>,
+    /// What each class is for, where a file of features says so in place of the configuration.
+    pub parts: Option<BTreeMap<ClassId, Part>>,
 }
 
 impl Source {
@@ -46,7 +48,7 @@ impl Source {
 pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let has_photos = config.data_path().is_some() || config.synthetic_spec().is_some();
     let beside = if has_photos { Some(open(config, with)?) } else { None };
-    let by_path = digests(own.photos(), &|photo| own.file(photo).unwrap_or_default(), with)?;
+    let by_path = own_digests(&own, with)?;
     let (own, own_digests) = by_content(own, &by_path);
     let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
     let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), PathBuf::new());
@@ -59,16 +61,26 @@ pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_
     digests.extend(own_digests);
     warnings.extend(counted(own.left_out()));
     let (dataset, name) = (Dataset::new(root, classes, photos), "own".to_owned());
-    Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own) })
+    Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own), parts: None })
+}
+
+/// Digests a user's own photos that have a file.
+pub(crate) fn own_digests(own: &OwnPhotos, with: &Preparation<'_>) -> Result<BTreeMap<ImageId, Digest>, AssembleError> {
+    let photos: Vec<Photo> = own.photos().iter().filter(|photo| !own.is_stored(photo)).cloned().collect();
+    digests(&photos, &|photo| own.file(photo).unwrap_or_default(), with)
 }
 
 /// Numbers a user's own photos by their contents, so that their names play no part in what is computed.
-fn by_content(own: OwnPhotos, by_path: &BTreeMap<ImageId, Digest>) -> (OwnPhotos, BTreeMap<ImageId, Digest>) {
+pub(crate) fn by_content(
+    own: OwnPhotos,
+    by_path: &BTreeMap<ImageId, Digest>,
+) -> (OwnPhotos, BTreeMap<ImageId, Digest>) {
     let contents = by_path.iter().map(|(id, digest)| (*id, digest.to_string().into_bytes())).collect();
-    let by_file: BTreeMap<String, Digest> =
-        own.photos().iter().map(|photo| (photo.path.clone(), by_path[&photo.image_id])).collect();
+    let with_file = own.photos().iter().filter_map(|photo| Some((photo.path.clone(), *by_path.get(&photo.image_id)?)));
+    let by_file: BTreeMap<String, Digest> = with_file.collect();
     let own = own.by_content(&contents);
-    let digests = own.photos().iter().map(|photo| (photo.image_id, by_file[&photo.path])).collect();
+    let with_file = own.photos().iter().filter(|photo| !own.is_stored(photo));
+    let digests = with_file.map(|photo| (photo.image_id, by_file[&photo.path])).collect();
     (own, digests)
 }
 
@@ -127,11 +139,11 @@ fn synthetic(config: &Config, with: &Preparation<'_>) -> Result<Source, Assemble
     let name = "synthetic".to_owned();
     let (found, warnings) = kept(&synthetic_request(&spec), with.store)?;
     if found.is_none() && with.purpose == Purpose::Plan {
-        let class = |id| Class { class_id: mlsm_data::ClassId(id), name: format!("{id:03}") };
+        let class = |id| Class { class_id: ClassId(id), name: format!("{id:03}") };
         let classes = (1..=spec.classes).map(class).collect();
         let dataset = listed_only(&Dataset::new(PathBuf::new(), classes, Vec::new()));
         let pending = Some("the synthetic photos are not drawn yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None, parts: None });
     }
     let draw = |folder: &Path| -> Result<(), AssembleError> {
         draw(folder, &spec, &|done, total| {
@@ -211,7 +223,7 @@ fn from_archive(path: &Path, name: String, config: &Config, with: &Preparation<'
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &report)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions::default())?);
         let pending = Some("the archive is not unpacked yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None });
+        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None, parts: None });
     }
     let unpack = |folder: &Path| -> Result<(), AssembleError> {
         archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &report)?;
@@ -232,7 +244,7 @@ fn save(cache: &StatCache) -> Result<(), StoreError> {
 
 fn with_digests(dataset: Dataset, name: String, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), with)?;
-    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None, own: None })
+    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None, own: None, parts: None })
 }
 
 fn digests(

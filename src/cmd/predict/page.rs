@@ -102,7 +102,9 @@ fn lines(own: &OwnPhotos, sizes: &BTreeMap<i64, [u32; 2]>) -> BTreeMap<i64, Phot
     let names: BTreeMap<_, _> = own.classes().iter().map(|class| (class.class_id, class.name.as_str())).collect();
     let line = |photo: &mlsm_data::Photo| {
         let image_id = i64::from(photo.image_id.0);
-        let size_px = sizes.get(&image_id)?.map(f64::from);
+        // Of a photo in a support file there is a name alone, and no picture that a size would be of.
+        let nominal = own.is_stored(photo).then_some([1.0, 1.0]);
+        let size_px = sizes.get(&image_id).map(|size| size.map(f64::from)).or(nominal)?;
         let class_name = names.get(&photo.class_id).copied().unwrap_or_default().to_owned();
         Some((image_id, PhotoLine { image_id, path: photo.path.clone(), class_name, size_px, ..PhotoLine::default() }))
     };

@@ -119,6 +119,19 @@ fn files_that_extend_each_other_are_refused() {
 }
 
 #[test]
+fn weights_from_a_file_are_relative_to_the_configuration_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[train-base.a]\nweights = \"mine.safetensors\"\n[train-base.b]\nweights = \"efficientnet-lite0\"\n";
+    fs::write(folder.path().join("a.toml"), text).unwrap();
+    let mut layers = read(folder.path().join("a.toml").to_str().unwrap(), Path::new("/here")).unwrap();
+    let set = ["train-base.c.weights=yours.safetensors".to_owned()];
+    apply_set(&mut layers, &set, Path::new("/here")).unwrap();
+    let weights = ["a", "b", "c"].map(|name| layers.table["train-base"][name]["weights"].as_str().unwrap().to_owned());
+    let of_file = folder.path().join("mine.safetensors").display().to_string();
+    assert_eq!(weights, [of_file, "efficientnet-lite0".to_owned(), "/here/yours.safetensors".to_owned()]);
+}
+
+#[test]
 fn a_broken_file_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.toml"), "seed = 1\nseed = = 2\n").unwrap();

@@ -119,12 +119,11 @@ fn with_ids(mut photos: Vec<(ClassId, String)>) -> Vec<Photo> {
     photos.sort_by(|left, right| left.1.cmp(&right.1));
     let keys: Vec<Vec<u8>> = photos.iter().map(|(_, path)| path.as_bytes().to_vec()).collect();
     let photo = |((class_id, path), image_id)| Photo { image_id, class_id, path, bbox: None };
-    photos.into_iter().zip(image_ids(&keys)).map(photo).collect()
+    photos.into_iter().zip(image_ids(&keys, BTreeSet::new())).map(photo).collect()
 }
 
-/// Gives each key an id of 31 bits; of two that meet, the later takes the next.
-pub(super) fn image_ids(keys: &[Vec<u8>]) -> Vec<ImageId> {
-    let mut taken = BTreeSet::new();
+/// Gives each key an id of 31 bits; of two that meet, or where the id is `taken`, the later takes the next.
+pub(super) fn image_ids(keys: &[Vec<u8>], mut taken: BTreeSet<u32>) -> Vec<ImageId> {
     let id = |key: &Vec<u8>| {
         let mut id = hashed(key) & 0x7fff_ffff;
         while !taken.insert(id) {

@@ -16,13 +16,16 @@ const QUERY: &str = "query/";
 
 /// Labelled and unlabelled photos. Their ids follow from their paths, or from their contents once those are known: one
 /// more photo changes no other, and after [`OwnPhotos::by_content`] names play no part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnPhotos {
     support: PathBuf,
     query: PathBuf,
     classes: Vec<Class>,
     photos: Vec<Photo>,
     left_out: Vec<LeftOut>,
+    /// The ids of labelled photos that are known by their features: theirs for good, and without a file.
+    stored: BTreeSet<ImageId>,
+    is_one_a_shard: bool,
 }
 
 impl OwnPhotos {
@@ -32,29 +35,116 @@ impl OwnPhotos {
     /// # Errors
     /// [`DataError::NoDataset`] when `support` has fewer than two classes or `query` no photo; those of [`Dataset::open`].
     pub fn open(support: &Path, query: &Path, links: Links) -> Result<Self, DataError> {
-        let labelled = Dataset::open(support, &OpenOptions { strict: true, follow_links: links == Links::Followed })?;
-        let named: Vec<&Class> =
-            labelled.classes.iter().filter(|class| labelled.in_class(class.class_id).next().is_some()).collect();
+        Self::labelled(support, links)?.asking(query, links)
+    }
+
+    /// Lists the labelled photos alone.
+    ///
+    /// # Errors
+    /// As [`OwnPhotos::open`].
+    pub fn labelled(support: &Path, links: Links) -> Result<Self, DataError> {
+        let labelled = folder(support, links)?;
+        let named = named(&labelled);
         if named.len() < 2 {
             return Err(one_class(support, &labelled, named.first().map_or("", |class| &class.name)));
         }
-        let (query_root, asked) = asked(query, links)?;
-        let (mut classes, mut photos) = (Vec::new(), Vec::new());
-        for (class, class_id) in named.iter().zip(class_ids(&named)) {
-            let of_class = labelled.in_class(class.class_id);
-            photos.extend(of_class.map(|photo| (class_id, format!("{SUPPORT}{}", photo.path))));
-            classes.push(Class { class_id, name: class.name.clone() });
+        Ok(Self::default().with_labelled(labelled))
+    }
+
+    /// Takes labelled photos whose features are known in place of their files; their paths are those below the folder that
+    /// they came from.
+    pub fn stored(classes: &[Class], photos: &[Photo]) -> Self {
+        let photos = photos.iter().map(|photo| Photo { path: format!("{SUPPORT}{}", photo.path), ..photo.clone() });
+        let stored = photos.clone().map(|photo| photo.image_id).collect();
+        Self { classes: with_query(classes.to_vec()), photos: photos.collect(), stored, ..Self::default() }
+    }
+
+    /// Lists the labelled photos of a folder that are to join these; returns them alone. Classes of one name are one class.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    pub fn joining(&self, support: &Path, links: Links) -> Result<Self, DataError> {
+        let alone = Self { classes: self.classes.clone(), stored: self.stored.clone(), ..Self::default() };
+        Ok(alone.with_labelled(folder(support, links)?))
+    }
+
+    /// Lists the photos of a folder, asked for, and one photo that they are compared with. Its class has no other; where it
+    /// lies in the folder, it is not among those asked for. Each photo is a shard of its own.
+    ///
+    /// # Errors
+    /// [`DataError::NoDataset`] when there is no such photo, or none in the folder.
+    pub fn compared(photo: &Path, folder: &Path, links: Links) -> Result<Self, DataError> {
+        let (Some(name), true) = (photo.file_name().and_then(|name| name.to_str()), photo.is_file()) else {
+            let (path, why) = (photo.to_owned(), "it is no file, or its name is not UTF-8".into());
+            return Err(DataError::NoDataset { path, why, fix: "give one photo" });
+        };
+        let class = Class { class_id: ClassId(FIRST | 1 << 30), name: "photo".to_owned() };
+        let alone = Self { classes: with_query(vec![class.clone()]), is_one_a_shard: true, ..Self::default() };
+        let alone = Self { support: photo.parent().unwrap_or(Path::new("")).to_owned(), ..alone };
+        let both = alone.with_photos(vec![(class.class_id, format!("{SUPPORT}{name}"))]).asking(folder, links)?;
+        let whole = |path: &Path| path.canonicalize().ok();
+        let itself = whole(photo);
+        let root = both.query.clone();
+        let is_itself =
+            move |photo: &Photo| photo.path.strip_prefix(QUERY).and_then(|path| whole(&root.join(path))) == itself;
+        let others = both.without(|photo| photo.path.starts_with(QUERY) && is_itself(photo));
+        if others.asked().next().is_none() {
+            let (path, why) = (folder.to_owned(), "there is no photo in it but the one that is compared".into());
+            return Err(DataError::NoDataset { path, why, fix: "give a folder with other photos" });
         }
-        photos.extend(asked.photos.iter().map(|path| (ClassId(FIRST), format!("{QUERY}{path}"))));
-        classes.push(Class { class_id: ClassId(FIRST), name: String::new() });
+        Ok(others)
+    }
+
+    /// Tells whether each photo is a shard of its own, so that only new ones are computed.
+    pub fn is_one_a_shard(&self) -> bool {
+        self.is_one_a_shard
+    }
+
+    /// Adds the photos that are asked for.
+    ///
+    /// # Errors
+    /// As [`OwnPhotos::open`].
+    pub fn asking(mut self, query: &Path, links: Links) -> Result<Self, DataError> {
+        let (root, asked) = asked(query, links)?;
+        let photos = asked.photos.iter().map(|path| (ClassId(FIRST), format!("{QUERY}{path}"))).collect();
+        let below = |entry: LeftOut| LeftOut { path: format!("{QUERY}{}", entry.path), ..entry };
+        self.left_out.extend(asked.left_out.into_iter().map(below));
+        self.query = root;
+        Ok(self.with_photos(photos))
+    }
+
+    fn with_labelled(mut self, labelled: Dataset) -> Self {
+        let named: Vec<Class> = named(&labelled).into_iter().cloned().collect();
+        let names: Vec<&str> = named.iter().map(|class| class.name.as_str()).collect();
+        let ids = class_ids(&names, &self.classes);
+        let of_class = |class: &Class| {
+            let id = ids[class.name.as_str()];
+            labelled.in_class(class.class_id).map(move |photo| (id, format!("{SUPPORT}{}", photo.path)))
+        };
+        let photos = named.iter().flat_map(of_class).collect();
+        let class = |name: &&str| Class { class_id: ids[name], name: (*name).to_owned() };
+        self.classes = with_query(names.iter().map(class).collect());
+        let below = |entry: LeftOut| LeftOut { path: format!("{SUPPORT}{}", entry.path), ..entry };
+        self.left_out.extend(labelled.left_out.into_iter().map(below));
+        self.support = labelled.images_root;
+        self.with_photos(photos)
+    }
+
+    /// Adds photos, and gives them ids.
+    fn with_photos(mut self, mut photos: Vec<(ClassId, String)>) -> Self {
         photos.sort_by(|left, right| left.1.cmp(&right.1));
         let keys: Vec<Vec<u8>> = photos.iter().map(|(_, path)| path.as_bytes().to_vec()).collect();
-        let below =
-            |folder: &'static str| move |entry: LeftOut| LeftOut { path: format!("{folder}{}", entry.path), ..entry };
-        let mut left_out: Vec<LeftOut> = labelled.left_out.into_iter().map(below(SUPPORT)).collect();
-        left_out.extend(asked.left_out.into_iter().map(below(QUERY)));
-        let photos = numbered(photos, &keys);
-        Ok(Self { support: labelled.images_root, query: query_root, classes, photos, left_out })
+        let taken = self.photos.iter().map(|photo| photo.image_id).chain(self.stored.iter().copied()).collect();
+        self.photos.extend(numbered(photos, &keys, &taken));
+        self
+    }
+
+    /// Leaves photos out, and the classes that have no other.
+    pub fn without(mut self, is_left_out: impl Fn(&Photo) -> bool) -> Self {
+        self.photos.retain(|photo| !is_left_out(photo));
+        let left: BTreeSet<ClassId> = self.photos.iter().map(|photo| photo.class_id).collect();
+        self.classes.retain(|class| class.class_id == ClassId(FIRST) || left.contains(&class.class_id));
+        self
     }
 
     /// Gives each photo an id from its class and its content, given by the id that it has now: names play no part in the
@@ -64,12 +154,23 @@ impl OwnPhotos {
             let content = contents.get(&photo.image_id).map(Vec::as_slice).unwrap_or_default();
             [&photo.class_id.0.to_le_bytes(), content].concat()
         };
-        let mut keyed: Vec<(Vec<u8>, ClassId, String)> =
-            self.photos.iter().map(|photo| (key(photo), photo.class_id, photo.path.clone())).collect();
+        let (mut photos, new): (Vec<Photo>, Vec<Photo>) =
+            self.photos.into_iter().partition(|photo| self.stored.contains(&photo.image_id));
+        // Those asked for come last: whether they are there or not, labelled photos have the same ids.
+        let mut keyed: Vec<(bool, Vec<u8>, ClassId, String)> = new
+            .iter()
+            .map(|photo| (photo.class_id == ClassId(FIRST), key(photo), photo.class_id, photo.path.clone()))
+            .collect();
         keyed.sort();
-        let keys: Vec<Vec<u8>> = keyed.iter().map(|(key, ..)| key.clone()).collect();
-        let photos = keyed.into_iter().map(|(_, class_id, path)| (class_id, path)).collect();
-        Self { photos: numbered(photos, &keys), ..self }
+        let keys: Vec<Vec<u8>> = keyed.iter().map(|(_, key, ..)| key.clone()).collect();
+        let new = keyed.into_iter().map(|(_, _, class_id, path)| (class_id, path)).collect();
+        photos.extend(numbered(new, &keys, &self.stored));
+        Self { photos, ..self }
+    }
+
+    /// Tells whether a photo is known by its features, and has no file.
+    pub fn is_stored(&self, photo: &Photo) -> bool {
+        self.stored.contains(&photo.image_id)
     }
 
     /// Returns all photos.
@@ -104,7 +205,7 @@ impl OwnPhotos {
 
     /// Returns where a photo lies, if it is one of these.
     pub fn file(&self, photo: &Photo) -> Option<PathBuf> {
-        if photo.image_id.0 < FIRST {
+        if photo.image_id.0 < FIRST || self.is_stored(photo) {
             return None;
         }
         let labelled = photo.path.strip_prefix(SUPPORT).map(|path| self.support.join(path));
@@ -112,15 +213,32 @@ impl OwnPhotos {
     }
 }
 
-/// Gives photos ids from their keys, above all that data sets give.
-fn numbered(photos: Vec<(ClassId, String)>, keys: &[Vec<u8>]) -> Vec<Photo> {
+/// Opens a folder of labelled photos.
+fn folder(support: &Path, links: Links) -> Result<Dataset, DataError> {
+    Dataset::open(support, &OpenOptions { strict: true, follow_links: links == Links::Followed })
+}
+
+/// Returns the classes that have photos.
+fn named(labelled: &Dataset) -> Vec<&Class> {
+    labelled.classes.iter().filter(|class| labelled.in_class(class.class_id).next().is_some()).collect()
+}
+
+/// Adds the class that stands for the photos asked for.
+fn with_query(mut classes: Vec<Class>) -> Vec<Class> {
+    classes.push(Class { class_id: ClassId(FIRST), name: String::new() });
+    classes
+}
+
+/// Gives photos ids from their keys, above all that data sets give, and other than those that are taken.
+fn numbered(photos: Vec<(ClassId, String)>, keys: &[Vec<u8>], taken: &BTreeSet<ImageId>) -> Vec<Photo> {
     let raised = |((class_id, path), id): ((ClassId, String), ImageId)| Photo {
         image_id: ImageId(id.0 | FIRST),
         class_id,
         path,
         bbox: None,
     };
-    photos.into_iter().zip(image_ids(keys)).map(raised).collect()
+    let taken = taken.iter().map(|id| id.0 & !FIRST).collect();
+    photos.into_iter().zip(image_ids(keys, taken)).map(raised).collect()
 }
 
 /// Lists the photos asked for: those below a folder, or one.
@@ -156,12 +274,13 @@ fn one_class(support: &Path, labelled: &Dataset, name: &str) -> DataError {
     DataError::NoDataset { path: support.to_owned(), why, fix }
 }
 
-/// Gives each class an id from its name, above that of the photos asked for; of two that meet, the later takes the next.
-fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
-    let mut sorted: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+/// Gives each class an id from its name, above that of the photos asked for; of two that meet, the later takes the next. A
+/// class that is known keeps its id.
+fn class_ids<'a>(names: &[&'a str], known: &'a [Class]) -> BTreeMap<&'a str, ClassId> {
+    let mut ids: BTreeMap<&str, ClassId> = known.iter().map(|class| (class.name.as_str(), class.class_id)).collect();
+    let mut taken: BTreeSet<u32> = ids.values().map(|id| id.0).collect();
+    let mut sorted: Vec<&str> = names.iter().copied().filter(|name| !ids.contains_key(name)).collect();
     sorted.sort_unstable();
-    let mut ids = BTreeMap::new();
-    let mut taken = BTreeSet::new();
     for name in sorted {
         let mut id = hashed(name.as_bytes()) >> 2 | FIRST | 1 << 30;
         while !taken.insert(id) {
@@ -169,61 +288,8 @@ fn class_ids(classes: &[&Class]) -> Vec<ClassId> {
         }
         ids.insert(name, ClassId(id));
     }
-    classes.iter().map(|class| ids[class.name.as_str()]).collect()
+    ids
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use mlsm_errors::Explain;
-
-    use super::*;
-
-    fn put(folder: &Path, names: &[&str]) {
-        for name in names {
-            let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"").unwrap();
-        }
-    }
-
-    #[test]
-    fn photos_are_listed_with_ids_that_no_other_photo_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let (support, query) = (folder.path().join("s"), folder.path().join("q"));
-        put(&support, &["wren/1.jpg", "wren/2.png", "owl/1.jpg", "empty/notes.txt"]);
-        put(&query, &["a.jpg", "deep/er/b.JPG", "notes.txt", ".hidden.jpg"]);
-        let own = OwnPhotos::open(&support, &query, Links::LeftOut).unwrap();
-        let mut names: Vec<&str> = own.classes().iter().map(|class| class.name.as_str()).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["", "owl", "wren"]);
-        let mut asked: Vec<&str> = own.asked().map(|(_, path)| path).collect();
-        asked.sort_unstable();
-        assert_eq!(asked, ["a.jpg", "deep/er/b.JPG"]);
-        assert!(own.photos().iter().all(|photo| own.file(photo).unwrap().is_file() && own.has(photo.class_id)));
-        put(&support, &["eagle/1.jpg", "owl/0.jpg"]);
-        put(&query, &["0.jpg"]);
-        let more = OwnPhotos::open(&support, &query, Links::LeftOut).unwrap();
-        assert_eq!(more.photos().len(), own.photos().len() + 3);
-        assert!(own.photos().iter().all(|photo| more.photos().contains(photo)));
-    }
-
-    #[test]
-    fn one_photo_may_be_asked_for_and_what_does_not_suffice_is_refused_with_the_way_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let (support, query) = (folder.path().join("s"), folder.path().join("q"));
-        put(&support, &["wren/1.jpg"]);
-        put(&query, &["a.jpg"]);
-        let refused = |support: &Path, query: &Path| {
-            OwnPhotos::open(support, query, Links::LeftOut).unwrap_err().explain().to_string()
-        };
-        assert!(refused(&support, &query).contains("one class"));
-        put(&support, &["owl/1.jpg"]);
-        let own = OwnPhotos::open(&support, &query.join("a.jpg"), Links::LeftOut).unwrap();
-        assert_eq!(own.asked().map(|(_, path)| path).collect::<Vec<_>>(), ["a.jpg"]);
-        fs::remove_file(query.join("a.jpg")).unwrap();
-        assert!(refused(&support, &query).contains("no photo"));
-        assert!(refused(&support, &folder.path().join("gone")).contains("gone"));
-    }
-}
+mod tests;

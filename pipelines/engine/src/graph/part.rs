@@ -1,47 +1,84 @@
-//! Parts of a graph: some units with all that they need, and the order in which units can be computed by many machines.
+//! Parts of a graph, and the order in which units can be computed by many machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Graph, InputSource, Node, NodeIndex, Unit, UnitRef};
+use mlsm_store::Digest;
+
+use super::{Graph, GraphError, InputSource, NodeIndex, Unit, UnitRef};
 
 impl Graph {
-    /// Returns a unit by the id of its node and its own key.
+    /// Returns a unit by its position.
+    pub fn unit(&self, at: UnitRef) -> &Unit {
+        &self.nodes[at.node.0].units[at.unit]
+    }
+
+    /// Returns the position of a unit by the id of its node and its own key.
     pub fn find(&self, node: &str, unit: &str) -> Option<UnitRef> {
         let at = self.nodes.iter().position(|n| n.id == node)?;
         let unit = self.nodes[at].units.iter().position(|u| u.key() == unit)?;
         Some(UnitRef { node: NodeIndex(at), unit })
     }
 
-    /// Returns the graph of some units and all that they need. Ids and keys stay.
-    #[must_use]
-    pub fn part(&self, units: &[UnitRef]) -> Self {
-        let mut kept: Vec<Vec<bool>> = self.nodes.iter().map(|node| vec![false; node.units.len()]).collect();
-        units.iter().for_each(|unit| kept[unit.node.0][unit.unit] = true);
-        for (n, node) in self.nodes.iter().enumerate().rev() {
-            for (u, unit) in node.units.iter().enumerate().rev() {
-                if kept[n][u] {
-                    reads(unit).for_each(|from| kept[from.node.0][from.unit] = true);
-                }
-            }
-        }
-        let (mut part, mut places) = (Self::new(), BTreeMap::new());
+    /// Returns a graph of some of the units. What they read of the others is known: `known` returns its digest.
+    ///
+    /// # Errors
+    /// What `known` returns, and [`GraphError`] when a unit no longer fits.
+    pub fn part<E: From<GraphError>>(
+        &self,
+        is_kept: impl Fn(UnitRef) -> bool,
+        mut known: impl FnMut(UnitRef, &'static str) -> Result<Digest, E>,
+    ) -> Result<Self, E> {
+        let mut part = Self::new();
+        let mut moved = BTreeMap::new();
         for (n, node) in self.nodes.iter().enumerate() {
-            let mut units = Vec::new();
-            for (u, unit) in node.units.iter().enumerate().filter(|(u, _)| kept[n][*u]) {
-                places.insert((n, u), UnitRef { node: NodeIndex(part.nodes.len()), unit: units.len() });
+            let mut begun = None;
+            for (u, unit) in node.units.iter().enumerate() {
+                if !is_kept(UnitRef { node: NodeIndex(n), unit: u }) {
+                    continue;
+                }
                 let mut unit = unit.clone();
                 for input in &mut unit.inputs {
-                    if let InputSource::Output(from, _) = &mut input.source {
-                        *from = places[&(from.node.0, from.unit)];
-                    }
+                    let InputSource::Output(from, output) = &input.source else { continue };
+                    input.source = match moved.get(&(from.node, from.unit)) {
+                        Some(from) => InputSource::Output(*from, output),
+                        None => InputSource::Known(known(*from, output)?),
+                    };
                 }
-                units.push(unit);
-            }
-            if !units.is_empty() {
-                part.nodes.push(Node { id: node.id.clone(), stage: node.stage, units });
+                let index = match begun {
+                    Some(index) => index,
+                    None => *begun.insert(part.begin(node.id.clone(), node.stage)?),
+                };
+                moved.insert((NodeIndex(n), u), part.add(index, unit)?);
             }
         }
-        part
+        Ok(part)
+    }
+
+    /// Returns the graph of some units and all that they need.
+    ///
+    /// # Errors
+    /// [`GraphError`] when a unit does not fit, which a graph that was built has refused before.
+    pub fn with_all_needed(&self, units: &[UnitRef]) -> Result<Self, GraphError> {
+        let needed = self.below(units.iter().map(|at| (at.node, at.unit)).collect());
+        let later = |at: UnitRef, output| GraphError::Later { unit: self.unit(at).key(), output };
+        self.part(|at| needed.contains(&(at.node, at.unit)), |at, output| Err(later(at, output)))
+    }
+
+    /// Returns the units that a node rests on, its own included, as positions of nodes and of units in them.
+    pub fn units_below(&self, id: &str) -> BTreeSet<(NodeIndex, usize)> {
+        let own = |n: usize| (0..self.nodes[n].units.len()).map(move |u| (NodeIndex(n), u));
+        let found = self.nodes.iter().position(|node| node.id == id);
+        self.below(found.into_iter().flat_map(own).collect())
+    }
+
+    /// Returns the units that some rest on, themselves included.
+    fn below(&self, mut pending: Vec<(NodeIndex, usize)>) -> BTreeSet<(NodeIndex, usize)> {
+        let mut below: BTreeSet<_> = pending.iter().copied().collect();
+        while let Some((node, unit)) = pending.pop() {
+            let found = reads(&self.nodes[node.0].units[unit]).map(|from| (from.node, from.unit));
+            pending.extend(found.filter(|from| below.insert(*from)));
+        }
+        below
     }
 
     /// Returns the level of every unit, by node: 0 for one whose inputs all exist, else one more than the highest level of a

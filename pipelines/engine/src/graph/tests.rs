@@ -102,11 +102,11 @@ fn forked() -> (Graph, Vec<UnitRef>) {
 }
 
 #[test]
-fn a_part_has_some_units_and_all_that_they_need() {
+fn some_units_with_all_that_they_need_are_a_graph() {
     let (graph, units) = forked();
     assert_eq!(graph.find("last", "1"), Some(units[4]));
     assert_eq!((graph.find("last", "2"), graph.find("lost", "0")), (None, None));
-    let part = graph.part(&[units[4]]);
+    let part = graph.with_all_needed(&[units[4]]).unwrap();
     let ids: Vec<_> = part.nodes().iter().map(|node| (node.id.as_str(), node.units.len())).collect();
     assert_eq!(ids, [("first", 1), ("right", 1), ("last", 1)]);
     assert_eq!(part.nodes()[2].units[0].key(), "1");
@@ -119,4 +119,37 @@ fn the_level_of_a_unit_counts_what_must_be_computed_before_it() {
     let (graph, units) = forked();
     assert_eq!(graph.levels(|_| false), [vec![0], vec![1], vec![1], vec![2, 2]]);
     assert_eq!(graph.levels(|unit| unit == units[0] || unit == units[1]), [vec![0], vec![0], vec![0], vec![0, 1]]);
+}
+
+#[test]
+fn a_part_of_a_graph_knows_what_it_reads_of_the_rest() {
+    let mut graph = Graph::new();
+    let mut add = |id: &str, shard: &str, maps: InputSource| {
+        let node = graph.nodes().iter().position(|node| node.id == id).map(NodeIndex);
+        let node = node.unwrap_or_else(|| graph.begin(id, "crop").unwrap());
+        let only = Unit::only(Arc::new(Draw), vec![UnitInput::one("maps", maps)]);
+        graph.add(node, Unit { shard: shard.to_owned(), ..only }).unwrap()
+    };
+    let net = add("net", "", known());
+    let old = add("maps", "old", net.output("boxes"));
+    let new = add("maps", "new", net.output("boxes"));
+    add("read", "old", old.output("boxes"));
+    add("read", "new", new.output("boxes"));
+    add("beside", "new", known());
+    let below = graph.units_below("read");
+    assert_eq!((below.len(), graph.units_below("maps").len()), (5, 3));
+    let mut asked = Vec::new();
+    let part: Result<Graph, GraphError> = graph.part(
+        |at| below.contains(&(at.node, at.unit)) && graph.unit(at).shard == "new",
+        |at, output| {
+            asked.push((at, output));
+            Ok(Digest::of(b"known"))
+        },
+    );
+    let part = part.unwrap();
+    assert_eq!(asked, [(net, "boxes")]);
+    assert_eq!(part.nodes().iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["maps", "read"]);
+    assert_eq!(part.nodes()[0].units[0].inputs[0].source, InputSource::Known(Digest::of(b"known")));
+    let moved = UnitRef { node: NodeIndex(0), unit: 0 };
+    assert_eq!(part.nodes()[1].units[0].inputs[0].source, moved.output("boxes"));
 }

@@ -12,7 +12,7 @@ pub(super) const IMAGENET: Colours = Colours {
     scale: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
 };
 /// Those of Relation Networks' code (LearningToCompare_FSL), the same for each colour.
-const RELATION_NET: Colours = Colours { mean: [0.92206 * 255.0; 3], scale: [0.08426 * 255.0; 3] };
+pub(super) const RELATION_NET: Colours = Colours { mean: [0.92206 * 255.0; 3], scale: [0.08426 * 255.0; 3] };
 
 /// A mean and a scale per colour, on 0..255.
 #[derive(Clone, Copy, Debug, PartialEq)]

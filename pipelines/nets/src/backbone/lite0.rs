@@ -18,7 +18,7 @@ const STEM: i64 = 32;
 const MOMENTUM: f64 = 0.01;
 const EPS: f64 = 1e-3;
 /// What the published weights were trained with.
-const COLOURS: Colours = Colours { mean: [127.0; 3], scale: [128.0; 3] };
+pub(super) const COLOURS: Colours = Colours { mean: [127.0; 3], scale: [128.0; 3] };
 
 /// Repeats, kernel, stride of the first, expansion, input and output channels of each group of blocks.
 const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [

@@ -98,6 +98,19 @@ pub fn backbone(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Bo
     }
 }
 
+/// The mean and scale of a net's input; none where they are taken from photos and kept among its tensors.
+pub fn constant_colours(spec: &BackboneSpec) -> Option<Colours> {
+    let own = match spec.kind {
+        BackboneKind::EfficientNetLite0 => lite0::COLOURS,
+        _ => input::IMAGENET,
+    };
+    match spec.norm {
+        Norm::Imagenet => Some(own),
+        Norm::Dataset => None,
+        Norm::Relnet => Some(input::RELATION_NET),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand_chacha::rand_core::SeedableRng;
