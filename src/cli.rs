@@ -86,7 +86,7 @@ pub enum Verb {
     Predict(cmd::predict::PredictArgs),
     /// Keeps the features of labelled photos in a file, by which `mlsm predict` needs the photos no more
     Support(cmd::support::SupportArgs),
-    /// Lists the photos of a folder that resemble a photo most
+    /// Lists the photos of a folder, or of the configuration, that resemble a photo most
     Similar(cmd::similar::SimilarArgs),
     /// Answers SQL over the published tables
     Query(cmd::query::QueryArgs),

@@ -34,7 +34,13 @@ pub struct Ranking {
     pub unread: Vec<String>,
 }
 
-/// Keeps of a graph what gives the embeddings that a row reads; imported weights are known without training a head on them.
+/// What the names of nodes that compute embeddings begin with.
+pub const EXTRACT: &str = "extract:";
+/// The aspect of whole photos.
+const WHOLE: &str = "image";
+
+/// Keeps of a graph what gives the embeddings that a row reads, or those of a node of `extract`; imported weights are known
+/// without training a head on them.
 ///
 /// # Errors
 /// [`AssembleError::Config`] when the row compares no embeddings, or a network would have to be learnt and there is nothing
@@ -42,17 +48,23 @@ pub struct Ranking {
 pub fn wire(assembly: Assembly, scene: &Scene, node: &str) -> Result<Assembly, AssembleError> {
     let graph = &assembly.graph;
     let row = node.split_once(':').map_or(node, |(_, row)| row);
-    if !read_by(graph, node).iter().all(|(_, output)| *output == EMBEDDING) {
+    let is_row = !node.starts_with(EXTRACT);
+    if is_row && !read_by(graph, node).iter().all(|(_, output)| *output == EMBEDDING) {
         let said = Explanation::new(format!("row {row} says of no two photos how similar they are"));
         let said = said.because("it does not compare stored embeddings");
         return Err(AssembleError::Config(said.fix(Fix::OtherRow { such_as: "cl2n" })));
     }
-    let has_base = !base(scene).is_empty();
+    let has_photos = !of_config(scene).is_empty();
+    if !is_row && !has_photos {
+        let said = Explanation::new(format!("{node} has no photos to compare with"));
+        let said = said.because("the configuration names none");
+        return Err(AssembleError::Config(said.fix("name a folder of photos").fix(Fix::set("data.path", "FOLDER"))));
+    }
     let below = graph.units_below(node);
     let is_kept = |at: UnitRef| {
-        let is_row = graph.node(at.node).id == node;
-        let is_computed = has_base || !graph.unit(at).shard.is_empty();
-        below.contains(&(at.node, at.unit)) && !is_row && is_computed
+        let is_read = !is_row || graph.node(at.node).id != node;
+        let is_computed = has_photos || !graph.unit(at).shard.is_empty();
+        below.contains(&(at.node, at.unit)) && is_read && is_computed
     };
     let known = |at: UnitRef, output: &'static str| -> Result<Digest, AssembleError> {
         let name = &graph.node(at.node).id;
@@ -76,12 +88,19 @@ pub fn wire(assembly: Assembly, scene: &Scene, node: &str) -> Result<Assembly, A
 /// [`AssembleError::Data`] when the photo itself could not be read; [`AssembleError`] when an artifact is damaged.
 pub fn rank(made: &Made<'_>, row: &[[String; 2]]) -> Result<Ranking, AssembleError> {
     let own = made.scene.source.own.as_ref().expect("the scene was prepared beside the own photos");
-    let base = base(made.scene);
-    let asked: BTreeMap<i64, &str> = own.asked().map(|(id, path)| (i64::from(id.0), path)).collect();
+    let listed = of_config(made.scene);
+    let mut asked: BTreeMap<i64, &str> = own.asked().map(|(id, path)| (i64::from(id.0), path)).collect();
+    if asked.is_empty() {
+        let photos = made.scene.source.dataset.photos.iter().map(|photo| (i64::from(photo.image_id.0), photo));
+        asked.extend(photos.filter(|(id, _)| listed.contains(id)).map(|(id, photo)| (id, photo.path.as_str())));
+    }
     let mut sides = Vec::new();
     for [node, aspect] in row {
         let rows = made.rows([node, aspect, EMBEDDING])?;
-        sides.push(unit_length(&rows, &if base.is_empty() { asked.keys().copied().collect() } else { base.clone() }));
+        sides.push(unit_length(
+            &rows,
+            &if listed.is_empty() { asked.keys().copied().collect() } else { listed.clone() },
+        ));
     }
     let photo = |own: &OwnPhotos| {
         let mut others = own.photos().iter().filter(|photo| photo.class_id != own.query_class());
@@ -106,8 +125,11 @@ pub fn rank(made: &Made<'_>, row: &[[String; 2]]) -> Result<Ranking, AssembleErr
     Ok(Ranking { photos, unread })
 }
 
-/// Returns the nodes and aspects whose embeddings a row reads, each once.
+/// Returns the nodes and aspects whose embeddings a row reads, each once; of a node of `extract`, those of whole photos.
 pub fn embeddings(graph: &Graph, node: &str) -> Vec<[String; 2]> {
+    if node.starts_with(EXTRACT) {
+        return vec![[node, WHOLE].map(str::to_owned)];
+    }
     let of = |(at, _): &(UnitRef, &str)| [graph.node(at.node).id.clone(), graph.unit(*at).aspect.clone()];
     read_by(graph, node).iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -122,8 +144,8 @@ fn read_by(graph: &Graph, node: &str) -> Vec<(UnitRef, &'static str)> {
     units.flat_map(|unit| &unit.inputs).filter_map(|input| source(&input.source)).collect()
 }
 
-/// Returns the base photos that a configuration has.
-fn base(scene: &Scene) -> BTreeSet<i64> {
+/// Returns the photos that a configuration has.
+fn of_config(scene: &Scene) -> BTreeSet<i64> {
     let own = scene.source.own.as_ref();
     let others = scene.source.dataset.photos.iter().filter(|photo| !own.is_some_and(|own| own.has(photo.class_id)));
     others.map(|photo| i64::from(photo.image_id.0)).collect()

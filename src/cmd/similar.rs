@@ -26,9 +26,10 @@ use crate::settings::{Settings, Verbosity};
 pub struct SimilarArgs {
     /// The photo
     photo: PathBuf,
-    /// The photos that it is compared with: a folder, with or without folders in it
-    #[arg(long = "in", value_name = "DIR")]
-    folder: PathBuf,
+    /// The photos that it is compared with: a folder, with or without folders in it, or those of the configuration, named by
+    /// the node whose embeddings are compared, such as `extract:conv`
+    #[arg(long = "in", value_name = "DIR|NODE")]
+    among: PathBuf,
     /// How many photos are listed
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
@@ -48,12 +49,21 @@ pub fn similar(args: &SimilarArgs, settings: &Settings) -> Result<(), CliError> 
     args.answer.format(settings)?; // refused before anything is computed
     let view = View::new(settings);
     let config = settings.load_config_or(PRESET)?;
-    let own = OwnPhotos::compared(&args.photo, &args.folder, links(&config.config))?;
+    let node = args.among.to_str().filter(|name| name.starts_with(similar::EXTRACT) && !args.among.exists());
+    if let (Some(node), Some(row)) = (node, &args.row) {
+        let why = format!("the photos of {node} are compared by its own embeddings");
+        return Err(CliError::usage(format!("cannot compare them by row {row}"), why, "leave --row out"));
+    }
+    let folder = node.is_none().then_some(args.among.as_path());
+    let own = OwnPhotos::compared(&args.photo, folder, links(&config.config))?;
     let store = settings.open_store(Access::ReadWrite)?;
     let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
     let scene = prepare_beside(own, &config.config, &with)?;
     let whole = assemble(&config.config, &scene, &Execution { device: settings.device })?;
-    let node = chosen(&whole, args.row.as_deref())?;
+    let node = match node {
+        Some(node) => whole.graph.check_name(node).map(|()| node.to_owned())?,
+        None => chosen(&whole, args.row.as_deref())?,
+    };
     let row = similar::embeddings(&whole.graph, &node);
     let assembly = similar::wire(whole, &scene, &node)?;
     assembly.warnings.iter().for_each(|warning| view.warn(warning));

@@ -83,3 +83,26 @@ fn a_row_of_a_configuration_compares_and_what_cannot_is_refused_with_the_way_out
     let unread = similar(&scene, "asked.jpg", &how);
     assert!(unread.code == 6 && unread.stderr.contains("asked.jpg could not be read"), "{unread:?}");
 }
+
+#[test]
+fn a_photo_is_compared_with_all_photos_of_a_configuration() {
+    let scene = Scene::finished();
+    let asked = scene.photo_of("novel");
+    fs::copy(&asked, scene.path("asked.jpg")).unwrap();
+    let photo = scene.path("asked.jpg");
+    let among = |node: &str| {
+        let arguments = words(&["similar", photo.to_str().unwrap(), "--in", node, "--output", "json", "--top", "999"]);
+        mlsm(&scene.store(), arguments.into_iter().chain(config(&scene.data())))
+    };
+    let answer = among("extract:conv").ok();
+    let lines = ranked(&answer);
+    assert_eq!(lines.len(), 12 * 16);
+    assert!(asked.ends_with(&lines[0].0) && lines[0].1 > 0.999_999 && lines[1].1 < 0.999_999, "{:?}", &lines[..2]);
+    assert!(executed(&answer).iter().all(|stage| ["ingest", "crop", "extract"].contains(&stage.as_str())));
+    assert!((1..=2).contains(&units(&answer, "extract")), "the photo and its object: {}", answer.stdout);
+    let refused = among("extract:nonesuch");
+    assert!(refused.code == 2 && refused.stderr.contains("extract:nonesuch"), "{refused:?}");
+    let nothing =
+        mlsm(&scene.store(), ["similar", photo.to_str().unwrap(), "--in", "extract:conv", "--row", "cl2n-conv"]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("leave --row out"), "{nothing:?}");
+}

@@ -71,7 +71,8 @@ pub fn assemble(config: &Config, scene: &Scene, execution: &Execution) -> Result
     })
 }
 
-/// Says what each class is for. Beside a user's own photos, novel classes of the configuration play no part.
+/// Says what each class is for. Beside a user's own photos, novel classes of the configuration play no part, unless a photo is
+/// compared with all of them.
 fn parts(config: &Config, scene: &Scene) -> Result<Assigned, AssembleError> {
     let source = &scene.source;
     if let Some(parts) = &source.parts {
@@ -85,7 +86,9 @@ fn parts(config: &Config, scene: &Scene) -> Result<Assigned, AssembleError> {
     };
     let Some(photos) = &source.own else { return Ok(assigned) };
     let parts = &mut assigned.parts;
-    parts.retain(|_, part| *part != Part::Novel);
+    if !photos.is_one_a_shard() {
+        parts.retain(|_, part| *part != Part::Novel);
+    }
     let takes_place = parts.is_empty();
     let part = |class: ClassId| if takes_place && class != photos.query_class() { Part::Base } else { Part::Novel };
     parts.extend(own.iter().map(|class| (class.class_id, part(class.class_id))));

@@ -39,7 +39,7 @@ impl Labelled {
     /// # Errors
     /// [`CliError`] of the configuration, of the folders, or of the file.
     pub fn open(support: &Path, query: &Path, settings: &Settings) -> Result<Self, CliError> {
-        if support.is_file() {
+        if support.exists() && !support.is_dir() {
             let file = Support::read(support)?;
             let config = config_of(&file)?;
             let own = file.asking(query, links(&config.config))?;

@@ -68,12 +68,13 @@ impl OwnPhotos {
         Ok(alone.with_labelled(folder(support, links)?))
     }
 
-    /// Lists the photos of a folder, asked for, and one photo that they are compared with. Its class has no other; where it
-    /// lies in the folder, it is not among those asked for. Each photo is a shard of its own.
+    /// Takes one photo, of a class that has no other, and those of a folder, asked for, that it is compared with; without a
+    /// folder it is compared with other photos. Where it lies in the folder, it is not among those asked for. Each photo is a
+    /// shard of its own.
     ///
     /// # Errors
     /// [`DataError::NoDataset`] when there is no such photo, or none in the folder.
-    pub fn compared(photo: &Path, folder: &Path, links: Links) -> Result<Self, DataError> {
+    pub fn compared(photo: &Path, folder: Option<&Path>, links: Links) -> Result<Self, DataError> {
         let (Some(name), true) = (photo.file_name().and_then(|name| name.to_str()), photo.is_file()) else {
             let (path, why) = (photo.to_owned(), "it is no file, or its name is not UTF-8".into());
             return Err(DataError::NoDataset { path, why, fix: "give one photo" });
@@ -81,7 +82,9 @@ impl OwnPhotos {
         let class = Class { class_id: ClassId(FIRST | 1 << 30), name: "photo".to_owned() };
         let alone = Self { classes: with_query(vec![class.clone()]), is_one_a_shard: true, ..Self::default() };
         let alone = Self { support: photo.parent().unwrap_or(Path::new("")).to_owned(), ..alone };
-        let both = alone.with_photos(vec![(class.class_id, format!("{SUPPORT}{name}"))]).asking(folder, links)?;
+        let alone = alone.with_photos(vec![(class.class_id, format!("{SUPPORT}{name}"))]);
+        let Some(folder) = folder else { return Ok(alone) };
+        let both = alone.asking(folder, links)?;
         let whole = |path: &Path| path.canonicalize().ok();
         let itself = whole(photo);
         let root = both.query.clone();

@@ -91,14 +91,15 @@ fn a_photo_is_compared_with_the_others_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), &["1.jpg", "2.jpg", "deep/1.jpg"]);
     let photo = folder.path().join("1.jpg");
-    let own = OwnPhotos::compared(&photo, folder.path(), Links::LeftOut).unwrap();
+    let own = OwnPhotos::compared(&photo, Some(folder.path()), Links::LeftOut).unwrap();
     let mut asked: Vec<&str> = own.asked().map(|(_, path)| path).collect();
     asked.sort_unstable();
     assert_eq!(asked, ["2.jpg", "deep/1.jpg"]);
     assert_eq!(own.photos().iter().filter(|p| own.file(p).unwrap() == photo).count(), 1);
+    assert_eq!(OwnPhotos::compared(&photo, None, Links::LeftOut).unwrap().photos().len(), 1);
     put(folder.path(), &["alone/1.jpg"]);
     let alone = folder.path().join("alone");
     for (photo, folder) in [(&alone, folder.path()), (&alone.join("1.jpg"), alone.as_path())] {
-        assert!(OwnPhotos::compared(photo, folder, Links::LeftOut).is_err());
+        assert!(OwnPhotos::compared(photo, Some(folder), Links::LeftOut).is_err());
     }
 }
