@@ -1,6 +1,6 @@
 """Runs a plan of mlsm on a real Slurm and a real Ray, three machines each on loopback, and compares with one machine.
 
-Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--config FILE]. Without a scheduler's name each is tried.
+Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--outage] [--config FILE]. Without a scheduler's name each is tried.
 Slurm must be installed (Debian: `slurm-wlm munge`, as root); Ray is installed from PyPI into an environment of its own,
 once. The store is an S3 server (store/remote/setup/s3_server.py). One machine of Slurm and of Ray is killed in the middle.
 Of Kubernetes no cluster is started: its manifests are checked by the published schemas, and the command of the Job is run as
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -65,6 +66,7 @@ def main():
     parser.add_argument("--slurm", action="store_true")
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--kubernetes", action="store_true")
+    parser.add_argument("--outage", action="store_true", help="stops the S3 server for 30 seconds in the middle, too")
     parser.add_argument("--config", default=str(HERE / "quick.toml"))
     given = parser.parse_args()
     environment.inside("clusters", PACKAGES)
@@ -77,6 +79,9 @@ def main():
         check = Check(given.program.resolve(), given.config, pathlib.Path(folder))
         rows = []
         for name in wanted:
+            if given.outage:
+                for delay, number in ((15, signal.SIGSTOP), (45, signal.SIGCONT)):
+                    threading.Timer(delay, signal_server, [number]).start()
             rows.append(check.cluster(name))
             print(rows[-1], file=sys.stderr)
     print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission |")
@@ -84,6 +89,13 @@ def main():
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
     sys.exit(any("WRONG" in str(cell) for row in rows for cell in row))
+
+
+def signal_server(number):
+    """Stops the S3 server, or lets it go on."""
+    address = os.environ["MLSM_TEST_S3"]
+    subprocess.run(["pkill", f"-{number.name}", "-f", f"DomainDispatcherApplication.*{address.rsplit(':', 1)[1]}"], check=False)
+    print(f"S3 server: {number.name}", file=sys.stderr)
 
 
 class Check:

@@ -14,6 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{Fingerprint, Listing, Store, StoreError, disk};
 
+/// What stands for a part of a holder of which its file says nothing: a lock is taken before it is written.
+const UNKNOWN: &str = "unknown";
+
 /// Who holds a lock, as far as its file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
@@ -130,13 +133,16 @@ impl Holder {
     /// Reads what [`Holder::to_text`] wrote; what is missing is unknown.
     pub fn from_text(text: &str) -> Self {
         let mut lines = text.lines().map(str::to_owned);
-        let mut next = || lines.next().unwrap_or_else(|| "unknown".to_owned());
+        let mut next = || lines.next().unwrap_or_else(|| UNKNOWN.to_owned());
         Self { host: next(), pid: next(), since: next() }
     }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == UNKNOWN {
+            return f.write_str("it has not named itself yet");
+        }
         write!(f, "process {} on {} since second {} of 1970", self.pid, self.host, self.since)
     }
 }

@@ -97,3 +97,9 @@ fn the_child_process_holds_a_lock() {
     let _guard = store.lock(&key, &mut |_| ControlFlow::Continue(())).unwrap();
     let _ = std::io::stdin().read_line(&mut String::new()); // until it is killed, or its parent dies
 }
+
+#[test]
+fn a_holder_whose_file_is_still_empty_is_not_called_a_process() {
+    assert_eq!(Holder::from_text("").to_string(), "it has not named itself yet");
+    assert!(Holder::own().to_string().starts_with(&format!("process {} on ", std::process::id())));
+}
