@@ -38,7 +38,8 @@ pub struct Common {
     /// auto, cpu, cuda or cuda:N [env: MLSM_DEVICE] [default: auto]
     #[arg(long, global = true, value_name = "DEVICE", help_heading = "Common flags")]
     pub device: Option<String>,
-    /// Threads for photos and shards; never changes results [env: MLSM_THREADS] [default: all cores]
+    /// Threads that units computed side by side may keep busy together; never changes results [env: MLSM_THREADS] [default:
+    /// all cores]
     #[arg(long, global = true, value_name = "N", help_heading = "Common flags")]
     pub threads: Option<usize>,
     /// How to answer [env: MLSM_OUTPUT] [default: text]

@@ -37,7 +37,7 @@ pub struct Settings {
     pub device: DeviceChoice,
     /// The device as it was written.
     pub device_name: String,
-    /// Threads for photos and shards.
+    /// Threads that units computed side by side may keep busy together.
     pub threads: usize,
     /// What stdout carries.
     pub output: Output,
