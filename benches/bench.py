@@ -242,6 +242,8 @@ def side(bench):
 
 
 def memory(bench):
+    if bench.count < 6_000:
+        sys.exit("memory wants 6,000 photos or more, so that a tenth of them still makes episodes: --photos 6000")
     tenth = bench.folder / "tenth"
     for photo in sorted(bench.photos.rglob("*.jpg"))[::10]:
         (tenth / photo.parent.name).mkdir(parents=True, exist_ok=True)
