@@ -32,6 +32,16 @@ impl StageError {
     pub fn defect(what: impl Into<String>) -> Self {
         Self::Failed(Explanation::defect(what))
     }
+
+    /// Returns what a node ends with when this error comes after an earlier one: a real failure says more than "cancelled",
+    /// and bad data of several shards is reported together.
+    pub(crate) fn after(self, earlier: Option<Self>) -> Self {
+        match (earlier, self) {
+            (None | Some(Self::Cancelled), later) => later,
+            (Some(Self::BadData(a)), Self::BadData(b)) => Self::BadData(a.and(b)),
+            (Some(earlier), _) => earlier,
+        }
+    }
 }
 
 impl Explain for StageError {

@@ -267,7 +267,7 @@ impl<'a> Walker<'a> {
                     self.give_up(Some(index))?; // this unit is still open: the wave does not end here
                 }
                 let work = self.work(index);
-                work.error = worst(work.error.take(), failure);
+                work.error = Some(failure.after(work.error.take()));
             }
         }
         let work = self.work(index);
@@ -392,13 +392,4 @@ impl<'a> Walker<'a> {
         };
         (Walk { outcome, nodes, errors }, named)
     }
-}
-
-/// A real failure says more than "cancelled"; bad data of several shards is reported together.
-fn worst(earlier: Option<StageError>, later: StageError) -> Option<StageError> {
-    Some(match (earlier, later) {
-        (None, error) | (Some(StageError::Cancelled), error) => error,
-        (Some(StageError::BadData(a)), StageError::BadData(b)) => StageError::BadData(a.and(b)),
-        (Some(error), _) => error,
-    })
 }
