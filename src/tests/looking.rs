@@ -90,7 +90,7 @@ fn looking_at_a_store_in_use_waits_for_nobody_and_a_run_that_must_not_wait_says_
     });
     look(&scene, "a store that a collection has to itself");
     let busy = scene.mlsm(&["run", "--no-wait"]);
-    assert!(busy.code == 5 && busy.stderr.contains("process"), "{busy:?}");
+    assert!(busy.code == 5 && busy.stderr.contains("a collection has the store to itself"), "{busy:?}");
     drop(locks);
     scene.mlsm(&["run", "--no-wait"]).ok();
 }
