@@ -8,18 +8,22 @@ pub mod frame;
 mod json_text;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
-use std::process::Child;
+use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::thread;
 
 use arrow::error::ArrowError;
 use clap::Args;
 use mlsm_store::{StoreError, publish_stream};
 
 use crate::cmd::query::answer::{Answer, AnswerArgs, Format};
-use crate::cmd::query::engine::{AnswerColumn, Engine, Refusal, name, text};
+use crate::cmd::query::engine::{AnswerColumn, Asked, Engine, Refusal, name, text};
 use crate::cmd::report;
 use crate::error::CliError;
 use crate::settings::Settings;
+
+/// Where the engine copies an answer to that is handed on.
+const STDOUT: &str = "'/dev/stdout'";
 
 /// What to ask, and how to answer.
 #[derive(Debug, Args)]
@@ -40,26 +44,25 @@ pub struct QueryArgs {
 pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
     let format = args.answer.format(settings)?;
     let published = report::published(&report::open(settings)?, args.run.as_deref())?;
-    let tables = catalogue::tables(&published)?;
+    let tables = catalogue::listed(&published);
     let engine = Engine::new(published.folder(), &tables, settings.threads)?;
     let refused = |refusal| refused(refusal, &tables);
-    let columns = engine.describe(&args.sql).map_err(refused)?;
+    // The engine begins while the tables are read through; nothing of its answer goes out before they are known to be whole.
+    let asked = thread::scope(|scope| {
+        let check = scope.spawn(|| catalogue::check(&published));
+        let asked = engine.ask(&args.sql).and_then(|(mut asked, columns)| {
+            asked.answer(&statement(&engine, &columns, args, format))?;
+            Ok(asked)
+        });
+        check.join().expect("a check does not panic")?;
+        asked.map_err(refused)
+    })?;
     if format == Format::Table {
-        return show(&engine, &columns, args, settings, &refused);
+        return show(asked, args, settings, &refused);
     }
-    let form = match format {
-        Format::Csv => "FORMAT csv, HEADER",
-        Format::Tsv => "FORMAT csv, HEADER, DELIMITER '\t'",
-        Format::Parquet => "FORMAT parquet, COMPRESSION zstd",
-        _ => "FORMAT json",
-    };
-    let select = select(&columns, &args.sql, format, args.answer.escape_formulas);
-    let write = |out: &mut dyn Write, unwritten: &dyn Fn(io::Error) -> CliError| {
-        if format == Format::Arrow {
-            return convert(&engine, &select, out, unwritten, &refused);
-        }
-        let child = engine.start(&[], &format!("COPY ({select}) TO '/dev/stdout' ({form})")).map_err(refused)?;
-        deliver(child, format, out, unwritten, &refused)
+    let write = |out: &mut dyn Write, unwritten: &dyn Fn(io::Error) -> CliError| match format {
+        Format::Arrow => convert(&engine, asked, out, unwritten, &refused),
+        _ => deliver(asked, format, out, unwritten, &refused),
     };
     match &args.answer.out {
         None => write(&mut io::stdout().lock(), &CliError::Stdout),
@@ -67,19 +70,39 @@ pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
     }
 }
 
+/// Returns the statement that copies the answer to the engine's stdout; Arrow files go by way of a Parquet file.
+fn statement(engine: &Engine, columns: &[AnswerColumn], args: &QueryArgs, format: Format) -> String {
+    let select = select(columns, &args.sql, format, args.answer.escape_formulas);
+    let copy = |to: &str, form: &str| format!("COPY ({select}) TO {to} (FORMAT {form})");
+    match format {
+        Format::Table => format!(
+            "CREATE TEMP TABLE answer AS {select}; COPY (SELECT *, (SELECT count(*) FROM answer) AS \"{}\" FROM answer \
+             LIMIT {}) TO '/dev/stdout' (FORMAT parquet)",
+            answer::ROWS_IN_ALL,
+            frame::ROWS
+        ),
+        Format::Csv => copy(STDOUT, "csv, HEADER"),
+        Format::Tsv => copy(STDOUT, "csv, HEADER, DELIMITER '\t'"),
+        Format::Parquet => copy(STDOUT, "parquet, COMPRESSION zstd"),
+        Format::Arrow => copy(&text(&parquet_of_arrow(engine).display().to_string()), "parquet, COMPRESSION zstd"),
+        Format::Json | Format::Jsonl => copy(STDOUT, "json"),
+    }
+}
+
+fn parquet_of_arrow(engine: &Engine) -> PathBuf {
+    engine.temporary("answer.parquet")
+}
+
 /// Writes an Arrow file, which DuckDB does not: it makes a Parquet file that is then read piece by piece.
 fn convert(
     engine: &Engine,
-    select: &str,
+    asked: Asked,
     out: &mut dyn Write,
     unwritten: &dyn Fn(io::Error) -> CliError,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
-    let parquet = engine.temporary("answer.parquet");
-    let copy =
-        format!("COPY ({select}) TO {} (FORMAT parquet, COMPRESSION zstd)", text(&parquet.display().to_string()));
-    Engine::finish(engine.start(&[], &copy).map_err(refused)?).map_err(refused)?;
-    let file = File::open(&parquet).map_err(|e| refused(Refusal::Engine(e)))?;
+    asked.finish().map_err(refused)?;
+    let file = File::open(parquet_of_arrow(engine)).map_err(|e| refused(Refusal::Engine(e)))?;
     arrow_file::from_parquet(file, out).map_err(|e| match e {
         ArrowError::IoError(_, error) => unwritten(error),
         other => refused(Refusal::Sql(other.to_string())),
@@ -88,48 +111,36 @@ fn convert(
 
 /// Prints or writes the first rows as a text table.
 fn show(
-    engine: &Engine,
-    columns: &[AnswerColumn],
+    mut asked: Asked,
     args: &QueryArgs,
     settings: &Settings,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
-    let select = select(columns, &args.sql, Format::Table, false);
-    let statement = format!(
-        "CREATE TEMP TABLE answer AS {select}; COPY (SELECT *, (SELECT count(*) FROM answer) AS \"{}\" FROM answer LIMIT \
-         {}) TO '/dev/stdout' (FORMAT parquet)",
-        answer::ROWS_IN_ALL,
-        frame::ROWS
-    );
-    let mut child = engine.start(&[], &statement).map_err(refused)?;
     let mut parquet = Vec::new();
-    copy(&mut child, &mut parquet).map_err(|e| refused(Refusal::Engine(e)))?;
-    Engine::finish(child).map_err(refused)?;
+    asked.out().read_to_end(&mut parquet).map_err(|e| refused(Refusal::Engine(e)))?;
+    asked.finish().map_err(refused)?;
     Answer::read(&parquet)?.deliver(&args.answer, settings)
 }
 
 /// Hands an answer on as it arrives. A reader that went away, such as `head`, is no error.
 fn deliver(
-    mut child: Child,
+    mut asked: Asked,
     format: Format,
     out: &mut dyn Write,
     unwritten: &dyn Fn(io::Error) -> CliError,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     let written = match format {
-        Format::Json => copy_lines(&mut child, out, b"[", b","),
-        Format::Jsonl => copy_lines(&mut child, out, b"", b"\n"),
-        _ => copy(&mut child, out).map(|()| true),
+        Format::Json => copy_lines(asked.out(), out, b"[", b","),
+        Format::Jsonl => copy_lines(asked.out(), out, b"", b"\n"),
+        _ => io::copy(asked.out(), out).map(|bytes| bytes > 0),
     };
     let has_rows = match written.and_then(|has_rows| out.flush().map(|()| has_rows)) {
         Ok(has_rows) => has_rows,
-        Err(error) => {
-            let _ = child.kill(); // it may have ended by itself
-            let _ = child.wait();
-            return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(unwritten(error)) };
-        }
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        Err(error) => return Err(unwritten(error)),
     };
-    Engine::finish(child).map_err(refused)?;
+    asked.finish().map_err(refused)?;
     // An array is closed only when it is whole, so that nobody takes the beginning of an answer for all of it.
     let end: &[u8] = match (format, has_rows) {
         (Format::Json, true) => b"]\n",
@@ -143,14 +154,8 @@ fn deliver(
     }
 }
 
-fn copy(child: &mut Child, out: &mut dyn Write) -> io::Result<()> {
-    let mut from = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
-    io::copy(&mut from, out).map(drop)
-}
-
 /// Copies lines of objects, with something before the first and between two; tells whether there were any.
-fn copy_lines(child: &mut Child, out: &mut dyn Write, before: &[u8], between: &[u8]) -> io::Result<bool> {
-    let from = BufReader::new(child.stdout.take().ok_or(ErrorKind::BrokenPipe)?);
+fn copy_lines(from: &mut dyn BufRead, out: &mut dyn Write, before: &[u8], between: &[u8]) -> io::Result<bool> {
     let mut out = io::BufWriter::new(out);
     let mut has_rows = false;
     for line in from.split(b'\n') {

@@ -43,6 +43,8 @@ const SWITCHES: &[Switch] = &[
     Switch(&[], "train-base.conv.seed", &["4"], "train-base"),
     Switch(&[], "cam.method", &["\"cam\"", "\"ddt\"", "\"class-free\""], "crop"),
     Switch(&[], "cam.class", &["\"label-if-base\"", "\"topk-mean\""], "crop"),
+    Switch(&["cam.method=\"ddt\""], "cam.layers_back", &["1"], "crop"),
+    Switch(&["cam.method=\"class-free\""], "cam.layers_back", &["2"], "crop"),
     Switch(&[], "cam.region", &["\"largest-component\""], "crop"),
     Switch(&[], "cam.threshold", &["0.6"], "crop"),
     Switch(&[], "cam.margin", &["0.2"], "crop"),

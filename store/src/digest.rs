@@ -9,6 +9,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+/// A file of so many bytes is read in parts of as many, which all threads digest together.
+const LARGE: u64 = 1 << 22;
+
 /// A text that is not 64 hexadecimal digits.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not 64 hexadecimal digits")]
@@ -123,7 +126,8 @@ impl Digest {
     /// When the file cannot be read; [`io::ErrorKind::Interrupted`] when it was to go on no longer.
     pub fn of_file_while(path: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<(Self, u64)> {
         let (mut file, mut hasher) = (File::open(path)?, blake3::Hasher::new());
-        let (mut buffer, mut bytes) = (vec![0; 1 << 17], 0);
+        let is_large = file.metadata()?.len() >= LARGE;
+        let (mut buffer, mut bytes) = (vec![0; if is_large { LARGE as usize } else { 1 << 17 }], 0);
         loop {
             if !goes_on() {
                 return Err(io::Error::new(io::ErrorKind::Interrupted, "stopping was asked for"));
@@ -131,7 +135,10 @@ impl Digest {
             match file.read(&mut buffer)? {
                 0 => return Ok((Self(*hasher.finalize().as_bytes()), bytes)),
                 n => {
-                    hasher.update(&buffer[..n]);
+                    match is_large {
+                        true => hasher.update_rayon(&buffer[..n]),
+                        false => hasher.update(&buffer[..n]),
+                    };
                     bytes += n as u64;
                 }
             }
@@ -157,8 +164,11 @@ mod tests {
     fn a_file_has_the_digest_of_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, vec![7; 300_000]).unwrap();
-        assert_eq!(Digest::of_file(&path).unwrap(), (Digest::of(&vec![7; 300_000]), 300_000));
+        for length in [300_000, 9_000_001] {
+            let bytes: Vec<u8> = (0..length).map(|i: u32| (i % 251) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            assert_eq!(Digest::of_file(&path).unwrap(), (Digest::of(&bytes), u64::from(length)));
+        }
     }
 
     #[test]

@@ -52,18 +52,18 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// None yet, of `channels` numbers each.
-    pub fn new(channels: i64, device: Device) -> Self {
-        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, device));
-        Self { count: 0.0, sum: zeros(&[channels]), products: zeros(&[channels, channels]) }
+    /// None yet.
+    pub fn new(device: Device) -> Self {
+        let zero = || Tensor::zeros([1], (Kind::Double, device));
+        Self { count: 0.0, sum: zero(), products: zero() }
     }
 
     /// Adds every position of the maps.
     pub fn add(&mut self, features: &Tensor) {
         let rows = features.permute([0, 2, 3, 1]).flatten(0, 2).to_kind(Kind::Double); // [n·h·w, c]
         self.count += rows.size()[0] as f64;
-        self.sum += rows.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
-        self.products += rows.transpose(0, 1).matmul(&rows);
+        self.sum = &self.sum + rows.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+        self.products = &self.products + rows.transpose(0, 1).matmul(&rows);
     }
 
     /// Returns the mean and the first principal direction, both `[c]`, f32: `[2, c]`.
@@ -112,7 +112,7 @@ mod tests {
     fn the_first_direction_is_that_of_the_largest_spread_pointing_to_activity() {
         // Descriptors (±3 + 5, 1) and (5, 1 ± 0.1): the spread is along the first channel.
         let features = maps(&[8.0, 2.0, 5.0, 5.0, 1.0, 1.0, 1.1, 0.9], &[1, 2, 2, 2]);
-        let mut descriptors = Descriptors::new(2, Device::Cpu);
+        let mut descriptors = Descriptors::new(Device::Cpu);
         descriptors.add(&features);
         let fitted = descriptors.first_direction();
         assert_near(&fitted.get(0), &maps(&[5.0, 1.0], &[2]), 2, 5.0);
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn batches_add_up() {
         let features = Tensor::arange(64, (Kind::Float, Device::Cpu)).square().reshape([4, 4, 2, 2]);
-        let (mut whole, mut parts) = (Descriptors::new(4, Device::Cpu), Descriptors::new(4, Device::Cpu));
+        let (mut whole, mut parts) = (Descriptors::new(Device::Cpu), Descriptors::new(Device::Cpu));
         whole.add(&features);
         parts.add(&features.narrow(0, 0, 1));
         parts.add(&features.narrow(0, 1, 3));

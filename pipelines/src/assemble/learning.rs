@@ -113,7 +113,7 @@ impl Builder<'_> {
             mode: BackboneMode::Frozen.name().to_owned(),
             weights: weights.unwrap_or("none").to_owned(),
             precision: word(base.map_or(Precision::F32, |b| b.precision)),
-            cam: if is_located { format!("{}@{}", cam.localiser, cam.threshold) } else { String::new() },
+            cam: object.map_or_else(String::new, |object| cam.label(object)),
             image_source: object.map_or("raw", ObjectSource::name).to_owned(),
             augmentation: base.map_or_else(String::new, |b| word(b.augmentation)),
             dataset: self.scene.source.name.clone(),

@@ -123,6 +123,7 @@ fn maps(builder: &mut Builder<'_>, node: NodeIndex, object: ObjectSource) -> Res
     let (runtime, cache) = (builder.runtime.clone(), Arc::new(BaseNetCache::default()));
     let net = ["backbone", "head", "classes"].map(|output| UnitInput::one(output, localiser.output(output)));
     let mut read = net[..1].to_vec();
+    let layers_back = if object.is_class_free() { cam.layers_back } else { 0 };
     let method = match object {
         ObjectSource::Cam => MapMethod::Cam,
         ObjectSource::Ddt => MapMethod::Ddt,
@@ -133,7 +134,8 @@ fn maps(builder: &mut Builder<'_>, node: NodeIndex, object: ObjectSource) -> Res
         MapMethod::GradCam | MapMethod::Cam => read = net.to_vec(),
         MapMethod::ClassFree => {}
         MapMethod::Ddt => {
-            let task = FitDescriptors { shape: shape.clone(), runtime: runtime.clone(), cache: cache.clone() };
+            let (runtime, cache) = (runtime.clone(), cache.clone());
+            let task = FitDescriptors { shape: shape.clone(), layers_back, runtime, cache };
             let mut inputs = read.clone();
             inputs.extend(builder.train_inputs(Side::Image, TrainPart::Base, &builder.pixels[&seen], "pixels"));
             let unit = Unit { aspect: "fit".to_owned(), ..Unit::only(Arc::new(task), inputs) };
@@ -149,7 +151,7 @@ fn maps(builder: &mut Builder<'_>, node: NodeIndex, object: ObjectSource) -> Res
             (CamClass::TopkMean, _) => AskedClass::TopMean,
         };
         let (shape, runtime, cache) = (shape.clone(), runtime.clone(), cache.clone());
-        let task = Arc::new(LocateObjects { method, class, shape, runtime, cache });
+        let task = Arc::new(LocateObjects { method, class, shape, layers_back, runtime, cache });
         let mut inputs = read.clone();
         inputs.push(UnitInput::one("pixels", builder.pixels[&seen][s].output("pixels")));
         maps.push(builder.shard(node, shard, "cam", task, inputs)?);

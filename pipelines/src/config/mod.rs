@@ -12,7 +12,7 @@ use std::path::Path;
 use mlsm_data::resize::Resize;
 use mlsm_data::synthetic::SyntheticSpec;
 use mlsm_errors::Fix;
-use mlsm_nets::{Precision, Reads};
+use mlsm_nets::{BackboneKind, Precision, Reads};
 use mlsm_store::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,12 @@ impl Config {
                 let why = "a localiser must see the whole photo, or its boxes would lie elsewhere";
                 let fix = Fix::remove(format!("train-base.{}.resize", self.cam.localiser));
                 return Err(ConfigError::invalid("cam.localiser", why).with_fix(fix));
+            }
+            let backbone: BackboneKind = self.train_base[&self.cam.localiser].backbone.parse().expect("checked above");
+            if self.cam.layers_back >= backbone.depth() {
+                let why = format!("{backbone} has {} layers", backbone.depth());
+                let fix = format!("set cam.layers_back below {}", backbone.depth());
+                return Err(ConfigError::invalid("cam.layers_back", &why).with_fix(fix));
             }
             if self.objects().contains(&ObjectSource::Cam) && self.train_base[&self.cam.localiser].head != Head::Gap {
                 let why = format!("CAM reads a head on the mean, and `{}` has another", self.cam.localiser);

@@ -30,7 +30,7 @@ pub struct RowSpec {
     pub loss: String,
     /// Augmentation of the training that the backbone comes from.
     pub augmentation: String,
-    /// The localiser and its threshold, as `NAME@THRESHOLD`.
+    /// The localiser, the layer of its map and the threshold, as `NAME@THRESHOLD` or `NAME[layers_back=N]@THRESHOLD`.
     pub cam: String,
     /// Which statistics batch normalisation uses.
     pub bn_eval: String,

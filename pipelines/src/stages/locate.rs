@@ -67,6 +67,8 @@ pub const TOP_CLASSES: i64 = 5;
 pub struct FitDescriptors {
     /// The localiser.
     pub shape: BaseNetShape,
+    /// How many layers before the last one the descriptors are taken.
+    pub layers_back: usize,
     /// Where to compute.
     pub runtime: Arc<Runtime>,
     /// The network, kept between units.
@@ -79,12 +81,12 @@ impl Task for FitDescriptors {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { shape, runtime: _, cache: _ } = self;
-        let mut fields = vec![field("what", "ddt-fit")];
+        let Self { shape, layers_back, runtime: _, cache: _ } = self;
+        let mut fields = vec![field("what", "ddt-fit"), field("layers_back", *layers_back as i64)];
         fields.extend(shape.fields());
         fields
     }
@@ -111,11 +113,11 @@ impl Task for FitDescriptors {
         let images: Vec<_> = gallery.classes().values().flatten().copied().collect();
         let fitted = self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
-            let mut descriptors = Descriptors::new(net.backbone.channels(), device);
+            let mut descriptors = Descriptors::new(device);
             for chunk in images.chunks(FORWARD_BATCH) {
                 context.check()?;
                 let pixels = gallery.gather(chunk, device)?;
-                descriptors.add(&net.backbone.feature_map(&net.backbone.normalise(&pixels), Phase::Evaluate));
+                descriptors.add(&map_before(net, &net.backbone.normalise(&pixels), self.layers_back));
             }
             floats(&descriptors.first_direction())
         })?;
@@ -136,6 +138,8 @@ pub struct LocateObjects {
     pub class: AskedClass,
     /// The localiser.
     pub shape: BaseNetShape,
+    /// How many layers before the last one the map is taken, for the methods that ask no class.
+    pub layers_back: usize,
     /// Where to compute.
     pub runtime: Arc<Runtime>,
     /// The network, kept between shards.
@@ -148,12 +152,12 @@ impl Task for LocateObjects {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { method, class, shape, runtime: _, cache: _ } = self;
-        let mut fields = vec![field("what", method.name())];
+        let Self { method, class, shape, layers_back, runtime: _, cache: _ } = self;
+        let mut fields = vec![field("what", method.name()), field("layers_back", *layers_back as i64)];
         fields.extend(shape.fields());
         fields.push(field("head", word(shape.head)));
         match class {
@@ -234,7 +238,7 @@ impl LocateObjects {
             return Ok((cam.raw, Some(cam.class)));
         }
         let _guard = tch::no_grad_guard();
-        let features = net.backbone.feature_map(x, Phase::Evaluate);
+        let features = map_before(net, x, self.layers_back);
         match (self.method, fit) {
             (MapMethod::Cam, _) => {
                 let class = self.class(net, x.size()[0])?;
@@ -245,6 +249,12 @@ impl LocateObjects {
             _ => Ok((class_free(&features), None)),
         }
     }
+}
+
+/// The map of so many layers before the last one.
+fn map_before(net: &BaseNet, x: &Tensor, layers_back: usize) -> Tensor {
+    let layers = net.backbone.kind().depth() - layers_back;
+    net.backbone.map_after(layers, net.backbone.params(), x, Phase::Evaluate)
 }
 
 fn class_ids(net: &BaseNet, chosen: Option<Tensor>, count: i64) -> Result<Vec<i64>, StageError> {

@@ -225,7 +225,7 @@ pub const TABLES: &[TableDoc] = &[
             col("pair", Text, "", "what the similarity net sees of a pair; empty without such a net"),
             col("loss", Text, "", "what training in episodes minimises; empty where nothing is trained so"),
             col("augmentation", Text, "", "augmentation of the training that the backbone comes from"),
-            col("cam", Text, "", "localiser and threshold of the boxes; empty without"),
+            col("cam", Text, "", "localiser, layer of its map and threshold of the boxes; empty without"),
             col("bn_eval", Text, "", "statistics that batch norm takes in measuring: running, batch or support"),
             N_WAY,
             K_SHOT,

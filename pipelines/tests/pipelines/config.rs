@@ -99,6 +99,7 @@ fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
         ("cam.localiser", "'con'", &["cam.localiser", "did you mean `conv`"]),
         ("cam.method", "'oracle-box'", &["cam.method", "is a control"]),
         ("cam.method", "'cam'", &["cam.localiser", "head = \"gap\""]),
+        ("cam.layers_back", "4", &["cam.layers_back", "4 layers", "below 4"]),
         ("cam.threshold", "1.5", &["cam.threshold", "1.5"]),
         ("meta-train.mlsm.embedding", "'cnov'", &["meta-train.mlsm.embedding", "did you mean `conv`"]),
         ("meta-train.mlsm.levels", "'I+X'", &["meta-train.mlsm.levels", "X"]),

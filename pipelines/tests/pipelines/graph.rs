@@ -115,6 +115,15 @@ fn every_switch_changes_a_recipe() {
 }
 
 #[test]
+fn the_layer_of_a_map_matters_where_no_class_is_asked() {
+    let layer = |method: &str| {
+        let [last, before] = ["0", "1"].map(|n| recipes(&graph(&[("cam.method", method), ("cam.layers_back", n)])));
+        last != before
+    };
+    assert!(layer("'ddt'") && layer("'class-free'") && !layer("'grad-cam'"));
+}
+
+#[test]
 fn where_and_how_fast_changes_no_recipe() {
     let before = recipes(&graph(&[]));
     for change in [("numerics.threads", "7"), ("data.strict", "true"), ("data.shard_photos", "7")] {

@@ -15,26 +15,42 @@ use crate::error::CliError;
 pub struct Table {
     /// Its name in SQL.
     pub name: String,
-    /// Its files, sorted, none of them damaged.
+    /// Its files, sorted.
     pub files: Vec<PathBuf>,
 }
 
-/// Lists the published tables, by name; a folder without Parquet files is none.
+/// Lists the published tables, by name, none of them damaged; a folder without Parquet files is none.
 ///
 /// # Errors
 /// [`CliError::Store`] when a file is damaged.
 pub fn tables(published: &Published) -> Result<Vec<Table>, CliError> {
-    let mut tables = BTreeMap::<&str, Vec<&str>>::new();
-    for file in published.files().filter(|file| file.ends_with(".parquet")) {
+    check(published)?;
+    Ok(listed(published))
+}
+
+/// Lists the published tables as [`tables`] does, whatever became of their files: who shows what they hold calls [`check`]
+/// before.
+pub fn listed(published: &Published) -> Vec<Table> {
+    let mut tables = BTreeMap::<&str, Vec<PathBuf>>::new();
+    for file in files(published) {
         if let Some((table, _)) = file.split_once('/') {
-            tables.entry(table).or_default().push(file);
+            tables.entry(table).or_default().push(published.folder().join(file));
         }
     }
-    let whole = |(name, files): (&str, Vec<&str>)| {
-        let files = files.par_iter().map(|file| published.path(file)).collect::<Result<_, _>>()?;
-        Ok(Table { name: name.to_owned(), files })
-    };
-    tables.into_iter().map(whole).collect()
+    tables.into_iter().map(|(name, files)| Table { name: name.to_owned(), files }).collect()
+}
+
+/// Reads the files of all tables through.
+///
+/// # Errors
+/// [`CliError::Store`] when one is damaged.
+pub fn check(published: &Published) -> Result<(), CliError> {
+    let files: Vec<_> = files(published).collect();
+    Ok(files.par_iter().try_for_each(|file| published.path(file).map(drop))?)
+}
+
+fn files(published: &Published) -> impl Iterator<Item = &str> {
+    published.files().filter(|file| file.ends_with(".parquet"))
 }
 
 impl Table {

@@ -4,9 +4,9 @@
 //! of which DuckDB accepts a single SELECT.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
@@ -65,43 +65,86 @@ impl Engine {
         self.spilled.path().join(name)
     }
 
-    /// Returns the columns of the answer to a query, or why it is refused.
+    /// Starts the engine with a query; returns it with the columns of the answer.
     ///
     /// # Errors
     /// [`Refusal::Sql`] with DuckDB's reason.
-    pub fn describe(&self, sql: &str) -> Result<Vec<AnswerColumn>, Refusal> {
-        let child = self.start(&["-json"], &format!("DESCRIBE SELECT * FROM query({})", text(sql)))?;
-        let output = child.wait_with_output().map_err(Refusal::Engine)?;
-        if !output.status.success() {
-            return Err(Refusal::Sql(reason(&String::from_utf8_lossy(&output.stderr))));
+    pub fn ask(&self, sql: &str) -> Result<(Asked, Vec<AnswerColumn>), Refusal> {
+        let mut child = Command::new(&self.program)
+            .args(["-init", "/dev/null", "-batch", "-bail", "-json"])
+            .current_dir(self.spilled.path())
+            .env_remove("DUCKDB_RC_PATH")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Refusal::Engine)?;
+        let stdin = child.stdin.take().expect("piped just above");
+        let stdout = BufReader::new(child.stdout.take().expect("piped just above"));
+        let mut asked = Asked { child, stdin: Some(stdin), stdout };
+        asked.say(&format!("{}\nDESCRIBE SELECT * FROM query({})", self.prelude, text(sql)))?;
+        let described =
+            serde_json::Deserializer::from_reader(&mut asked.stdout).into_iter::<Vec<AnswerColumn>>().next();
+        if let Some(Ok(columns)) = described {
+            asked.stdout.skip_until(b'\n').map_err(Refusal::Engine)?;
+            return Ok((asked, columns));
         }
-        serde_json::from_slice(&output.stdout).map_err(|e| Refusal::Sql(format!("no description of the answer: {e}")))
+        asked.finish()?;
+        Err(Refusal::Sql("the SQL engine describes no answer".to_owned()))
+    }
+}
+
+/// The engine at work on one query: it takes a second statement, and what that copies to `/dev/stdout` can be read.
+pub struct Asked {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Asked {
+    /// Hands the last statement over, which begins at once.
+    ///
+    /// # Errors
+    /// [`Refusal::Engine`] when the engine cannot be spoken to.
+    pub fn answer(&mut self, statement: &str) -> Result<(), Refusal> {
+        self.say(statement)?;
+        self.stdin = None;
+        Ok(())
     }
 
-    /// Starts a statement; what it copies to `/dev/stdout` is the child's stdout.
-    pub fn start(&self, flags: &[&str], statement: &str) -> Result<Child, Refusal> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(["-init", "/dev/null", "-batch"])
-            .args(flags)
-            .arg("-c")
-            .arg(format!("{} {statement}", self.prelude));
-        command.current_dir(self.spilled.path()).env_remove("DUCKDB_RC_PATH");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().map_err(Refusal::Engine)
+    /// Returns what the last statement copies to `/dev/stdout`.
+    pub fn out(&mut self) -> &mut BufReader<ChildStdout> {
+        &mut self.stdout
     }
 
-    /// Waits for the end of a statement that was started.
+    /// Waits for the end of what was handed over.
     ///
     /// # Errors
     /// [`Refusal::Sql`] with DuckDB's reason.
-    pub fn finish(mut child: Child) -> Result<(), Refusal> {
+    pub fn finish(mut self) -> Result<(), Refusal> {
+        self.stdin = None;
         let mut said = String::new();
-        if let Some(mut stderr) = child.stderr.take() {
+        if let Some(mut stderr) = self.child.stderr.take() {
             stderr.read_to_string(&mut said).map_err(Refusal::Engine)?;
         }
-        let status = child.wait().map_err(Refusal::Engine)?;
+        let status = self.child.wait().map_err(Refusal::Engine)?;
         if status.success() { Ok(()) } else { Err(Refusal::Sql(reason(&said))) }
+    }
+
+    /// An engine that has ended says why when it is waited for.
+    fn say(&mut self, statement: &str) -> Result<(), Refusal> {
+        let Some(stdin) = &mut self.stdin else { return Ok(()) };
+        match stdin.write_all(format!("{statement};\n").as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Refusal::Engine(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
     }
 }
 

@@ -58,8 +58,8 @@ impl Backbone for Conv4 {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
-        let blocks = self.blocks.iter().zip(layout(self.kind));
+    fn map_after(&self, layers: usize, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        let blocks = self.blocks.iter().zip(layout(self.kind)).take(layers);
         let map = blocks.fold(x.shallow_clone(), |map, (block, layout)| block.forward(params, &map, layout, phase));
         map.to_kind(Kind::Float)
     }

@@ -61,6 +61,15 @@ impl BackboneKind {
         }
     }
 
+    /// How many layers have a map of their own, the last one included: blocks, and the head convolution of EfficientNet.
+    pub fn depth(self) -> usize {
+        match self {
+            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 | BackboneKind::Conv4Pooled | BackboneKind::ResNet12 => 4,
+            BackboneKind::ResNet18 => 8,
+            BackboneKind::EfficientNetLite0 => 17,
+        }
+    }
+
     /// The head for base training that fits the backbone best.
     pub fn default_head(self) -> Head {
         match self {

@@ -150,10 +150,11 @@ impl Backbone for Lite0 {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+    fn map_after(&self, layers: usize, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         let stem = self.stem.activated(params, x, phase);
-        let map = self.blocks.iter().fold(stem, |map, block| block.forward(params, &map, phase));
-        self.head.activated(params, &map, phase).to_kind(tch::Kind::Float)
+        let map = self.blocks.iter().take(layers).fold(stem, |map, block| block.forward(params, &map, phase));
+        let map = if layers > self.blocks.len() { self.head.activated(params, &map, phase) } else { map };
+        map.to_kind(tch::Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {
@@ -184,6 +185,16 @@ impl Backbone for Lite0 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_head_convolution_follows_the_last_block() {
+        let mut rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(3);
+        let net = Lite0::new(&BackboneSpec::new(BackboneKind::EfficientNetLite0, 0), &mut rng, Device::Cpu);
+        let x = Tensor::arange(3 * 64 * 64, (tch::Kind::Float, Device::Cpu)).sin().reshape([1, 3, 64, 64]);
+        let before = net.map_after(net.blocks.len(), &net.params, &x, Phase::Evaluate);
+        assert_eq!(before.size(), [1, 320, 2, 2]);
+        assert_eq!(net.head.activated(&net.params, &before, Phase::Evaluate), net.feature_map(&x, Phase::Evaluate));
+    }
 
     #[test]
     fn same_padding_halves_even_and_odd_sides_upwards() {

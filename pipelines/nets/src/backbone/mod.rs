@@ -59,9 +59,15 @@ pub trait Backbone {
         self.input().fit(self.params(), colours);
     }
 
-    /// The feature map of `x: [n, 3, s, s]`, with the tensors of `params` in place of the net's own: `[n, c, h, w]`.
-    /// `Phase::Train` normalises by the batch and updates the running statistics of `params`.
-    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor;
+    /// The map of `x: [n, 3, s, s]` after the first `layers` layers, of [`BackboneKind::depth`], with the tensors of `params`
+    /// in place of the net's own: `[n, c, h, w]`, f32. `Phase::Train` normalises by the batch and updates the running statistics
+    /// of `params`.
+    fn map_after(&self, layers: usize, params: &Params, x: &Tensor, phase: Phase) -> Tensor;
+
+    /// The feature map of `x: [n, 3, s, s]`, as [`Backbone::map_after`] all layers gives it.
+    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+        self.map_after(self.kind().depth(), params, x, phase)
+    }
 
     /// The feature map of `x: [n, 3, s, s]`: `[n, c, h, w]`, after the last activation.
     fn feature_map(&self, x: &Tensor, phase: Phase) -> Tensor {
@@ -157,6 +163,21 @@ mod tests {
             assert!(
                 slopes.iter().all(|slope| slope.kind() == Kind::Float && slope.isfinite().all().int64_value(&[]) == 1)
             );
+        }
+    }
+
+    #[test]
+    fn the_map_after_all_layers_is_the_feature_map_and_those_before_are_others() {
+        for name in BackboneKind::names() {
+            let kind: BackboneKind = name.parse().unwrap();
+            let net = backbone(&BackboneSpec::new(kind, 8), &mut ChaCha8Rng::seed_from_u64(5), Device::Cpu);
+            let x = Tensor::ones([1, 3, kind.input_px(), kind.input_px()], (Kind::Float, Device::Cpu)).cumsum(3, None)
+                / 84.0;
+            let map = |layers| net.map_after(layers, net.params(), &x, Phase::Evaluate);
+            let whole = net.feature_map(&x, Phase::Evaluate);
+            assert_eq!(map(kind.depth()), whole, "{name}");
+            let different = |layers| map(layers).size() != whole.size() || map(layers) != whole;
+            assert!((1..kind.depth()).all(different), "{name}");
         }
     }
 

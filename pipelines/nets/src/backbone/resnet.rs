@@ -130,13 +130,14 @@ impl Backbone for ResNet {
         &self.input
     }
 
-    fn feature_map_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
+    fn map_after(&self, layers: usize, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
         let stem = self.stem.as_ref().map(|stem| {
             let map = rectified(stem.forward(params, x, 3, phase), 0.0);
             map.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
         });
         let first = stem.unwrap_or_else(|| x.shallow_clone());
-        self.blocks.iter().fold(first, |map, block| block.forward(params, &map, phase)).to_kind(Kind::Float)
+        let blocks = self.blocks.iter().take(layers);
+        blocks.fold(first, |map, block| block.forward(params, &map, phase)).to_kind(Kind::Float)
     }
 
     fn embedding(&self, map: &Tensor) -> Tensor {

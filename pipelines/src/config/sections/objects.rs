@@ -35,6 +35,11 @@ impl ObjectSource {
         matches!(self, Self::GradCam | Self::Cam | Self::Ddt | Self::ClassFree)
     }
 
+    /// Tells whether a localiser finds the object without asking for a class.
+    pub fn is_class_free(self) -> bool {
+        matches!(self, Self::Ddt | Self::ClassFree)
+    }
+
     /// Returns the name as in the configuration and in the tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,6 +100,8 @@ pub struct Cam {
     pub method: ObjectSource,
     /// Whose evidence is drawn, for `grad-cam` and `cam`.
     pub class: CamClass,
+    /// The map that `ddt` and `class-free` read: 0 is the localiser's last, 1 that of the layer before it.
+    pub layers_back: usize,
     /// Which places that reach the threshold count.
     pub region: CamRegion,
     /// Positions of the min–max normalised map at or above it belong to the object.
@@ -115,6 +122,7 @@ impl Default for Cam {
             localiser: String::new(),
             method: ObjectSource::GradCam,
             class: CamClass::Argmax,
+            layers_back: 0,
             region: CamRegion::All,
             threshold: 0.3,
             audit: Vec::new(),
@@ -126,6 +134,15 @@ impl Default for Cam {
 }
 
 impl Cam {
+    /// Returns what tables say of the boxes of an object source: nothing where no localiser draws them.
+    pub fn label(&self, object: ObjectSource) -> String {
+        let back = match self.layers_back {
+            n if n > 0 && object.is_class_free() => format!("[layers_back={n}]"),
+            _ => String::new(),
+        };
+        if object.is_located() { format!("{}{back}@{}", self.localiser, self.threshold) } else { String::new() }
+    }
+
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         for threshold in self.audit.iter().chain([&self.threshold]) {
             in_range("cam.threshold", *threshold, 0.0, 1.0)?;
