@@ -5,8 +5,10 @@ DATA ?=
 
 .PHONY: libtorch build demo dist test lint switches methods-smoke torture histories compare-peers compare-sql measure-predict
 .PHONY: bench check-batch check-clusters notebooks
+# The crates are fetched beside it; where that fails, the build says so.
 libtorch:
-	python3 pipelines/nets/setup/libtorch.py .libtorch
+	@cargo fetch --quiet --locked 2>/dev/null & \
+		python3 pipelines/nets/setup/libtorch.py .libtorch; code=$$?; wait; exit $$code
 
 build: libtorch
 	cargo build --release

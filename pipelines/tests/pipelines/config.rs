@@ -85,7 +85,7 @@ fn where_photos_lie_does_not_identify_a_configuration() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_key_and_a_fix() {
-    let refused: [(&str, &str, &[&str]); 15] = [
+    let refused: [(&str, &str, &[&str]); 16] = [
         ("train-base.conv.backbon", "'conv4-np19'", &["train-base.conv.backbon", "did you mean `backbone`"]),
         ("train-base.conv.backbone", "'resnet'", &["train-base.conv.backbone", "conv4-np19"]),
         ("train-base.conv.head", "'gapp'", &["train-base.conv.head", "did you mean `gap`"]),
