@@ -55,6 +55,45 @@ fn synthesised_photos_pass_the_check_and_repeat() {
 }
 
 #[test]
+fn a_check_lists_what_stands_in_a_set_twice_and_what_is_too_little() {
+    let folder = nowhere();
+    let store = folder.path().join("store");
+    let photos = folder.path().join("photos");
+    let size = ["--classes", "2", "--images", "21", "--size", "64"];
+    mlsm(&store, ["data", "synthesize", photos.to_str().unwrap()].iter().chain(&size)).ok();
+    let own = folder.path().join("own");
+    let classes = std::fs::read_dir(photos.join("images")).unwrap().map(|entry| entry.unwrap().path());
+    for (class, name) in classes.zip(["a", "b"]) {
+        std::fs::create_dir_all(own.join(name)).unwrap();
+        for photo in std::fs::read_dir(class).unwrap().map(|entry| entry.unwrap().path()) {
+            std::fs::copy(&photo, own.join(name).join(photo.file_name().unwrap())).unwrap();
+        }
+    }
+    let first = std::fs::read_dir(own.join("a")).unwrap().next().unwrap().unwrap().path();
+    std::fs::copy(&first, own.join("a/again.jpg")).unwrap();
+    std::fs::create_dir_all(own.join("c")).unwrap();
+    let smaller = image::open(&first).unwrap().thumbnail(48, 48).into_rgb8();
+    smaller.save(own.join("c/smaller.png")).unwrap();
+
+    let found = mlsm(&store, ["data", "check", own.to_str().unwrap(), "--output", "json"]).ok().json();
+    let pairs: Vec<_> = found["doubled"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| {
+            let second = pair["photos"][1].as_str().unwrap().to_owned();
+            (second, pair["same_file"].as_bool().unwrap(), pair["same_class"].as_bool().unwrap())
+        })
+        .collect();
+    let smaller = ("c/smaller.png".to_owned(), false, false);
+    assert!(pairs.len() == 2 && pairs.contains(&smaller), "{found}");
+    assert!(pairs.iter().any(|(_, same_file, same_class)| *same_file && *same_class), "{found}");
+    assert_eq!(found["small_classes"], serde_json::json!([{ "class": "c", "photos": 1 }]));
+    let text = mlsm(&store, ["data", "check", own.to_str().unwrap()]).ok().stdout;
+    assert!(text.contains("c/smaller.png: look alike, in two classes"), "{text}");
+}
+
+#[test]
 fn a_plan_without_a_store_shows_everything_and_makes_nothing() {
     let scene = Scene::photos();
     let plan = scene.mlsm(&["plan", "--output", "json"]).ok().json();

@@ -12,6 +12,7 @@ pub mod decode;
 pub mod episodes;
 mod error;
 mod ids;
+pub mod looks;
 mod part;
 pub mod resize;
 mod shards;
