@@ -59,7 +59,7 @@ fn a_check_lists_what_stands_in_a_set_twice_and_what_is_too_little() {
     let folder = nowhere();
     let store = folder.path().join("store");
     let photos = folder.path().join("photos");
-    let size = ["--classes", "2", "--images", "21", "--size", "64"];
+    let size = ["--classes", "2", "--images", "21", "--size", "240"];
     mlsm(&store, ["data", "synthesize", photos.to_str().unwrap()].iter().chain(&size)).ok();
     let own = folder.path().join("own");
     let classes = std::fs::read_dir(photos.join("images")).unwrap().map(|entry| entry.unwrap().path());
@@ -72,7 +72,7 @@ fn a_check_lists_what_stands_in_a_set_twice_and_what_is_too_little() {
     let first = std::fs::read_dir(own.join("a")).unwrap().next().unwrap().unwrap().path();
     std::fs::copy(&first, own.join("a/again.jpg")).unwrap();
     std::fs::create_dir_all(own.join("c")).unwrap();
-    let smaller = image::open(&first).unwrap().thumbnail(48, 48).into_rgb8();
+    let smaller = image::open(&first).unwrap().thumbnail(160, 160).into_rgb8();
     smaller.save(own.join("c/smaller.png")).unwrap();
 
     let found = mlsm(&store, ["data", "check", own.to_str().unwrap(), "--output", "json"]).ok().json();
