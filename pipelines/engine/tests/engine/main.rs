@@ -6,6 +6,7 @@ mod histories;
 mod processes;
 mod scene;
 mod side_by_side;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
