@@ -115,6 +115,11 @@ fn a_lock_that_was_given_up_is_seen_no_more_though_its_process_lives() {
 fn looking_at_a_lock_never_keeps_it_from_who_wants_it() {
     let folder = folder();
     let store = open(&folder);
+    let lock = store.root().join("locks").join(request("a").fingerprint().to_string());
+    let gone = open(&folder);
+    let held = take(&gone, "a");
+    let of_a_dead_process = fs::read(&lock).unwrap();
+    drop((held, gone));
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -122,7 +127,11 @@ fn looking_at_a_lock_never_keeps_it_from_who_wants_it() {
                 seen(&store);
             }
         });
-        let refused = (0..2000).filter(|_| take(&store, "a").is_none()).count();
+        let is_refused = |_: &i32| {
+            fs::write(&lock, &of_a_dead_process).unwrap(); // whoever looks asks whether its holder lives
+            take(&store, "a").is_none()
+        };
+        let refused = (0..2000).filter(is_refused).count();
         is_over.store(true, Ordering::SeqCst);
         assert_eq!(refused, 0, "a run that must not wait would have given up");
     });
