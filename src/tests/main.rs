@@ -9,6 +9,7 @@ mod cluster;
 mod command_line;
 mod contract;
 mod flips;
+mod follow;
 mod incremental;
 mod interrupted;
 mod libtorch;
