@@ -24,6 +24,7 @@ mod scene;
 mod shared;
 mod signals;
 mod similar;
+mod slices;
 mod support;
 mod switches;
 mod tidiness;
