@@ -79,8 +79,8 @@ pub enum Verb {
     Submit(cmd::submit::SubmitArgs),
     /// Draws the nodes, what each reads and what a run would do with it: text, Mermaid, Graphviz, JSON
     Graph(cmd::graph::GraphArgs),
-    /// Shows in short which stages are up to date, and the last run
-    Status,
+    /// Shows in short which stages are up to date, who computes what, and the last run; with --follow until all is done
+    Status(cmd::status::StatusArgs),
     /// Says what changed in a node or stage since its last run
     Explain(cmd::explain::ExplainArgs),
     /// Tells photos of your own apart, by a few labelled ones of each class
@@ -145,7 +145,7 @@ impl Verb {
             | Self::Submit(_)
             | Self::Graph(_)
             | Self::Config(_)
-            | Self::Status
+            | Self::Status(_)
             | Self::Explain(_)
             | Self::Query(_)
             | Self::Tables(_)

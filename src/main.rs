@@ -7,6 +7,7 @@ mod clock;
 mod cmd;
 mod environment;
 mod error;
+mod job;
 mod presets;
 mod render;
 mod settings;
@@ -35,6 +36,7 @@ fn main() {
             CliError::usage("cannot listen to signals", e.to_string(), "run outside a restricted sandbox")
         })?;
         begin_trial()?;
+        job::announce();
         Settings::new(cli.common).and_then(|settings| cmd::dispatch(cli.verb, &settings)).map_err(CliError::with_cause)
     };
     // A panic is a defect, but scheduled jobs still need an exit code that is documented; artifacts are whole anyway.

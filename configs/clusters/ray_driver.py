@@ -17,7 +17,9 @@ import ray
 def work(program, plan, store, task, threads):
     """Does one task; its output goes to the driver's when it fails."""
     command = [program, "work", "--plan", plan, "--store", store, "--threads", str(threads), "--task", str(task), "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    here = ray.get_runtime_context()
+    job = {"MLSM_JOB": f"ray job {here.get_job_id()}, task {here.get_task_id()}"}  # what `mlsm status` shows
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **job})
     if done.returncode != 0:
         raise RuntimeError(f"task {task} ended with exit code {done.returncode}\n{done.stderr}")
     return task

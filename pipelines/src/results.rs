@@ -143,7 +143,8 @@ pub(crate) fn summary(assembly: &Assembly, store: &Store, report: &RunReport) ->
         let Some(manifests) = report.manifests.get(&node.id) else { continue };
         match &assembly.kinds[&node.id] {
             NodeKind::Evaluate { row } => {
-                for manifest in manifests.values() {
+                // Of a row that is measured in slices: what joins them.
+                for manifest in manifests.values().filter(|manifest| manifest.outputs.contains_key("episodes")) {
                     rows.push(read_row(store, &node.id, row, manifest)?);
                 }
             }

@@ -85,7 +85,7 @@ fn units(store: &Store, old: &NodeRecord, new: &NodeRecord) -> Result<Vec<String
     for (unit, fingerprint) in &new.units {
         let reason = match old.units.get(unit) {
             Some(earlier) if earlier == fingerprint => continue,
-            None => "this shard is new".to_owned(),
+            None => "this unit is new".to_owned(),
             Some(earlier) => match (store.lookup(earlier)?, store.lookup(fingerprint)?) {
                 (Some(a), Some(b)) => {
                     let differences: Vec<Difference> = b.request.differences(&a.request);

@@ -41,7 +41,7 @@ pub fn dispatch(verb: Verb, settings: &Settings) -> Result<(), CliError> {
         Verb::Work(args) => work::work(&args, settings),
         Verb::Submit(args) => submit::submit(&args.engine, settings),
         Verb::Graph(args) => graph::graph(&args, settings),
-        Verb::Status => status::status(settings),
+        Verb::Status(args) => status::status(&args, settings),
         Verb::Explain(args) => explain::explain(&args, settings),
         Verb::Predict(args) => predict::predict(&args, settings),
         Verb::Support(args) => support::support(&args.action, settings),

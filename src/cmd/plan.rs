@@ -84,7 +84,7 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
     if args.check && !plan.is_current() { Err(CliError::CheckFailed) } else { Ok(()) }
 }
 
-/// Plans without running; also for the verbs that only sum a plan up.
+/// Plans without running; also for the verbs that show a plan otherwise.
 ///
 /// # Errors
 /// [`CliError`] of the configuration, the store or the data set.

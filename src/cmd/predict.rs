@@ -7,7 +7,7 @@ mod page;
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_engine::{RunOptions, RunReport};
+use mlsm_engine::{Event, RunOptions, RunReport};
 use mlsm_errors::{Explain, Explanation};
 use mlsm_pipelines::predictions::Predictions;
 use mlsm_pipelines::{Assembly, Preparation, Purpose};
@@ -50,6 +50,9 @@ pub struct PredictArgs {
     /// Writes a page to look at, too: each photo, its box, the labelled photos that it resembles, how sure; ends in .html
     #[arg(long, value_name = "FILE", value_parser = html)]
     report: Option<PathBuf>,
+    /// Adds every event to the end of this file, as JSON lines, whatever is shown besides
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
     #[command(flatten)]
     answer: AnswerArgs,
 }
@@ -61,20 +64,25 @@ pub struct PredictArgs {
 pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
     args.answer.format(settings)?; // refused before anything is computed
+    if let Some(file) = &args.log_file {
+        json::log().begin_in(file)?;
+    }
     let view = View::new(settings);
+    let all = |event: &Event| view.send(event);
     let labelled = Labelled::open(&args.support, &args.query, settings)?;
     if args.unknown_threshold.is_some() && labelled.own.classes().iter().any(|class| class.name == answer::UNKNOWN) {
         let (what, why) = ("a class is named `unknown`", "it could not be told from photos of no class");
         return Err(CliError::usage(what, why, "rename its folder, or leave the threshold out"));
     }
     let store = settings.open_store(Access::ReadWrite)?;
-    let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
+    let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all };
     let Prepared { config, scene, assembly, node } = labelled.prepare(args.row.as_deref(), &preparation, settings)?;
-    assembly.warnings.iter().for_each(|warning| view.warn(warning));
+    let warning = |message: &String| Event::Warning { node: String::new(), message: message.clone() };
+    assembly.warnings.iter().for_each(|message| all(&warning(message)));
     let mut identity = run::identity(settings, &config);
     identity.config_name = format!("{}+predict", config.name); // the last run of the configuration stays the last
     let options = RunOptions { targets: vec![node.clone()], threads: settings.threads, ..RunOptions::default() };
-    let report = mlsm_engine::run(&assembly.graph, &store, &identity, &options, &cancel, &view, &crate::clock::now)?;
+    let report = mlsm_engine::run(&assembly.graph, &store, &identity, &options, &cancel, &all, &crate::clock::now)?;
     let report = run::ended_well(report)?;
     let predictions = read(&report, &node, &store)?;
     let comments = comments(&predictions, args.unknown_threshold);

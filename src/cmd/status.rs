@@ -1,25 +1,31 @@
-//! `mlsm status`: in short, which stages are up to date, and how the last run went.
+//! `mlsm status`: in short, which stages are up to date, who computes what, and how the last run went. With `--follow` the
+//! same again and again, from the store alone, whoever works.
 
-use std::collections::BTreeMap;
+mod facts;
+mod follow;
 
-use mlsm_engine::{Action, Plan};
+use clap::Args;
+use mlsm_engine::{NodeProgress, Survey};
 use mlsm_store::RunRecord;
 use serde::Serialize;
 
-use crate::cmd::plan;
+use self::facts::Facts;
 use crate::error::CliError;
-use crate::render::table::{Align, TextTable};
+use crate::render::view::View;
 use crate::render::{stdout, terminal};
-use crate::settings::Settings;
+use crate::settings::{Settings, Verbosity};
+use crate::workspace::Workspace;
 
-/// Nodes of one stage by what a run would do with them.
-#[derive(Serialize)]
-struct StageLine {
-    stage: String,
-    nodes: usize,
-    current: usize,
-    stale: usize,
-    unknown: usize,
+/// How to look.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Goes on looking until everything is up to date. A terminal is drawn anew; into a pipe, and with `--output json`, goes one
+    /// JSON document for each change
+    #[arg(long)]
+    follow: bool,
+    /// How often it looks
+    #[arg(long, value_name = "SECONDS", requires = "follow", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
 }
 
 /// How the last run went.
@@ -33,11 +39,11 @@ struct RunLine {
 
 /// Everything as JSON.
 #[derive(Serialize)]
-struct StatusLine {
-    config: String,
+struct StatusLine<'a> {
+    config: &'a str,
     store: String,
-    is_current: bool,
-    stages: Vec<StageLine>,
+    #[serde(flatten)]
+    facts: &'a Facts,
     last_run: Option<RunLine>,
     tables: Option<String>,
 }
@@ -45,20 +51,37 @@ struct StatusLine {
 /// Prints the status.
 ///
 /// # Errors
-/// [`CliError`] of the configuration, the store or the data set.
-pub fn status(settings: &Settings) -> Result<(), CliError> {
-    let (workspace, plan) = plan::planned(settings, &[])?;
-    let last = workspace.store.runs().last(&workspace.config.name)?;
-    let tables = workspace.store.published(None)?;
-    let line = StatusLine {
-        config: workspace.config.name.clone(),
-        store: settings.store.display().to_string(),
-        is_current: plan.is_current(),
-        stages: stages(&plan),
-        last_run: last.map(run_line),
-        tables: tables.map(|published| published.run_id().to_owned()),
-    };
+/// [`CliError`] of the configuration, the store or the data set; [`CliError::Cancelled`] when following is stopped.
+pub fn status(args: &StatusArgs, settings: &Settings) -> Result<(), CliError> {
+    if args.follow {
+        return follow::follow(args.every, settings);
+    }
+    let workspace = workspace(settings)?;
+    let facts = Facts::of(&look(&mut Survey::new(&workspace.assembly.graph), &workspace)?);
+    let line = line(&workspace, settings, &facts)?;
     if settings.is_json() { stdout::print_json(&line) } else { stdout::tell(&text(&line)) }
+}
+
+/// Opens everything to look at it; what that tells stays unsaid where stdout carries JSON.
+fn workspace(settings: &Settings) -> Result<Workspace, CliError> {
+    let is_silent = settings.is_json() || settings.verbosity == Verbosity::Quiet;
+    let view = if is_silent { View::Quiet } else { View::new(settings) };
+    Workspace::to_plan(settings, &view)
+}
+
+fn look(survey: &mut Survey<'_>, workspace: &Workspace) -> Result<Vec<NodeProgress>, CliError> {
+    Ok(survey.look(&workspace.store)?)
+}
+
+fn line<'a>(workspace: &'a Workspace, settings: &Settings, facts: &'a Facts) -> Result<StatusLine<'a>, CliError> {
+    let Workspace { store, config, .. } = workspace;
+    Ok(StatusLine {
+        config: &config.name,
+        store: settings.address(),
+        facts,
+        last_run: store.runs().last(&config.name)?.map(run_line),
+        tables: store.published(None)?.map(|published| published.run_id().to_owned()),
+    })
 }
 
 fn run_line(run: RunRecord) -> RunLine {
@@ -66,49 +89,16 @@ fn run_line(run: RunRecord) -> RunLine {
     RunLine { run_id, started, finished, outcome }
 }
 
-/// Counts by stage, in the order of the graph.
-fn stages(plan: &Plan) -> Vec<StageLine> {
-    let mut order: Vec<&str> = Vec::new();
-    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    for node in &plan.nodes {
-        if !order.contains(&node.stage) {
-            order.push(node.stage);
-        }
-        let column = match node.action {
-            Action::Reuse => 0,
-            Action::Execute => 1,
-            Action::Unknown => 2,
-        };
-        counts.entry(node.stage).or_default()[column] += 1;
-    }
-    let line = |stage: &str| {
-        let [current, stale, unknown] = counts[stage];
-        StageLine { stage: stage.to_owned(), nodes: current + stale + unknown, current, stale, unknown }
-    };
-    order.into_iter().map(line).collect()
-}
-
-fn text(status: &StatusLine) -> String {
-    let mut table = TextTable::new(&[
-        ("stage", Align::Left),
-        ("nodes", Align::Right),
-        ("current", Align::Right),
-        ("stale", Align::Right),
-        ("unknown", Align::Right),
-    ]);
-    for stage in &status.stages {
-        let counts = [stage.nodes, stage.current, stage.stale, stage.unknown].map(|n| n.to_string());
-        table.row([stage.stage.clone()].into_iter().chain(counts).collect());
-    }
+fn text(status: &StatusLine<'_>) -> String {
     let last = match &status.last_run {
         Some(run) => format!("{}, {} ({} to {})", run.run_id, run.outcome, run.started, run.finished),
         None => "none yet".to_owned(),
     };
     let tables = status.tables.as_deref().unwrap_or("none yet");
-    let verdict = if status.is_current { "everything is up to date" } else { "`mlsm plan` says what is stale and why" };
-    let StatusLine { config, store, .. } = status;
+    let StatusLine { config, store, facts, .. } = status;
     format!(
-        "{}\nconfig:    {config}\nstore:     {store}\nlast run:  {last}\ntables of: {tables}\n{verdict}\n",
-        table.fit(terminal::width())
+        "{}\nconfig:    {config}\nstore:     {store}\nlast run:  {last}\ntables of: {tables}\n{}\n",
+        facts.text(terminal::width()),
+        facts.verdict()
     )
 }

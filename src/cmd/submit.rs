@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use mlsm_store::publish_file;
+use serde::Serialize;
 
 use crate::clock;
 use crate::cmd::{plan, run};
 use crate::error::CliError;
-use crate::render::stderr;
 use crate::render::view::View;
+use crate::render::{stderr, stdout};
 use crate::settings::{Settings, Verbosity, Waiting};
 use crate::work_plan::WorkPlan;
 use crate::workspace::Workspace;
@@ -39,13 +40,25 @@ pub enum Engine {
     Kubernetes(kubernetes::KubernetesArgs),
 }
 
-/// Plans, writes what the scheduler needs, and submits it. Where nothing is left to compute, nothing is submitted.
+/// A script that a scheduler was given, as JSON.
+#[derive(Serialize)]
+struct SubmittedLine {
+    script: String,
+    /// The level of its tasks; none where it has those of all levels.
+    level: Option<usize>,
+    tasks: usize,
+    job: Option<String>,
+}
+
+/// Plans, writes what the scheduler needs, and submits it. Where nothing is left to compute, nothing is submitted. As JSON, one
+/// list of what was submitted.
 ///
 /// # Errors
 /// [`CliError`] of the set-up; [`CliError::Usage`] when the scheduler is absent or refuses.
 pub fn submit(engine: &Engine, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
-    let view = View::new(settings);
+    // JSON on stdout must stay one document.
+    let view = if settings.is_json() { View::Quiet } else { View::new(settings) };
     #[expect(clippy::disallowed_methods, reason = "how long it takes to plan")]
     let begun = Instant::now();
     // As for a run: photos are drawn and unpacked, so that the units are known.
@@ -65,7 +78,7 @@ pub fn submit(engine: &Engine, settings: &Settings) -> Result<(), CliError> {
     }
     if plan.units.is_empty() {
         stderr::line("nothing is submitted: `mlsm run` publishes the tables");
-        return Ok(());
+        return tell(&[], settings);
     }
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let submission = Submission { plan: &plan, folder: &folder, store: settings.address() };
@@ -73,11 +86,17 @@ pub fn submit(engine: &Engine, settings: &Settings) -> Result<(), CliError> {
         kubernetes::check(&submission)?;
     }
     publish_file(&submission.plan_file(), &plan.to_json())?;
-    match engine {
-        Engine::Slurm(args) => slurm::submit(args, &submission, settings),
-        Engine::Ray(args) => ray::submit(args, &submission),
-        Engine::Kubernetes(args) => kubernetes::write(args, &submission),
-    }
+    let submitted = match engine {
+        Engine::Slurm(args) => slurm::submit(args, &submission, settings)?,
+        Engine::Ray(args) => ray::submit(args, &submission, settings)?,
+        Engine::Kubernetes(args) => kubernetes::write(args, &submission)?,
+    };
+    tell(&submitted, settings)
+}
+
+/// Text is told by each scheduler's own.
+fn tell(submitted: &[SubmittedLine], settings: &Settings) -> Result<(), CliError> {
+    if settings.is_json() { stdout::print_json(&submitted) } else { Ok(()) }
 }
 
 /// What every scheduler is given.

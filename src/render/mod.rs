@@ -8,6 +8,7 @@ pub mod lines;
 pub mod metrics;
 pub mod progress;
 pub mod report;
+pub mod screen;
 pub mod stderr;
 pub mod stdout;
 pub mod summary;

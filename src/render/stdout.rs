@@ -31,9 +31,17 @@ pub fn print(text: &str) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError::Stdout`] when the output cannot be written.
 pub fn print_json(document: &impl Serialize) -> Result<(), CliError> {
+    send_json(document).map(drop)
+}
+
+/// Does the same, and tells whether anybody reads it.
+///
+/// # Errors
+/// [`CliError::Stdout`] when the output cannot be written.
+pub fn send_json(document: &impl Serialize) -> Result<Reader, CliError> {
     let mut bytes = serde_json::to_vec(document).map_err(|e| CliError::Stdout(e.into()))?;
     bytes.push(b'\n');
-    write(&bytes)
+    send(&bytes)
 }
 
 /// Writes bytes as they are.
@@ -41,9 +49,27 @@ pub fn print_json(document: &impl Serialize) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError::Stdout`] when the output cannot be written.
 pub fn write(bytes: &[u8]) -> Result<(), CliError> {
+    send(bytes).map(drop)
+}
+
+/// Whether anybody reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as is known.
+    There,
+    /// The other end of the pipe is closed.
+    Gone,
+}
+
+/// Writes bytes as they are, and tells whether anybody reads them.
+///
+/// # Errors
+/// [`CliError::Stdout`] when the output cannot be written.
+pub fn send(bytes: &[u8]) -> Result<Reader, CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Stdout(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(CliError::Stdout(error)),
     }
 }

@@ -9,7 +9,12 @@ pub fn width() -> Option<usize> {
     width_of(&std::io::stdout())
 }
 
-/// Returns the same for another stream.
+/// Returns the lines of the terminal that stdout is.
+pub fn height() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(_, height)| usize::from(height.0))
+}
+
+/// Returns the same as [`width`] for another stream.
 pub fn width_of(stream: &impl AsFd) -> Option<usize> {
     let columns = environment::variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok());
     let columns = columns.filter(|columns| *columns > 0);

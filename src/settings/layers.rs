@@ -29,9 +29,9 @@ const TEXTS: [&str; 8] = [
 /// How many files may extend one another.
 const DEPTH: usize = 8;
 
-/// Variables that stand for flags.
-const FLAGS: [&str; 7] =
-    ["MLSM_CACHE", "MLSM_CONFIG", "MLSM_DEVICE", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS", "MLSM_TRIAL"];
+/// Variables that are no keys of the configuration.
+const FLAGS: [&str; 8] =
+    ["MLSM_CACHE", "MLSM_CONFIG", "MLSM_DEVICE", "MLSM_JOB", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS", "MLSM_TRIAL"];
 
 /// Layers that lie over one another, as one table, and where each value in it comes from.
 #[derive(Debug, Default)]

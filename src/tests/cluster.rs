@@ -98,7 +98,26 @@ fn scripts_for_slurm_name_the_tasks_of_each_level_and_do_them() {
     assert_eq!(begun, plan["tasks"].as_array().unwrap().len());
     assert_eq!(finish(&scene).digests(), undisturbed().digests());
     let again = submit(&scene, &store, &["slurm", "--out", &out]).ok();
-    assert!(again.stderr.contains("nothing is submitted"), "{}", again.stderr);
+    assert!(again.stderr.contains("nothing is submitted") && again.stdout.is_empty(), "{again:?}");
+    for scheduler in ["slurm", "ray"] {
+        let again = submit(&scene, &store, &[scheduler, "--out", &out, "--output", "json"]).ok();
+        assert_eq!(again.stdout, "[]\n");
+    }
+}
+
+#[test]
+fn what_was_submitted_is_one_list_of_json() {
+    let scene = Scene::photos();
+    let (store, out) = (scene.path("store").display().to_string(), scene.path("out").display().to_string());
+    let list = |scheduler| {
+        let answer = submit(&scene, &store, &[scheduler, "--dry-run", "--out", &out, "--output", "json"]).ok();
+        serde_json::from_str::<Vec<Value>>(&answer.stdout).unwrap()
+    };
+    let (slurm, ray) = (list("slurm"), list("ray"));
+    let tasks = |list: &[Value]| list.iter().map(|line| line["tasks"].as_u64().unwrap()).sum::<u64>();
+    assert!(slurm.len() > 2 && slurm[1]["level"] == 1, "{slurm:?}");
+    assert_eq!((ray.len(), tasks(&ray)), (1, tasks(&slurm)), "{ray:?}");
+    assert!(ray[0]["script"].as_str().unwrap().ends_with("ray_driver.py"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::contract::check_lines;
 use crate::program::{Answer, mlsm};
 use crate::scene::{Scene, config};
 
@@ -75,6 +76,25 @@ fn a_learnt_row_predicts_new_photos_and_only_what_is_new_is_computed() {
     assert!(runs.as_array().unwrap().iter().any(|run| run["config"] == "tiny+predict"));
     scene.run(&[]);
     mlsm(&scene.store(), ["verify"]).ok();
+}
+
+#[test]
+fn the_log_file_gains_the_events_while_stdout_carries_the_answer() {
+    let scene = Scene::finished();
+    own_photos(&scene);
+    let log = scene.path("predictions.jsonl");
+    let flags = [words(&["--row", "cl2n-conv", "--log-file", log.to_str().unwrap()]), config(&scene.data()).to_vec()];
+    let answer = predict(&scene, &flags.concat()).ok();
+    assert!(answer.stdout.starts_with("path") && !answer.stdout.contains("run-finished"), "{}", answer.stdout);
+    let last = check_lines(&fs::read_to_string(&log).unwrap(), &answer);
+    let nodes = last["nodes"].as_array().unwrap();
+    assert!(nodes.iter().any(|node| node["stage"] == "predict" && node["outcome"] == "executed"), "{last}");
+    fs::remove_dir_all(scene.path("query")).unwrap();
+    let refused = predict(&scene, &flags.concat());
+    let text = fs::read_to_string(&log).unwrap();
+    let (_, end) = text.trim_end().rsplit_once('\n').unwrap();
+    check_lines(end, &refused);
+    assert_eq!(refused.code, 6, "{refused:?}");
 }
 
 /// Lays the photos of an episode out as a user's own: returns the scores of each query, by its class, in the table's words.

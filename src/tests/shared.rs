@@ -64,6 +64,27 @@ fn machines_that_start_at_once_on_a_bucket_compute_each_shard_once_and_a_later_o
 }
 
 #[test]
+fn who_computes_on_a_bucket_is_seen_from_another_machine_which_fetches_nothing() {
+    let Some(endpoint) = endpoint() else { return };
+    let (scene, place) = (Scene::photos(), place("seen"));
+    let mut run = machine(&scene, &endpoint, "first", &place);
+    run.env("JOB_COMPLETION_INDEX", "7").env("HOSTNAME", "mlsm-7-x2").args(run_arguments(&scene));
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut follow = machine(&scene, &endpoint, "looking", &place);
+    follow.args(["status", "--follow", "--every", "1", "--output", "json"]).args(config(&scene.data()));
+    let answer = Answer::of(follow.output().unwrap()).ok();
+    assert!(run.wait().unwrap().success());
+    let documents: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut seen = documents.iter().flat_map(|document| document["working"].as_array().unwrap());
+    let pid = run.id().to_string();
+    let is_run = |unit: &Value| unit["process"] == pid && unit["job"] == "kubernetes pod mlsm-7-x2, index 7";
+    assert!(seen.any(is_run), "{}", &answer.stdout[..answer.stdout.len().min(2000)]);
+    assert_eq!(documents.last().unwrap()["is_current"], true);
+    let cache = std::fs::read_dir(scene.path("looking")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_dir(cache.join("blobs")).unwrap().count(), 0, "an artifact was fetched");
+}
+
+#[test]
 fn push_and_pull_bring_a_finished_store_to_another_place_and_back() {
     let Some(endpoint) = endpoint() else { return };
     let (scene, place) = (Scene::finished(), place("moved"));

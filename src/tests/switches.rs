@@ -109,6 +109,7 @@ const OTHERS: &[&str] = &[
     "evaluate.k_shot",              // adds rows
     "evaluate.predictions",         // keeps them or not
     "evaluate.baselines",           // adds rows
+    "evaluate.slice_episodes",      // parts the work, not the tables
 ];
 
 /// The one value that must change nothing but the maps' scale: on a linear head over the mean, Grad-CAM is CAM divided by

@@ -16,7 +16,7 @@ const WORTH: f64 = 30.0;
 /// How many times as long a task shall take as the start of its process, which lists the photos as planning does.
 const STARTS: f64 = 10.0;
 
-/// How long a unit is taken to need of which no earlier run says: one of several in its node, or the only one.
+/// How long a unit is taken to need of which no earlier run says: a shard, or the only one and a slice of episodes.
 const ONE_OF_MANY: f64 = 1.0;
 const ALONE: f64 = 60.0;
 
@@ -51,8 +51,9 @@ pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord]
     };
     let units: Vec<PlannedUnit> = order.iter().map(unit).collect();
     let guess = |at: usize| {
-        let alone = graph.node(NodeIndex(order[at].1.0)).units.len() == 1;
-        units[at].seconds.unwrap_or(if alone { ALONE } else { ONE_OF_MANY })
+        let (node, unit) = order[at].1;
+        let is_shard = !graph.node(NodeIndex(node)).units[unit].shard.is_empty();
+        units[at].seconds.unwrap_or(if is_shard { ONE_OF_MANY } else { ALONE })
     };
     let tasks = tasks(&units, WORTH.max(STARTS * took.as_secs_f64()), guess);
     WorkPlan {

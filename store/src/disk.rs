@@ -90,6 +90,11 @@ pub(crate) fn overwrite(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()
     write_all(file, path, bytes)
 }
 
+/// Takes the text out of the file of a lock. No step: nothing depends on it, and it happens when a lock is given up.
+pub(crate) fn empty(file: &File) {
+    let _ = file.set_len(0);
+}
+
 /// Appends `bytes` by one `write`, so that the records of several processes do not mix.
 pub(crate) fn append(path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
     let mut file = OpenOptions::new().append(true).open(path).map_err(|e| StoreError::io("open", path, e))?;

@@ -23,7 +23,7 @@ use crate::lock::{self, Mode};
 use crate::runs::last_complete;
 use crate::sweep;
 use crate::tables::plain_name;
-use crate::{Digest, Fingerprint, Holder, Manifest, RunRecord, Store, StoreError, disk, durable, stat_cache};
+use crate::{Digest, Fingerprint, Holder, Manifest, RunRecord, Store, StoreError, at_work, disk, durable, stat_cache};
 
 /// Stages whose artifacts came from outside and cannot be remade.
 const IMPORTED: &[&str] = &["weights"];
@@ -274,8 +274,9 @@ impl Store {
         let run_id = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let runs = below("runs")
             .filter_map(|path| Some((Other::Run { run_id: run_id(&path), bytes: stored(&path)?.bytes }, path)));
-        let is_unit = |path: &Path| name(path).parse::<Fingerprint>().is_ok() || name(path).starts_with("dataset-");
-        let locks = below("locks").filter(|path| is_unit(path));
+        let is_named = |name: String| ["dataset-", at_work::PREFIX].iter().any(|prefix| name.starts_with(prefix));
+        let is_passing = |path: &Path| name(path).parse::<Fingerprint>().is_ok() || is_named(name(path));
+        let locks = below("locks").filter(|path| is_passing(path));
         let locks = locks.filter_map(|path| Some((Other::Lock(stored(&path)?), path)));
         let uses = below("uses").filter_map(|path| {
             let last = crate::uses::read(&path)?;

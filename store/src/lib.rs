@@ -27,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
 
 mod aside;
+mod at_work;
 mod blob;
 mod checkpoint;
 mod contents;
@@ -38,6 +39,7 @@ mod encoding;
 mod error;
 mod faults;
 mod gc;
+mod glance;
 mod index;
 mod lock;
 mod manifest;
@@ -66,6 +68,7 @@ pub use digest::{Digest, Fingerprint, ParseHexError};
 pub use error::StoreError;
 pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan, Inventory, Pin, Stored};
+pub use glance::Glance;
 pub use lock::{Holder, LockGuard};
 pub use manifest::{Manifest, Output};
 pub use open::{Access, FORMAT};

@@ -109,6 +109,7 @@ impl Store {
             verified,
             upstream,
             rehash: OnceLock::new(),
+            at_work: OnceLock::new(),
             _writers: writers,
         }))
     }

@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use crate::at_work::AtWork;
 use crate::blob::Verified;
 use crate::index::Index;
 use crate::lock::Mode;
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) upstream: OnceLock<(Box<dyn Upstream>, Option<Presence>)>,
     /// Set when no remembered digest of a file outside is to be believed.
     pub(crate) rehash: OnceLock<()>,
+    /// The sign that this process computes, from its first lock of a request on.
+    pub(crate) at_work: OnceLock<Option<AtWork>>,
     /// Held as long as this store may write: what lies in `staging/` is then no garbage.
     pub(crate) _writers: Option<Writers>,
 }

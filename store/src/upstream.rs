@@ -1,5 +1,6 @@
 //! A place that several machines share, behind a store that serves as its cache.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::{Fingerprint, Holder, Manifest, Pin, RunRecord, Store, StoreError};
@@ -42,6 +43,25 @@ pub trait Upstream: Send + Sync {
         fingerprint: &Fingerprint,
         wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<Box<dyn Send + Sync>>, StoreError>;
+
+    /// Returns who computes the answers to requests at this moment. Puts nothing there. Clocks of machines may differ, so that
+    /// somebody who died lately may be among them; nothing is decided by it.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn holders(&self, wanted: &BTreeSet<Fingerprint>) -> Result<BTreeMap<Fingerprint, Holder>, StoreError>;
+
+    /// Lists the answers that are there now.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn answers(&self) -> Result<BTreeSet<Fingerprint>, StoreError>;
+
+    /// Reads an answer, whose artifacts stay there; `None` unless it is whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`].
+    fn answer(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError>;
 
     /// Keeps the record of a run.
     ///

@@ -102,7 +102,7 @@ impl Bench<'_> {
         let fingerprint: Fingerprint = request.fingerprint();
         let mut told = None;
         let guard = self.store.lock(&fingerprint, &mut |holder| {
-            let holder = format!("process {} on {} since {}", holder.pid, holder.host, holder.since);
+            let holder = if holder.is_named() { holder.to_string() } else { "another process".to_owned() };
             let is_waiting = matches!(wait, Wait::Yes) && !self.cancel.is_cancelled();
             if told.replace(holder.clone()).is_none() && is_waiting {
                 self.subscriber.on(&Event::Waiting { node: node.id.clone(), holder });

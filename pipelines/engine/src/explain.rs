@@ -47,7 +47,7 @@ impl<'a> History<'a> {
     pub(crate) fn reason(&self, node: &str, unit: &str, request: &Request) -> String {
         let Some(record) = self.nodes().get(node) else { return "never computed here".to_owned() };
         match record.units.get(unit) {
-            None => "this shard is new".to_owned(),
+            None => "this unit is new".to_owned(),
             Some(earlier) if *earlier == request.fingerprint() => "its artifacts are missing or damaged".to_owned(),
             Some(_) => match self.differences(node, unit, request) {
                 Some(differences) if !differences.is_empty() => words(&differences),

@@ -78,6 +78,7 @@ mod plan;
 mod queue;
 mod report;
 mod run;
+mod survey;
 mod task;
 mod walk;
 
@@ -90,4 +91,5 @@ pub use graph::{Graph, GraphError, InputSource, Item, Node, NodeIndex, Unit, Uni
 pub use plan::{Action, NodePlan, Plan, UnitPlan, plan};
 pub use report::{RunIdentity, RunReport};
 pub use run::{Extent, RunOptions, run};
+pub use survey::{NodeProgress, Survey};
 pub use task::{Count, Outputs, Port, Task};

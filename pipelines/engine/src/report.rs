@@ -100,19 +100,17 @@ pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A single unit's outputs as they are; for shards, per name the digest of the list of all digests.
+/// What the unit without a key makes as it is; for other units, per name the digest of the list of all digests.
 pub(crate) fn combined_outputs(units: &[(String, &Arc<Manifest>)]) -> BTreeMap<String, Digest> {
-    if let [(key, only)] = units
-        && key.is_empty()
-    {
-        return only.outputs.iter().map(|(name, o)| (name.clone(), o.digest)).collect();
-    }
+    let (own, sharded): (Vec<_>, Vec<_>) = units.iter().partition(|(key, _)| key.is_empty());
+    let own = own.into_iter().flat_map(|(_, manifest)| &manifest.outputs).map(|(name, o)| (name.clone(), o.digest));
     let mut lists: BTreeMap<String, String> = BTreeMap::new();
-    for (key, manifest) in units {
+    for (key, manifest) in sharded {
         for (name, output) in &manifest.outputs {
             let list = lists.entry(name.clone()).or_default();
             list.push_str(&format!("{key} {}\n", output.digest));
         }
     }
-    lists.into_iter().map(|(name, list)| (name, Digest::of(list.as_bytes()))).collect()
+    let lists = lists.into_iter().map(|(name, list)| (name, Digest::of(list.as_bytes())));
+    lists.chain(own).collect()
 }

@@ -1,9 +1,10 @@
 //! The nodes that learn and measure: `train-base`, `extract`, `meta-train`, `evaluate`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mlsm_data::{ClassId, EpisodeSpec, Part, TrainPart};
-use mlsm_engine::{UnitInput, UnitRef};
+use mlsm_engine::{Item, NodeIndex, Task, Unit, UnitInput, UnitRef};
 use mlsm_nets::{Levels, Precision};
 
 use super::builder::Builder;
@@ -18,7 +19,7 @@ use crate::model::ModelRecipe;
 use crate::recipe::word;
 use crate::results::RowSpec;
 use crate::scoring::Scoring;
-use crate::stages::evaluate::Evaluate;
+use crate::stages::evaluate::{Evaluate, EvaluateSlice, JoinSlices, Measuring};
 use crate::stages::extract::Extract;
 use crate::stages::meta_train::MetaTrain;
 use crate::stages::ports::Side;
@@ -168,20 +169,46 @@ impl Builder<'_> {
                 paper_accuracy: paper::accuracy(&scoring, k_shot).filter(|_| is_papers),
                 ..row.clone()
             };
-            let task = Arc::new(Evaluate {
+            let measuring = Measuring {
                 scoring: scoring.clone(),
                 spec,
-                episodes: evaluate.episode_count(protocol),
                 keep_predictions: evaluate.keeps_predictions(protocol),
                 runtime: self.runtime.clone(),
-            });
+            };
             let comma = if brackets.is_empty() { "" } else { "," };
             let suffix =
                 if is_list { format!(",protocol={}", evaluate.protocol_name(protocol)) } else { String::new() };
             let id = format!("evaluate:{section}[{brackets}{comma}k_shot={k_shot}{suffix}]");
-            let kind = NodeKind::Evaluate { row: Box::new(row) };
-            self.only(id, task, inputs.to_vec(), kind)?;
+            let node = self.begin(id, "evaluate", NodeKind::Evaluate { row: Box::new(row) })?;
+            self.measure(node, &measuring, evaluate.slices(protocol), inputs)?;
         }
+        Ok(())
+    }
+
+    /// Adds the units of a row: one, or its slices and what joins them.
+    fn measure(
+        &mut self,
+        node: NodeIndex,
+        measuring: &Measuring,
+        slices: Vec<Range<u64>>,
+        inputs: &[UnitInput],
+    ) -> Result<(), AssembleError> {
+        let (measuring, episodes) = (measuring.clone(), slices.last().map_or(0, |last| last.end));
+        if slices.len() == 1 {
+            self.graph.add(node, Unit::only(Arc::new(Evaluate { measuring, episodes }), inputs.to_vec()))?;
+            return Ok(());
+        }
+        let mut read = Vec::new();
+        for slice in slices {
+            let aspect = format!("episodes-{}-{}", slice.start, slice.end - 1);
+            let item = Item { id: aspect.clone(), key: slice.start as u32 };
+            let task = Arc::new(EvaluateSlice { measuring: measuring.clone(), episodes: slice });
+            let tables = task.outputs();
+            let unit = Unit { shard: String::new(), aspect, task, inputs: inputs.to_vec() };
+            let made = self.graph.add(node, unit)?;
+            read.extend(tables.iter().map(|table| UnitInput::item(table, item.clone(), made.output(table))));
+        }
+        self.graph.add(node, Unit::only(Arc::new(JoinSlices { measuring, episodes }), read))?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@
 //! | `crop` | locates objects and cuts them out | `locate.rs`, `crop.rs` |
 //! | `extract` | embeds photos and crops | `extract.rs` |
 //! | `meta-train` | learns a method in episodes | `meta_train.rs` |
-//! | `evaluate` | measures a row on novel classes | `evaluate.rs` |
+//! | `evaluate` | measures a row on novel classes, one of many episodes in slices | `evaluate.rs`, `evaluate/` |
 //! | `predict` | names the classes of a user's own photos; of `mlsm predict` alone | `predict.rs` |
 
 mod checkpoint;

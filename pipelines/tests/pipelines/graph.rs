@@ -132,6 +132,23 @@ fn where_and_how_fast_changes_no_recipe() {
 }
 
 #[test]
+fn a_row_of_many_episodes_has_slices_that_do_not_know_how_many_there_are() {
+    let row = |episodes: &str| {
+        let graph = graph(&[("evaluate.episodes", episodes)]);
+        let node = graph.nodes().iter().find(|node| node.id == "evaluate:pixels[k_shot=5]").unwrap().clone();
+        node.units.iter().map(|unit| (unit.key(), format!("{:?}", unit.task.recipe()))).collect::<Vec<_>>()
+    };
+    let keys = |row: &[(String, String)]| row.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&row("2500")), [""]);
+    let (longer, longest) = (row("6000"), row("7500"));
+    assert_eq!(keys(&longer), ["episodes-0-2499", "episodes-2500-4999", "episodes-5000-5999", ""]);
+    assert_eq!(longer[..2], longest[..2], "full slices are the same of any row");
+    assert_ne!(longer[2], longest[2]);
+    let refused = with(&[("evaluate.episodes", "1000000"), ("evaluate.slice_episodes", "9")]).unwrap_err();
+    assert!(refused.explain().what.contains("slice_episodes"), "{}", refused.explain());
+}
+
+#[test]
 fn nothing_that_learns_sees_a_photo_of_a_novel_class() {
     let (_folder, assembly) = assembled(&with(&[]).unwrap(), Purpose::Run);
     let graph = assembly.unwrap().graph;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mlsm_store::Digest;
 
-use super::{Submission, quoted};
+use super::{Submission, SubmittedLine, quoted};
 use crate::error::CliError;
 
 /// The most that a ConfigMap holds.
@@ -51,11 +51,12 @@ pub(super) fn check(submission: &Submission<'_>) -> Result<(), CliError> {
 }
 
 /// Writes the manifests; `kubectl apply -k DIR` submits them.
-pub(super) fn write(args: &KubernetesArgs, submission: &Submission<'_>) -> Result<(), CliError> {
-    submission.file("job.yaml", &job(args, submission))?;
+pub(super) fn write(args: &KubernetesArgs, submission: &Submission<'_>) -> Result<Vec<SubmittedLine>, CliError> {
+    let script = submission.file("job.yaml", &job(args, submission))?;
     submission.file("kustomization.yaml", KUSTOMIZATION)?;
     submission.file("Containerfile", CONTAINERFILE)?;
-    Ok(())
+    let tasks = submission.plan.tasks.len();
+    Ok(vec![SubmittedLine { script: script.display().to_string(), level: None, tasks, job: None }])
 }
 
 const KUSTOMIZATION: &str = "\

@@ -1,12 +1,13 @@
 //! Ray: a driver in Python, which the cluster's own Python runs. Its tasks start `mlsm work`; no data passes through Ray.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::{Submission, program};
+use super::{Submission, SubmittedLine, program};
 use crate::error::CliError;
+use crate::settings::Settings;
 
 /// The driver, as it is kept with the project.
 const DRIVER: &str = include_str!("../../../configs/clusters/ray_driver.py");
@@ -32,20 +33,29 @@ pub struct RayArgs {
 }
 
 /// Writes the driver and runs it to its end.
-pub(super) fn submit(args: &RayArgs, submission: &Submission<'_>) -> Result<(), CliError> {
+pub(super) fn submit(
+    args: &RayArgs,
+    submission: &Submission<'_>,
+    settings: &Settings,
+) -> Result<Vec<SubmittedLine>, CliError> {
     let driver = submission.file("ray_driver.py", DRIVER)?;
+    let tasks = submission.plan.tasks.len();
+    let submitted = vec![SubmittedLine { script: driver.display().to_string(), level: None, tasks, job: None }];
     if args.dry_run {
-        return Ok(());
+        return Ok(submitted);
     }
     let mut command = Command::new(&args.python);
     command.arg(&driver).arg(submission.plan_file()).arg(program()?).arg(&submission.store);
     command.arg(&args.address).arg(args.retries.to_string());
+    if settings.is_json() {
+        command.stdout(Stdio::from(std::io::stderr())); // what the driver says of each level is no JSON
+    }
     let python = args.python.display();
     let status = command.status().map_err(|e| {
         CliError::usage(format!("cannot start {python}"), e.to_string(), "name the cluster's Python with --python")
     })?;
     if status.success() {
-        return Ok(());
+        return Ok(submitted);
     }
     let why = "its messages stand above; what was computed is in the store";
     Err(CliError::usage("the driver failed", why, "mend the cause, then give the same command again"))

@@ -5,9 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::{Submission, program, quoted, run_program};
+use super::{Submission, SubmittedLine, program, quoted, run_program};
 use crate::error::CliError;
 use crate::render::stdout;
 use crate::settings::Settings;
@@ -46,17 +45,12 @@ struct Array {
     tasks: Range<usize>,
 }
 
-/// What was submitted, as JSON.
-#[derive(Serialize)]
-struct SubmittedLine {
-    script: String,
-    level: usize,
-    tasks: usize,
-    job: Option<String>,
-}
-
 /// Writes the scripts, and submits each after those of the level before.
-pub(super) fn submit(args: &SlurmArgs, submission: &Submission<'_>, settings: &Settings) -> Result<(), CliError> {
+pub(super) fn submit(
+    args: &SlurmArgs,
+    submission: &Submission<'_>,
+    settings: &Settings,
+) -> Result<Vec<SubmittedLine>, CliError> {
     let mut lines = Vec::new();
     let (mut before, mut level_before): (Vec<String>, usize) = (Vec::new(), 0);
     let mut of_level: Vec<String> = Vec::new();
@@ -70,20 +64,25 @@ pub(super) fn submit(args: &SlurmArgs, submission: &Submission<'_>, settings: &S
         of_level.extend(job.clone());
         lines.push(SubmittedLine {
             script: path.display().to_string(),
-            level: array.level,
+            level: Some(array.level),
             tasks: array.tasks.len(),
             job,
         });
     }
-    if settings.is_json() {
-        return stdout::print_json(&lines);
+    if !settings.is_json() {
+        stdout::print(&text(&lines))?;
     }
+    Ok(lines)
+}
+
+fn text(lines: &[SubmittedLine]) -> String {
     let mut text = String::new();
-    for SubmittedLine { script, level, tasks, job } in &lines {
+    for SubmittedLine { script, level, tasks, job } in lines {
+        let level = level.unwrap_or_default();
         let job = job.as_ref().map_or_else(|| "not submitted".to_owned(), |job| format!("job {job}"));
         let _ = writeln!(text, "level {level}: {job}, {tasks} tasks\n  {script}");
     }
-    stdout::print(&text)
+    text
 }
 
 /// Splits the levels into arrays that Slurm takes.

@@ -12,7 +12,7 @@
 //! quarantine/                   damaged objects
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::lease::Term;
-use crate::{Peer, lease};
+use crate::look::Seen;
+use crate::{Peer, lease, look};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     stop: Arc<AtomicBool>,
     /// This machine's place among those who write, once it has one.
     pub(crate) presence: Mutex<Option<Term>>,
+    /// The leases that were looked at.
+    pub(crate) watched: Mutex<BTreeMap<Path, Seen>>,
 }
 
 impl Bucket {
@@ -115,8 +118,8 @@ impl Bucket {
         let failed =
             |e: std::io::Error| StoreError::Remote { action: "open", url: url.to_owned(), reason: e.to_string() };
         let runtime = runtime.map_err(failed)?;
-        let (url, known, presence) = (url.to_owned(), Mutex::new(None), Mutex::new(None));
-        Ok(Self(Arc::new(Inner { url, objects, prefix, runtime, known, lease, access, stop, presence })))
+        let (url, known, presence, watched) = (url.to_owned(), Mutex::new(None), Mutex::new(None), Mutex::default());
+        Ok(Self(Arc::new(Inner { url, objects, prefix, runtime, known, lease, access, stop, presence, watched })))
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
@@ -465,6 +468,18 @@ impl Upstream for Bucket {
     ) -> Result<Option<Box<dyn Send + Sync>>, StoreError> {
         let lease = lease::take(self, fingerprint, wait)?;
         Ok(lease.map(|lease| Box::new(lease) as Box<dyn Send + Sync>))
+    }
+
+    fn holders(&self, wanted: &BTreeSet<Fingerprint>) -> Result<BTreeMap<Fingerprint, Holder>, StoreError> {
+        look::holders(self, wanted)
+    }
+
+    fn answers(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
+        self.fingerprints()
+    }
+
+    fn answer(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
+        self.manifest(fingerprint)
     }
 
     fn record(&self, record: &RunRecord) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ use object_store::{Error, ObjectStore, PutMode, PutPayload, UpdateVersion};
 use crate::Bucket;
 
 /// What an object holds that was given up.
-const FREE: &[u8] = b"free\n";
+pub(crate) const FREE: &[u8] = b"free\n";
 
 /// The lease of collections.
 const COLLECT: &str = "locks/collect";

@@ -12,6 +12,7 @@ mod address;
 mod bucket;
 mod lease;
 mod local;
+mod look;
 mod peer;
 mod transfer;
 mod upkeep;

@@ -250,6 +250,7 @@ fn locks_and_remembered_digests_of_what_is_gone_are_collected() {
     fs::remove_file(&photos[1]).unwrap();
     drop(store.lock(&request("a").fingerprint(), &mut |_| ControlFlow::Break(())).unwrap());
     drop(store);
+    fs::write(folder.path().join("store/locks/at-work-0123abcd"), "of a process that was killed").unwrap();
     collect(&folder, &options(1)).unwrap();
     let root = folder.path().join("store");
     let mut locks: Vec<_> = fs::read_dir(root.join("locks")).unwrap().map(|e| e.unwrap().file_name()).collect();

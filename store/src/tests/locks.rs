@@ -1,7 +1,9 @@
-//! Locks exclude threads and processes, and die with their holder.
+//! Locks exclude threads and processes, and die with their holder. Who computes what is seen without disturbing anybody.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::ops::ControlFlow;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
@@ -59,17 +61,98 @@ fn racing_threads_enter_one_after_another() {
     assert_eq!(most.into_inner(), 1);
 }
 
-#[test]
-fn a_killed_process_holds_its_lock_no_longer() {
-    let folder = folder();
-    let store = open(&folder);
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// A process that holds the lock of request `a` until it is killed.
+fn holding_child(store: &Store) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tests::locks::the_child_process_holds_a_lock", "--include-ignored"])
         .env(CHILD, store.root())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Who holds the locks of requests `a` and `b`, seen by one who only reads.
+fn seen(store: &Store) -> Vec<Holder> {
+    let wanted: BTreeSet<_> = ["a", "b"].map(|name| request(name).fingerprint()).into();
+    let looking = Store::open(store.root(), Access::ReadOnly).unwrap();
+    looking.holders(&wanted).unwrap().into_values().collect()
+}
+
+#[test]
+fn who_computes_is_seen_as_long_as_it_lives() {
+    let folder = folder();
+    let store = open(&folder);
+    assert_eq!(seen(&store), []);
+    let mut child = holding_child(&store);
+    let named = loop {
+        assert!(child.try_wait().unwrap().is_none(), "the child lives until it is killed");
+        match seen(&store).pop() {
+            Some(holder) => break holder,
+            None => std::thread::sleep(std::time::Duration::from_millis(5)),
+        }
+    };
+    assert_eq!((named.pid, named.job.as_deref()), (child.id().to_string(), Some("slurm 12_3")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen(&store), [], "its text is still there, and nobody believes it");
+    assert_ne!(fs::read(store.root().join("locks").join(request("a").fingerprint().to_string())).unwrap(), b"");
+}
+
+#[test]
+fn a_lock_that_was_given_up_is_seen_no_more_though_its_process_lives() {
+    let folder = folder();
+    let store = open(&folder);
+    let (first, second) = (take(&store, "a"), take(&store, "b"));
+    assert_eq!(seen(&store).len(), 2);
+    drop(first);
+    assert_eq!(seen(&store).len(), 1);
+    drop(second);
+    assert_eq!(seen(&store), []);
+}
+
+#[test]
+fn looking_at_a_lock_never_keeps_it_from_who_wants_it() {
+    let folder = folder();
+    let store = open(&folder);
+    let lock = store.root().join("locks").join(request("a").fingerprint().to_string());
+    let gone = open(&folder);
+    let held = take(&gone, "a");
+    let of_a_dead_process = fs::read(&lock).unwrap();
+    drop((held, gone));
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                seen(&store);
+            }
+        });
+        let is_refused = |_: &i32| {
+            fs::write(&lock, &of_a_dead_process).unwrap(); // whoever looks asks whether its holder lives
+            take(&store, "a").is_none()
+        };
+        let refused = (0..2000).filter(is_refused).count();
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(refused, 0, "a run that must not wait would have given up");
+    });
+}
+
+#[test]
+fn a_holder_names_its_job_and_older_texts_are_still_read() {
+    let holder = Holder { job: Some("slurm 12_3".to_owned()), ..Holder::own() };
+    assert_eq!(Holder::from_text(&holder.to_text()), holder);
+    assert!(holder.to_string().contains(" for slurm 12_3 since "), "{holder}");
+    for (older, what) in [("node7\n12\n99\n", "a lock"), ("node7\n12\n99\n3 1700000000\n", "a lease")] {
+        let Holder { host, pid, since, job } = Holder::from_text(older);
+        assert_eq!((host.as_str(), pid.as_str(), since.as_str(), job), ("node7", "12", "99", None), "{what}");
+    }
+}
+
+#[test]
+fn a_killed_process_holds_its_lock_no_longer() {
+    let folder = folder();
+    let store = open(&folder);
+    let mut child = holding_child(&store);
     while take(&store, "a").is_some() {
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert!(child.try_wait().unwrap().is_none(), "the child lives until it is killed");
@@ -92,6 +175,7 @@ fn a_killed_process_holds_its_lock_no_longer() {
 #[ignore = "run as a child process by a_killed_process_holds_its_lock_no_longer"]
 fn the_child_process_holds_a_lock() {
     let Some(root) = std::env::var_os(CHILD) else { return };
+    Holder::work_for("slurm 12_3\n");
     let store = open_at(Path::new(&root));
     let key = request("a").fingerprint();
     let _guard = store.lock(&key, &mut |_| ControlFlow::Continue(())).unwrap();

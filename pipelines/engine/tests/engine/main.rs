@@ -6,6 +6,7 @@ mod histories;
 mod processes;
 mod scene;
 mod side_by_side;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -26,6 +27,21 @@ fn outcomes(report: &RunReport) -> Vec<Outcome> {
 }
 
 use Outcome::{Cached, Cancelled, Executed, Failed, Skipped};
+
+#[test]
+fn what_a_unit_without_a_key_makes_beside_others_stands_in_the_report_as_it_is() {
+    let scene = Scene::new();
+    let mut graph = Graph::new();
+    let node = graph.begin("sum", "sum").unwrap();
+    let slice =
+        |factor: i64| Unit { aspect: factor.to_string(), ..Unit::only(scene.task("sum", factor, &scene.sum), vec![]) };
+    let slices = [1, 2].map(|factor| graph.add(node, slice(factor)).unwrap());
+    let inputs = slices.iter().enumerate().map(|(i, unit)| scene::input(&i.to_string(), unit.output("out")));
+    graph.add(node, Unit::only(scene.task("sum", 3, &scene.report), inputs.collect())).unwrap();
+    let report = scene.run_graph(&graph, &RunOptions { threads: 4, ..RunOptions::default() });
+    let joined = &report.manifests["sum"][""].outputs["out"];
+    assert_eq!(report.nodes[0].outputs["out"], joined.digest);
+}
 
 #[test]
 fn a_second_run_computes_nothing_and_plans_say_so_before() {

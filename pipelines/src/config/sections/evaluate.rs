@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ObjectSource, OneOrMany, in_range};
 use crate::config::ConfigError;
+
+/// Slices of a row, each of which is a unit of work.
+const MOST_SLICES: u64 = 10_000;
 
 /// A row that needs no training in episodes: `pixels`, `cl2n:EMBEDDING` or `cl2n:EMBEDDING+OBJECT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +100,8 @@ pub struct Evaluate {
     pub protocol: OneOrMany<Protocol>,
     /// Episodes, instead of the protocol's.
     pub episodes: Option<u64>,
+    /// A row of more episodes is measured in slices of so many, on as many machines.
+    pub slice_episodes: u64,
     /// Queries per class, instead of the protocol's.
     pub n_query: Option<usize>,
     /// Classes of an episode.
@@ -115,6 +121,7 @@ impl Default for Evaluate {
         Self {
             protocol: OneOrMany::One(Protocol::Standard),
             episodes: None,
+            slice_episodes: 2500,
             n_query: None,
             n_way: 5,
             k_shot: OneOrMany::Many(vec![1, 5]),
@@ -133,6 +140,12 @@ impl Evaluate {
             Protocol::Standard => 600,
             Protocol::Strict => 10_000,
         })
+    }
+
+    /// Returns the episodes of a protocol in slices, of which the last may be shorter.
+    pub fn slices(&self, protocol: Protocol) -> Vec<Range<u64>> {
+        let (all, each) = (self.episode_count(protocol), self.slice_episodes);
+        (0..all.div_ceil(each)).map(|slice| slice * each..((slice + 1) * each).min(all)).collect()
     }
 
     /// Returns the number of queries per class of a protocol.
@@ -159,6 +172,7 @@ impl Evaluate {
     }
 
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        in_range("evaluate.slice_episodes", self.slice_episodes as f64, 1.0, 1e9)?;
         in_range("evaluate.n_way", self.n_way as f64, 2.0, 1000.0)?;
         let protocols = self.protocol.to_vec();
         if protocols.is_empty() || (protocols.len() > 1 && (self.episodes.is_some() || self.n_query.is_some())) {
@@ -167,6 +181,10 @@ impl Evaluate {
         }
         for protocol in protocols {
             in_range("evaluate.episodes", self.episode_count(protocol) as f64, 2.0, 1e9)?;
+            if self.episode_count(protocol).div_ceil(self.slice_episodes) > MOST_SLICES {
+                let why = format!("that makes more than {MOST_SLICES} slices of a row's episodes");
+                return Err(ConfigError::invalid("evaluate.slice_episodes", &why).with_fix("set a larger one"));
+            }
             in_range("evaluate.n_query", self.query_count(protocol) as f64, 1.0, 10_000.0)?;
         }
         for shot in self.k_shot.to_vec() {

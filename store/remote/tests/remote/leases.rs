@@ -1,9 +1,11 @@
 //! Exclusion between machines.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use mlsm_remote::Bucket;
 use mlsm_store::{Holder, Upstream};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -78,5 +80,48 @@ fn a_lease_whose_holder_died_or_was_paused_is_taken_over_by_one_alone() {
         });
         assert_eq!(held.into_inner(), 1);
         assert!(begun.elapsed() > LEASE);
+    });
+}
+
+/// Who holds the lease of request `a`, seen by one who puts nothing there.
+fn seen(bucket: &Bucket) -> Vec<Holder> {
+    let wanted = BTreeSet::from([request("a").fingerprint(), request("b").fingerprint()]);
+    bucket.holders(&wanted).unwrap().into_values().collect()
+}
+
+#[test]
+fn who_holds_a_lease_is_seen_as_long_as_it_renews_it() {
+    on_each(|objects, prefix| {
+        let (first, looking) = (bucket_over(objects, prefix), bucket_over(objects, prefix));
+        assert_eq!(seen(&looking), []);
+        let held = first.lease(&request("a").fingerprint(), &mut |_| ControlFlow::Continue(())).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < 3 * LEASE {
+            let holders = seen(&looking);
+            assert_eq!(holders.len(), 1, "after {:?}", begun.elapsed());
+            assert_eq!(holders[0].pid, std::process::id().to_string());
+            std::thread::sleep(LEASE / 10);
+        }
+        drop(held);
+        assert_eq!(seen(&looking), []);
+    });
+}
+
+#[test]
+fn who_does_not_renew_a_lease_is_soon_taken_for_dead() {
+    on_each(|objects, prefix| {
+        let looking = bucket_over(objects, prefix);
+        let place = Path::from(format!("{prefix}/locks/{}", request("a").fingerprint()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(objects.put(&place, PutPayload::from_static(b"elsewhere\n1\n2\njob ray 7\n0 3\n"))).unwrap();
+        std::thread::sleep(3 * LEASE); // also where the service tells whole seconds
+        assert_eq!(seen(&bucket_over(objects, prefix)), [], "who looks for the first time goes by its age");
+        runtime.block_on(objects.put(&place, PutPayload::from_static(b"elsewhere\n1\n2\njob ray 7\n1 4\n"))).unwrap();
+        let holders = seen(&looking);
+        assert_eq!(holders.iter().map(|holder| holder.job.as_deref()).collect::<Vec<_>>(), [Some("ray 7")]);
+        std::thread::sleep(2 * LEASE);
+        assert_eq!(seen(&looking), [], "it has stayed as it was");
+        runtime.block_on(objects.put(&place, PutPayload::from_static(b"elsewhere\n1\n2\njob ray 7\n2 5\n"))).unwrap();
+        assert_eq!(seen(&looking).len(), 1, "it was away and is back");
     });
 }
