@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -34,7 +35,8 @@ impl AtWork {
     /// Puts the sign up; `None` when the folder refuses, which costs only what people see.
     fn begin(locks: &Path) -> Option<Self> {
         static SIGNS: AtomicU64 = AtomicU64::new(0);
-        let moment = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+        #[expect(clippy::disallowed_methods, reason = "a name that no other sign has")]
+        let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let unique = format!("{}{moment} {}", Holder::own().to_text(), SIGNS.fetch_add(1, Ordering::Relaxed));
         let name = format!("{PREFIX}{}", Digest::of(unique.as_bytes()).short());
         let path = locks.join(&name);
