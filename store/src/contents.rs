@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::{Digest, StoreError, disk, seal};
+use crate::{Digest, StoreError, disk, seal, untouched};
 
 /// The list, in the folder itself.
 const NAME: &str = ".contents";
@@ -46,7 +46,7 @@ pub(crate) fn first_damaged(folder: &Path, digest: impl Fn(&Path) -> Option<Dige
         let path = folder.join(path);
         (digest(&path) != Some(*listed)).then_some(path)
     };
-    contents.par_iter().find_map_first(damaged)
+    contents.par_iter().find_map_first(damaged).or_else(|| untouched::damaged_list(folder))
 }
 
 /// Returns a file of a folder that is not listed.
@@ -54,7 +54,7 @@ pub(crate) fn first_unlisted(folder: &Path) -> Option<PathBuf> {
     let contents = read(folder).unwrap_or_default();
     let is_listed = |path: &PathBuf| {
         let inner = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-        inner == NAME || contents.contains_key(inner.as_ref())
+        inner == NAME || inner == untouched::NAME || contents.contains_key(inner.as_ref())
     };
     files_in(folder).into_iter().find(|path| !is_listed(path))
 }

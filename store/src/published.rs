@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::contents::{self, Contents, entries};
+use crate::stat::Stat;
 use crate::tables::plain_name;
+use crate::untouched::{self, Untouched};
 use crate::{Digest, Store, StoreError};
 
 /// The published files of one run.
@@ -15,6 +17,7 @@ pub struct Published {
     run_id: String,
     folder: PathBuf,
     contents: Contents,
+    untouched: Untouched,
 }
 
 impl Store {
@@ -31,7 +34,8 @@ impl Store {
         }
         let damaged = || StoreError::DamagedTable { path: contents::list_of(&folder) };
         let contents = contents::read(&folder).ok_or_else(damaged)?;
-        Ok(Some(Published { store: self.clone(), run_id, folder, contents }))
+        let untouched = if self.0.rehash.get().is_some() { Untouched::new() } else { untouched::read(&folder) };
+        Ok(Some(Published { store: self.clone(), run_id, folder, contents, untouched }))
     }
 
     /// Lists the runs that published anything, sorted.
@@ -76,12 +80,16 @@ impl Published {
         }
     }
 
-    /// Checks a file, and returns where it lies for a reader that wants a path.
+    /// Checks a file, and returns where it lies for a reader that wants a path. A large one that nobody touched since it was
+    /// written is not read.
     ///
     /// # Errors
     /// As [`Published::read`]; [`StoreError::Stopped`].
     pub fn path(&self, relative: &str) -> Result<PathBuf, StoreError> {
         let path = self.folder.join(relative);
+        if self.untouched.get(relative).is_some_and(|written| Stat::of(&path).is_ok_and(|stat| stat == *written)) {
+            return Ok(path);
+        }
         let found = match self.store.digest_file(&path) {
             Ok((digest, _)) => Some(digest),
             Err(StoreError::Stopped) => return Err(StoreError::Stopped),

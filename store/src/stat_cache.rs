@@ -7,27 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::stat::Stat;
 use crate::{Digest, Store, StoreError, durable, seal};
 
 /// How close to its own writing an entry's file may have changed and still be doubted, in nanoseconds.
 const DOUBT_NS: i128 = 2_000_000_000;
-
-/// What tells a file from what it was before, without reading it.
-#[derive(Clone, Debug, PartialEq)]
-struct Stat {
-    size: u64,
-    mtime_ns: i128,
-    ctime_ns: i128,
-    device: u64,
-    inode: u64,
-}
 
 /// A file as it was when it was read. What entries of an older program lack matches no file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,20 +34,6 @@ struct Entry {
 }
 
 type Entries = BTreeMap<String, Entry>;
-
-impl Stat {
-    fn of(path: &Path) -> std::io::Result<Self> {
-        let stat = fs::metadata(path)?;
-        let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Ok(Self {
-            size: stat.len(),
-            mtime_ns: ns(stat.mtime(), stat.mtime_nsec()),
-            ctime_ns: ns(stat.ctime(), stat.ctime_nsec()),
-            device: stat.dev(),
-            inode: stat.ino(),
-        })
-    }
-}
 
 impl Entry {
     fn new(stat: Stat, written_ns: i128, digest: Digest) -> Self {

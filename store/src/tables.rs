@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use crate::untouched::{self, Untouched};
 use crate::{Digest, Store, StoreError, contents, disk, durable};
 
 /// Where the bytes of a published file come from.
@@ -71,7 +72,7 @@ impl Store {
 
     fn build(&self, building: &Path, files: &[(String, TableSource<'_>)]) -> Result<(), StoreError> {
         disk::make_folder(building)?;
-        let mut listed = contents::Contents::new();
+        let (mut listed, mut untouched) = (contents::Contents::new(), Untouched::new());
         for (relative, source) in files {
             let path = building.join(inner_path(relative)?);
             let folder = path.parent().unwrap_or(building);
@@ -79,8 +80,10 @@ impl Store {
                 disk::make_folder(new)?; // synced with the whole tree below
             }
             listed.insert(relative.clone(), self.lay(&path, source)?);
+            untouched::note(&mut untouched, relative, &path)?;
         }
         contents::write(building, &listed)?;
+        untouched::write(building, &untouched)?;
         disk::sync_tree(building)
     }
 

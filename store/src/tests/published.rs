@@ -1,6 +1,8 @@
 //! What was published is read as it was published, or not at all.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
 
 use super::*;
 
@@ -76,4 +78,75 @@ fn a_file_that_was_added_is_not_read_and_one_that_is_gone_is_damage() {
     assert!(published.read("results/2.parquet").is_err() && published.path("results/2.parquet").is_err());
     fs::remove_file(run.join("summary.json")).unwrap();
     assert!(matches!(published.read("summary.json"), Err(StoreError::DamagedTable { .. })));
+}
+
+/// As large as files are that are not read through again while nobody touches them.
+const LARGE: usize = 16 << 20;
+
+fn publish_large(folder: &TempDir) -> (Store, PathBuf) {
+    let store = open(folder);
+    let files = [("predictions/1.parquet".to_owned(), TableSource::Bytes(vec![7; LARGE]))];
+    store.runs().append(&run("r1", "1")).unwrap();
+    let published = store.publish_tables("r1", &files, Publication::Current).unwrap();
+    (store, published)
+}
+
+fn is_whole(store: &Store) -> bool {
+    store.published(None).unwrap().unwrap().path("predictions/1.parquet").is_ok()
+}
+
+#[test]
+fn a_large_file_is_read_through_only_when_it_was_touched_or_rehashing_is_asked_for() {
+    let folder = folder();
+    let (store, published) = publish_large(&folder);
+    // Another digest in the list is noticed by a reader of the file alone.
+    let list = contents::list_of(&published);
+    fs::remove_file(&list).unwrap();
+    contents::write(&published, &[("predictions/1.parquet".to_owned(), Digest::of(b"others"))].into()).unwrap();
+    assert!(is_whole(&store));
+    store.rehash();
+    assert!(!is_whole(&store));
+}
+
+#[test]
+fn a_large_file_that_was_written_to_or_exchanged_is_damage_whatever_its_time() {
+    let folder = folder();
+    let (store, published) = publish_large(&folder);
+    let file = published.join("predictions/1.parquet");
+    let before = fs::metadata(&file).unwrap();
+    let restore_time = || {
+        let times = fs::FileTimes::new().set_modified(before.modified().unwrap());
+        File::options().write(true).open(&file).unwrap().set_times(times).unwrap();
+    };
+    assert!(is_whole(&store));
+    let mut permissions = before.permissions();
+    #[expect(clippy::permissions_set_readonly_false, reason = "a file of this test")]
+    permissions.set_readonly(false);
+    fs::set_permissions(&file, permissions).unwrap();
+    assert!(is_whole(&store), "touched, and read through");
+    File::options().write(true).open(&file).unwrap().write_all(b"x").unwrap();
+    restore_time();
+    assert!(!is_whole(&store));
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, vec![8; LARGE]).unwrap();
+    restore_time();
+    assert!(!is_whole(&store));
+    fs::write(&file, vec![7; LARGE]).unwrap();
+    assert!(is_whole(&store));
+}
+
+#[test]
+fn a_damaged_list_of_untouched_files_is_found_and_vouches_for_nothing() {
+    let folder = folder();
+    let (store, published) = publish_large(&folder);
+    let list = published.join(".untouched");
+    let mut bytes = fs::read(&list).unwrap();
+    bytes[30] ^= 1;
+    fs::remove_file(&list).unwrap();
+    fs::write(&list, bytes).unwrap();
+    assert!(is_whole(&store));
+    let found = store.verify(&VerifyOptions::default()).unwrap();
+    assert_eq!(found, [Finding::DamagedTables { path: published.clone(), file: list }]);
+    store.repair(&found).unwrap();
+    assert!(store.verify(&VerifyOptions::default()).unwrap().is_empty());
 }
