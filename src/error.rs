@@ -33,6 +33,15 @@ pub const BAD_DATA: u8 = 6;
 /// Stopped by a signal; the next run resumes.
 pub const CANCELLED: u8 = 130;
 
+/// The innermost reason of an error of the network, which is what people can act on.
+pub fn cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
 /// Why a command did not end well.
 #[derive(Debug, Error)]
 pub enum CliError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_engine::{Context, StageError};
-use mlsm_nets::{Backbone, BackboneKind, BackboneSpec, Classifier, ColourSums, pack};
+use mlsm_nets::{Backbone, BackboneSpec, Classifier, ColourSums, pack};
 use mlsm_store::{Digest, Field};
 use tch::{Device, Tensor};
 
@@ -46,11 +46,7 @@ impl BaseNetShape {
 
     /// Returns the positions a side of the map that the embedding keeps.
     pub fn embedding_side(&self) -> i64 {
-        match self.net.kind {
-            BackboneKind::Conv4Pooled => 5,
-            BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 => 6,
-            BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::EfficientNetLite0 => 1,
-        }
+        self.net.kind.embedding_side()
     }
 
     /// Returns the channels of the map.

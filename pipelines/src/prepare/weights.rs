@@ -21,12 +21,6 @@ pub(super) fn find(section: &TrainBase, with: &Preparation<'_>) -> Result<InputS
         }));
     }
     let name = &section.weights;
-    if !weights::KNOWN.iter().any(|k| k.name == *name) {
-        let known: Vec<_> = weights::KNOWN.iter().map(|k| k.name).collect();
-        let why = format!("there are: none, {}, and files that end in .safetensors", known.join(", "));
-        let said = Explanation::new(format!("no weights are known as `{name}`")).because(why);
-        return Err(AssembleError::Config(said.fix("use one of them")));
-    }
     match (weights::find(store, name)?, purpose) {
         (Some(digest), _) => Ok(InputSource::Known(digest)),
         (None, Purpose::Plan) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_errors::{Explanation, Fix};
-use mlsm_nets::Phase;
+use mlsm_nets::{Features, Phase};
 use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
@@ -82,8 +82,9 @@ impl Task for Extract {
                 context.check()?;
                 let done = (batch * FORWARD_BATCH) as u64;
                 context.progress(done, ids.len() as u64, "photos", "");
-                let map = net.backbone.feature_map(&net.backbone.normalise(&images?), Phase::Evaluate);
-                embeddings.extend(floats(&net.backbone.embedding(&map))?);
+                let Features { map, embedding } =
+                    net.backbone.features(&net.backbone.normalise(&images?), Phase::Evaluate);
+                embeddings.extend(floats(&embedding)?);
                 if let Some(precision) = self.maps {
                     let last = map.permute([0, 2, 3, 1]).contiguous().to_device(Device::Cpu); // [n, h, w, c]
                     map_shape = last.size()[1..].iter().map(|d| *d as usize).collect();

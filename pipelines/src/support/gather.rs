@@ -200,7 +200,7 @@ impl Made<'_> {
         let digest = self.digest(at, output)?;
         let imported = self.weights().into_iter().find(|(_, weights)| *weights == digest).map(|(base, _)| base);
         let name = imported.as_ref().map(|base| config.train_base[base].weights.clone());
-        let weights = name.filter(|name| weights::KNOWN.iter().any(|known| known.name == *name));
+        let weights = name.filter(|name| weights::known(name).is_some());
         let from_labelled = is_learnt && imported.is_none();
         let blob = self.open(at, output)?;
         let text = text_of(&blob).ok_or_else(|| misfit(&node))?;

@@ -176,16 +176,14 @@ fn reason(said: &str) -> String {
 
 /// Returns the engine's program, which is fetched when it is not there: `MLSM_DUCKDB`, or the folder of caches.
 fn program() -> Result<PathBuf, CliError> {
-    let variable = |name: &str| environment::variable(name).map(PathBuf::from);
-    if let Some(program) = variable("MLSM_DUCKDB") {
-        return Ok(program);
+    if let Some(program) = environment::variable("MLSM_DUCKDB") {
+        return Ok(program.into());
     }
-    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    let caches = caches.ok_or_else(|| {
+    let caches = environment::caches().ok_or_else(|| {
         let fix = "set HOME, or MLSM_DUCKDB to the program `duckdb`";
         CliError::usage("no folder for the SQL engine", "neither XDG_CACHE_HOME nor HOME is set", fix)
     })?;
-    let home = caches.join("mlsm").join(PACKAGE.replace("==", "-"));
+    let home = caches.join(PACKAGE.replace("==", "-"));
     let program = home.join("duckdb_cli/duckdb");
     if !program.exists() {
         fetch(&home).map_err(|why| {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::identity::Target;
-use crate::error::CliError;
+use crate::error::{CliError, cause};
 use crate::render::appended::Appended;
 
 /// How long one event may take to be delivered.
@@ -131,15 +131,6 @@ async fn deliver(request: &reqwest::RequestBuilder, attempts: usize) -> Result<(
         }
     }
     Err(last)
-}
-
-/// The innermost reason of an error, which is what people can act on.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 #[cfg(test)]

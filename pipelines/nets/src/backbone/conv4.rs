@@ -12,9 +12,6 @@ use crate::layers::ConvBlock;
 use crate::params::Params;
 use crate::phase::Phase;
 
-/// Side to which a map without pooling is averaged before it is flattened into an embedding: 19x19 is too long to keep.
-const EMBEDDING_SIDE: i64 = 6;
-
 /// The four-block backbone.
 #[derive(Debug)]
 pub struct Conv4 {
@@ -64,28 +61,8 @@ impl Backbone for Conv4 {
         map.to_kind(Kind::Float)
     }
 
-    fn embedding(&self, map: &Tensor) -> Tensor {
-        match self.kind {
-            BackboneKind::Conv4Pooled => map.flatten(1, -1),
-            _ => map.adaptive_avg_pool2d([EMBEDDING_SIDE, EMBEDDING_SIDE]).flatten(1, -1),
-        }
-    }
-
     fn channels(&self) -> i64 {
         self.width
-    }
-
-    fn map_px(&self) -> i64 {
-        match self.kind {
-            BackboneKind::Conv4Np19 => 19,
-            BackboneKind::Conv4Np21 => 21,
-            _ => 5,
-        }
-    }
-
-    fn embedding_dim(&self) -> i64 {
-        let side = if self.kind == BackboneKind::Conv4Pooled { self.map_px() } else { EMBEDDING_SIDE };
-        self.width * side * side
     }
 
     fn params(&self) -> &Params {

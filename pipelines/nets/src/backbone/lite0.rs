@@ -13,15 +13,15 @@ use crate::layers::{BatchNorm, Conv, ConvNorm, ConvShape};
 use crate::params::Params;
 use crate::phase::Phase;
 
-const CHANNELS: i64 = 1280;
-const STEM: i64 = 32;
+pub(super) const CHANNELS: i64 = 1280;
+pub(super) const STEM: i64 = 32;
 const MOMENTUM: f64 = 0.01;
 const EPS: f64 = 1e-3;
 /// What the published weights were trained with.
 pub(super) const COLOURS: Colours = Colours { mean: [127.0; 3], scale: [128.0; 3] };
 
 /// Repeats, kernel, stride of the first, expansion, input and output channels of each group of blocks.
-const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [
+pub(super) const GROUPS: [(usize, i64, i64, i64, i64, i64); 7] = [
     (1, 3, 1, 1, 32, 16),
     (2, 3, 2, 6, 16, 24),
     (2, 5, 2, 6, 24, 40),
@@ -157,19 +157,7 @@ impl Backbone for Lite0 {
         map.to_kind(tch::Kind::Float)
     }
 
-    fn embedding(&self, map: &Tensor) -> Tensor {
-        map.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float)
-    }
-
     fn channels(&self) -> i64 {
-        CHANNELS
-    }
-
-    fn map_px(&self) -> i64 {
-        7
-    }
-
-    fn embedding_dim(&self) -> i64 {
         CHANNELS
     }
 

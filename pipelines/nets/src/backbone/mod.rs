@@ -1,20 +1,27 @@
 //! Backbones: from packed pixels to a feature map and an embedding.
 
 mod conv4;
+mod convnext;
+mod efficientnet;
 mod input;
 mod kind;
 mod lite0;
 mod resnet;
+mod vit;
 
-pub use conv4::Conv4;
 pub use input::{ColourSums, Colours, Input, Norm};
 pub use kind::BackboneKind;
-pub use lite0::Lite0;
-pub use resnet::ResNet;
+pub(crate) use vit::resampled;
 
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use self::conv4::Conv4;
+use self::convnext::ConvNext;
+use self::efficientnet::EfficientNetB0;
+use self::lite0::Lite0;
+use self::resnet::ResNet;
+use self::vit::Vit;
 use crate::params::{Params, Precision};
 use crate::phase::Phase;
 
@@ -36,6 +43,15 @@ impl BackboneSpec {
     pub fn new(kind: BackboneKind, width: i64) -> Self {
         Self { kind, width, norm: Norm::default(), precision: Precision::default() }
     }
+}
+
+/// What a net makes of images.
+#[derive(Debug)]
+pub struct Features {
+    /// Feature maps, `[n, c, h, w]`.
+    pub map: Tensor,
+    /// One vector per image, `[n, d]`.
+    pub embedding: Tensor,
 }
 
 /// A net that turns images into feature maps.
@@ -74,17 +90,36 @@ pub trait Backbone {
         self.feature_map_with(self.params(), x, phase)
     }
 
-    /// One vector per map: `[n, c, h, w]` to `[n, d]`, in C order; not normalised, no weights involved.
-    fn embedding(&self, map: &Tensor) -> Tensor;
+    /// Map and embedding of `x: [n, 3, s, s]` with the tensors of `params`. The embedding is taken from the map, its mean or
+    /// its places side by side in C order, unless the net has a vector of its own; it is not of unit length.
+    fn features_with(&self, params: &Params, x: &Tensor, phase: Phase) -> Features {
+        let map = self.feature_map_with(params, x, phase);
+        let side = self.kind().embedding_side();
+        let embedding = match side {
+            1 => map.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+            _ if side == self.kind().map_px() => map.flatten(1, -1),
+            _ => map.adaptive_avg_pool2d([side, side]).flatten(1, -1),
+        };
+        Features { map, embedding }
+    }
+
+    /// Map and embedding of `x: [n, 3, s, s]`, as [`Backbone::features_with`] the net's own tensors.
+    fn features(&self, x: &Tensor, phase: Phase) -> Features {
+        self.features_with(self.params(), x, phase)
+    }
 
     /// Channels of the feature map.
     fn channels(&self) -> i64;
 
     /// Side of the feature map at [`BackboneKind::input_px`].
-    fn map_px(&self) -> i64;
+    fn map_px(&self) -> i64 {
+        self.kind().map_px()
+    }
 
     /// Length of the embedding at [`BackboneKind::input_px`].
-    fn embedding_dim(&self) -> i64;
+    fn embedding_dim(&self) -> i64 {
+        self.channels() * self.kind().embedding_side().pow(2)
+    }
 
     /// The net's tensors.
     fn params(&self) -> &Params;
@@ -99,8 +134,15 @@ pub fn backbone(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Bo
         BackboneKind::Conv4Np19 | BackboneKind::Conv4Np21 | BackboneKind::Conv4Pooled => {
             Box::new(Conv4::new(spec, rng, device))
         }
-        BackboneKind::ResNet12 | BackboneKind::ResNet18 => Box::new(ResNet::new(spec, rng, device)),
+        BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::ResNet50 => {
+            Box::new(ResNet::new(spec, rng, device))
+        }
         BackboneKind::EfficientNetLite0 => Box::new(Lite0::new(spec, rng, device)),
+        BackboneKind::EfficientNetB0 => Box::new(EfficientNetB0::new(spec, rng, device)),
+        BackboneKind::ConvNextTiny => Box::new(ConvNext::new(spec, rng, device)),
+        BackboneKind::VitS16 | BackboneKind::VitB16 | BackboneKind::VitS14 | BackboneKind::VitB14 => {
+            Box::new(Vit::new(spec, rng, device))
+        }
     }
 }
 
@@ -120,7 +162,6 @@ pub fn constant_colours(spec: &BackboneSpec) -> Option<Colours> {
 #[cfg(test)]
 mod tests {
     use rand_chacha::rand_core::SeedableRng;
-    use tch::Kind;
 
     use super::*;
 

@@ -45,8 +45,7 @@ impl WholeNet {
     /// The scores of images `x: [n, 3, s, s]` with the tensors of `params`: `[n, n_way]`. `Phase::Train` normalises by the
     /// batch.
     pub(super) fn logits(&self, params: &Params, x: &Tensor, phase: Phase) -> Tensor {
-        let map = self.backbone.feature_map_with(params, x, phase);
-        self.classifier.forward(params, &self.backbone.embedding(&map))
+        self.classifier.forward(params, &self.backbone.features_with(params, x, phase).embedding)
     }
 
     /// The cross-entropy of the support images with the tensors of `params`, normalised by the batch.

@@ -16,12 +16,10 @@ fn compare(kind: BackboneKind) {
     fill(head.params_mut(), "");
 
     let x = net.normalise(&pixels(2, 84, fixture.draw("eval.")));
-    let map = net.feature_map(&x, Phase::Evaluate);
-    assert_eq!(map.size(), [2, net.channels(), net.map_px(), net.map_px()]);
-    fixture.check("eval.map", &map);
-    let embedding = net.embedding(&map);
-    assert_eq!(embedding.size(), [2, net.embedding_dim()]);
-    fixture.check("eval.embedding", &embedding);
+    let found = net.features(&x, Phase::Evaluate);
+    fixture.check("eval.map", &found.map);
+    assert_eq!(found.embedding.size(), [2, net.embedding_dim()]);
+    fixture.check("eval.embedding", &found.embedding);
 
     let cam = grad_cam(&*net, &head, &x, CamClass::ArgMax).unwrap();
     fixture.check_cam("eval.cam.argmax", &cam);

@@ -1,8 +1,8 @@
 //! EfficientNet-Lite0: with the formula's weights always, with the published ones where they are at hand.
 
 use mlsm_nets::{
-    Backbone, BackboneKind, BackboneSpec, CamClass, Classifier, Device, Head, Kind, Phase, Tensor, backbone, grad_cam,
-    lite0_weights,
+    Backbone, BackboneKind, BackboneSpec, CamClass, Classifier, Device, Features, Head, Kind, Phase, Tensor, backbone,
+    grad_cam, lite0_weights,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -25,10 +25,10 @@ fn lite0_equals_pytorch_with_weights_from_the_formula() {
     fill(head.params_mut(), "_fc.");
 
     let x = net.normalise(&pixels(2, 224, fixture.draw("eval.")));
-    let map = net.feature_map(&x, Phase::Evaluate);
-    assert_eq!(map.size(), [2, 1280, 7, 7]);
-    fixture.check("eval.map", &map);
-    fixture.check("eval.embedding", &net.embedding(&map));
+    let found = net.features(&x, Phase::Evaluate);
+    assert_eq!(found.map.size(), [2, 1280, 7, 7]);
+    fixture.check("eval.map", &found.map);
+    fixture.check("eval.embedding", &found.embedding);
     fixture.check_cam("eval.cam.argmax", &grad_cam(&*net, &head, &x, CamClass::ArgMax).unwrap());
     let given = CamClass::Given(Tensor::from_slice(&[3i64, 0]));
     fixture.check_cam("eval.cam.given", &grad_cam(&*net, &head, &x, given).unwrap());
@@ -59,8 +59,8 @@ fn lite0_equals_pytorch_with_the_published_weights() {
     net.params_mut().load(&weights.backbone).unwrap();
     head.params_mut().load(&weights.imagenet_head).unwrap();
 
-    let map = net.feature_map(&net.normalise(&pixels(2, 224, fixture.draw(""))), Phase::Evaluate);
+    let Features { map, embedding } = net.features(&net.normalise(&pixels(2, 224, fixture.draw(""))), Phase::Evaluate);
     fixture.check("map", &map);
-    fixture.check("embedding", &net.embedding(&map));
+    fixture.check("embedding", &embedding);
     fixture.check("logits", &head.logits(&map));
 }

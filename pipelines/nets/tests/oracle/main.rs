@@ -11,6 +11,7 @@ mod adam;
 mod compare;
 mod conv4;
 mod formula;
+mod large;
 mod lite0;
 mod methods;
 mod mlsm;

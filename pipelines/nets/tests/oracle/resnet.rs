@@ -21,9 +21,9 @@ fn compare(kind: BackboneKind, side: i64) {
     fixture.check_gradients("slopes.", &loss, net.params());
 
     let x = net.normalise(&pixels(2, side, fixture.draw("")));
-    let map = net.feature_map(&x, Phase::Evaluate);
-    fixture.check("eval.map", &map);
-    fixture.check("embedding", &net.embedding(&map));
+    let found = net.features(&x, Phase::Evaluate);
+    fixture.check("eval.map", &found.map);
+    fixture.check("embedding", &found.embedding);
     fixture.check("train.map", &net.feature_map(&x, Phase::Train));
     fixture.check("train.mean", net.params().get("layer4.0.bn1.running_mean").unwrap());
 }
@@ -40,10 +40,11 @@ fn resnet18_equals_pytorch() {
 
 #[test]
 fn maps_have_the_sides_that_the_names_promise() {
-    for kind in [BackboneKind::ResNet12, BackboneKind::ResNet18] {
+    for name in BackboneKind::names() {
+        let kind: BackboneKind = name.parse().unwrap();
         let net = backbone(&BackboneSpec::new(kind, 64), &mut ChaCha8Rng::seed_from_u64(0), Device::Cpu);
-        let map = net.feature_map(&net.normalise(&pixels(1, kind.input_px(), 0)), Phase::Evaluate);
-        assert_eq!(map.size(), [1, net.channels(), net.map_px(), net.map_px()], "{kind}");
-        assert_eq!(net.embedding(&map).size(), [1, net.embedding_dim()], "{kind}");
+        let found = net.features(&net.normalise(&pixels(1, kind.input_px(), 0)), Phase::Evaluate);
+        assert_eq!(found.map.size(), [1, net.channels(), net.map_px(), net.map_px()], "{kind}");
+        assert_eq!(found.embedding.size(), [1, net.embedding_dim()], "{kind}");
     }
 }

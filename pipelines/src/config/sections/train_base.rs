@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::in_range;
 use crate::config::{ConfigError, schema};
 use crate::stages::ingest::PixelShape;
+use crate::weights;
 
 /// How photos are varied while a base CNN is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,7 +57,7 @@ pub struct TrainBase {
     pub backbone: String,
     /// Filters of a Conv-4.
     pub width: i64,
-    /// Imported weights that the backbone keeps, by name or as a safetensors file; `none` trains from scratch.
+    /// Imported weights that the backbone keeps, by name or as a file (safetensors or `.pth`); `none` trains from scratch.
     pub weights: String,
     /// How photos become square.
     pub resize: Resize,
@@ -115,7 +116,7 @@ impl Default for TrainBase {
 impl TrainBase {
     /// Returns the file of imported weights, where a file is named.
     pub fn weights_file(&self) -> Option<&Path> {
-        self.weights.ends_with(".safetensors").then(|| Path::new(&self.weights))
+        weights::is_file(&self.weights).then(|| Path::new(&self.weights))
     }
 
     /// Returns what tables call the imported weights: their name, or that of their file.
@@ -142,10 +143,8 @@ impl TrainBase {
         in_range(&key("augmentation_area"), self.augmentation_area, 0.01, 1.0)?;
         in_range(&key("augmentation_jitter"), self.augmentation_jitter, 0.0, 1.0)?;
         in_range(&key("weight_decay"), self.weight_decay, 0.0, 10.0)?;
-        if self.weights != "none" && self.weights != self.backbone && self.weights_file().is_none() {
-            let why = format!("weights `{}` do not fit backbone `{}`", self.weights, self.backbone);
-            let fix = format!("set {path}.backbone = {:?}, or {path}.weights = \"none\"", self.weights);
-            return Err(ConfigError::invalid(&key("weights"), &why).with_fix(fix));
+        if self.weights != "none" && self.weights_file().is_none() {
+            self.check_known(path)?;
         }
         if self.weights != "none" && (self.head != Head::Gap || self.augmentation != Augmentation::None) {
             let why = "a head on imported weights reads the mean of features that are computed once";
@@ -158,5 +157,24 @@ impl TrainBase {
             return Err(ConfigError::invalid(&key("norm"), why).with_fix(fix));
         }
         in_range(&key("steps"), self.steps as f64, 1.0, 1e12)
+    }
+
+    /// Weights by name are known, and are of the backbone.
+    fn check_known(&self, path: &str) -> Result<(), ConfigError> {
+        let Some(known) = weights::known(&self.weights) else {
+            let names: Vec<_> = weights::KNOWN.iter().map(|known| known.name).collect();
+            let why = format!(
+                "no weights are known as `{}`; there are: none, {}, and files that end in .safetensors, .pth, .pt or .bin",
+                self.weights,
+                names.join(", ")
+            );
+            return Err(ConfigError::invalid(&format!("{path}.weights"), &why));
+        };
+        if known.backbone == self.backbone {
+            return Ok(());
+        }
+        let why = format!("weights `{}` do not fit backbone `{}`", self.weights, self.backbone);
+        let fix = format!("set {path}.backbone = {:?}, or {path}.weights = \"none\"", known.backbone);
+        Err(ConfigError::invalid(&format!("{path}.weights"), &why).with_fix(fix))
     }
 }
