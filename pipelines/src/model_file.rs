@@ -15,9 +15,10 @@ use thiserror::Error;
 
 use crate::AssembleError;
 use crate::base_net::BaseNetShape;
-use crate::config::Config;
+use crate::config::{Config, TrainBase};
 use crate::kept_file::{self, Unread, Values};
 use crate::recipe::word;
+use crate::weights::{self, KnownWeights};
 
 const KIND: &str = "model";
 const FORMAT: u32 = 1;
@@ -117,11 +118,24 @@ struct About {
     node: String,
     /// How pixels become the input of the network.
     input: Input,
+    /// Imported weights that it rests on: what they were trained on, and their licence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rests_on: Vec<Origin>,
     /// Stage, version, recipe, and the digest of each input: photos, weights, features.
     request: Request,
     outputs: BTreeMap<String, Kept>,
     /// Device, threads, libraries.
     provenance: BTreeMap<String, String>,
+}
+
+/// Where imported weights come from; what is not known of a file stays out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Origin {
+    weights: String,
+    source: Option<String>,
+    trained_on: Option<String>,
+    licence: Option<String>,
 }
 
 /// How a photo becomes the input of a network.
@@ -155,8 +169,8 @@ impl ModelFile {
         (preset, config): (&str, &Config),
         store: &Store,
     ) -> Result<Self, AssembleError> {
-        let input =
-            input_of(node, &manifest.request, config).ok_or(ModelFileError::NoModel { node: node.to_owned() })?;
+        let no_model = || ModelFileError::NoModel { node: node.to_owned() };
+        let section = base_net_of(node, &manifest.request, config).ok_or_else(no_model)?;
         let (mut outputs, mut artifacts) = (BTreeMap::new(), BTreeMap::new());
         for (name, output) in &manifest.outputs {
             let bytes = store.open_blob(&output.digest)?.to_vec();
@@ -169,7 +183,8 @@ impl ModelFile {
             preset: preset.to_owned(),
             config: toml::to_string(&config.without_paths()).unwrap_or_default(),
             node: node.to_owned(),
-            input,
+            input: input_of(section),
+            rests_on: rests_on(section, &manifest.request, config),
             request: manifest.request.clone(),
             outputs,
             provenance: manifest.provenance.clone(),
@@ -257,23 +272,42 @@ impl ModelFile {
     }
 }
 
-/// Says how photos become the input of a node's network; `None` for a node that learns nothing.
-fn input_of(node: &str, request: &Request, config: &Config) -> Option<Input> {
+/// Finds the base CNN of a node's network; `None` for a node that learns nothing.
+fn base_net_of<'a>(node: &str, request: &Request, config: &'a Config) -> Option<&'a TrainBase> {
     let (_, name) = node.split_once(':').filter(|_| STAGES.contains(&request.stage.as_str()))?;
     let name = name.split('[').next().unwrap_or(name);
     let base = config.meta_train.get(name).filter(|_| request.stage == "meta-train").map(|section| &section.embedding);
-    let section = config.train_base.get(base.map_or(name, String::as_str))?;
+    config.train_base.get(base.map_or(name, String::as_str))
+}
+
+/// Says how photos become the input of a network.
+fn input_of(section: &TrainBase) -> Input {
     let pixels = section.pixel_shape();
     let colours = constant_colours(&BaseNetShape::of(section).net);
     let [mean, scale] = match colours {
         Some(Colours { mean, scale }) => [Some(mean), Some(scale)],
         None => [None, None],
     };
-    Some(Input {
-        backbone: section.backbone.clone(),
-        size_px: pixels.size_px,
-        resize: word(pixels.resize),
-        mean,
-        scale,
-    })
+    Input { backbone: section.backbone.clone(), size_px: pixels.size_px, resize: word(pixels.resize), mean, scale }
+}
+
+/// Lists the imported weights of the base CNN and, of what learns in episodes, those of the localiser.
+fn rests_on(section: &TrainBase, request: &Request, config: &Config) -> Vec<Origin> {
+    let localiser = config.train_base.get(&config.cam.localiser).filter(|_| request.stage == "meta-train");
+    let sections = [Some(section), localiser].into_iter().flatten().filter(|section| section.weights != "none");
+    let mut found: Vec<Origin> = Vec::new();
+    for section in sections {
+        let known = weights::known(&section.weights);
+        let text = |of: fn(&KnownWeights) -> &'static str| known.map(|known| of(known).to_owned());
+        let origin = Origin {
+            weights: section.weights_name().to_owned(),
+            source: text(|known| known.source.name()),
+            trained_on: text(|known| known.trained_on),
+            licence: text(|known| known.licence),
+        };
+        if !found.contains(&origin) {
+            found.push(origin);
+        }
+    }
+    found
 }

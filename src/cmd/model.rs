@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mlsm_engine::Action;
+use mlsm_engine::{Action, Graph};
 use mlsm_pipelines::model_file::{ModelFile, ModelFileError};
 use mlsm_store::Access;
 use serde::Serialize;
@@ -15,10 +15,14 @@ use crate::render::view::View;
 use crate::settings::Settings;
 use crate::workspace::Workspace;
 
+/// What the names of nodes begin with that learn rows.
+const LEARNS: &str = "meta-train:";
+
 /// What to export, and where to.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// A node that learns, such as `train-base:conv`; `mlsm plan` lists them
+    /// A node that learns, such as `train-base:conv`; `mlsm plan` lists them. Or a row of the results that learns in episodes
+    #[arg(value_name = "NODE|ROW")]
     node: String,
     /// The file; one that is there is replaced
     #[arg(long, value_name = "FILE")]
@@ -50,7 +54,7 @@ struct ModelLine<'a> {
 pub fn export(args: &ExportArgs, settings: &Settings) -> Result<(), CliError> {
     let workspace = Workspace::to_plan(settings, &View::new(settings))?;
     let Workspace { config, store, assembly } = &workspace;
-    let node = args.node.clone();
+    let node = node_of(&assembly.graph, &args.node);
     let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, std::slice::from_ref(&node))?;
     let planned = plan.nodes.iter().find(|planned| planned.node == node);
     let Some([unit]) = planned.map(|planned| planned.units.as_slice()) else {
@@ -62,6 +66,12 @@ pub fn export(args: &ExportArgs, settings: &Settings) -> Result<(), CliError> {
     let file = ModelFile::export(&node, &manifest, (&config.name, &config.config), store)?;
     file.write(&args.out)?;
     tell(&args.out, &file, None, settings)
+}
+
+/// Returns the node of a row; a name that is none stays as it is.
+fn node_of(graph: &Graph, name: &str) -> String {
+    let of_row = format!("{LEARNS}{name}");
+    if graph.nodes().iter().any(|node| node.id == of_row) { of_row } else { name.to_owned() }
 }
 
 /// Puts what a file holds into the store, where a run of the same configuration over the same photos finds it.

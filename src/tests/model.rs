@@ -9,6 +9,14 @@ use crate::scene::{Scene, config};
 
 const LEARNT: &str = "meta-train:mlsm[levels=I+G+O,object=grad-cam,seed=0]";
 
+/// Reads the header of a model file, as any reader of safetensors does, and what it says of itself.
+pub fn header_and_about(bytes: &[u8]) -> (Value, Value) {
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let about: Value = serde_json::from_str(header["__metadata__"]["mlsm"].as_str().unwrap()).unwrap();
+    (header, about["about"].clone())
+}
+
 #[test]
 fn another_store_takes_an_exported_network_in_and_learns_it_no_more() {
     let scene = Scene::finished();
@@ -23,23 +31,22 @@ fn another_store_takes_an_exported_network_in_and_learns_it_no_more() {
     let run = ["run", "train-base:conv", "--output", "json"].map(str::to_owned);
     let finished = Finished(mlsm(&other, run.into_iter().chain(config(&scene.data()))).ok().json());
     assert_eq!(finished.executed_stages(), ["ingest"], "its pixels are its inputs");
-    // The tensors are those of any safetensors file.
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let (header, about) = header_and_about(&bytes);
     assert_eq!(header["backbone/block1.conv.weight"]["shape"], serde_json::json!([8, 3, 3, 3]));
-    let about: Value = serde_json::from_str(header["__metadata__"]["mlsm"].as_str().unwrap()).unwrap();
-    let about = &about["about"];
     assert_eq!((&about["input"]["size_px"], &about["request"]["stage"]), (&84.into(), &"train-base".into()));
     assert!(about["input"]["mean"][0].as_f64().is_some() && about["request"]["inputs"].as_array().unwrap().len() > 3);
     assert!(!about.to_string().contains(scene.folder().to_str().unwrap()), "it names no path of this machine");
 }
 
 #[test]
-fn what_is_no_model_or_no_whole_file_is_refused_with_the_way_out() {
+fn a_row_is_exported_and_what_is_no_model_or_no_whole_file_is_refused_with_the_way_out() {
     let scene = Scene::finished();
     let file = scene.path("mlsm.mlsm");
     let path = file.to_str().unwrap();
     scene.mlsm(&["export", LEARNT, "--out", path]).ok();
+    let of_node = fs::read(&file).unwrap();
+    scene.mlsm(&["export", LEARNT.strip_prefix("meta-train:").unwrap(), "--out", path]).ok();
+    assert_eq!(fs::read(&file).unwrap(), of_node, "a row is named by itself");
     let refused = |arguments: &[&str], code: i32, part: &str| {
         let answer = scene.mlsm(arguments);
         assert!(answer.code == code && answer.stderr.contains(part) && answer.stderr.contains("fix: "), "{answer:?}");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::model::header_and_about;
 use crate::scene::Scene;
 
 /// Copies the base CNN's backbone out of the store.
@@ -23,6 +24,13 @@ fn a_backbone_from_a_file_is_kept_and_named_in_the_results_and_its_path_plays_no
     assert_eq!(finished.executed_stages().first(), Some(&"train-base"));
     let found = scene.query("SELECT DISTINCT weights FROM results WHERE method = 'mlsm'");
     assert_eq!(found[0]["weights"], "birds.safetensors");
+
+    let model = scene.path("conv.mlsm");
+    scene
+        .mlsm(&["export", "train-base:conv", "--out", model.to_str().unwrap(), "--set", &set("birds.safetensors")])
+        .ok();
+    let (_, about) = header_and_about(&fs::read(model).unwrap());
+    assert_eq!(about["rests_on"][0]["weights"], "birds.safetensors");
 
     fs::create_dir(scene.path("elsewhere")).unwrap();
     fs::rename(scene.path("birds.safetensors"), scene.path("elsewhere/birds.safetensors")).unwrap();
