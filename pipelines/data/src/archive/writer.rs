@@ -126,6 +126,11 @@ impl<'a> Writer<'a> {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => {
                 self.hostile(format!("{} is both a file and a folder", listed.display()))
             }
+            io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+                let start: String = listed.to_string_lossy().chars().take(80).collect();
+                let why = format!("{} … cannot be the name of a file", start.escape_debug());
+                self.unusable(why, "pack it again with shorter names, or unpack it and give the folder")
+            }
             _ => DataError::io(action, at, error),
         };
         if let Some(folder) = place.parent() {
@@ -164,9 +169,15 @@ impl<'a> Writer<'a> {
 
     /// Refuses an archive that cannot be read to its end.
     pub fn damaged(&self, error: &io::Error) -> DataError {
-        match error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
-            true => self.too_much(),
-            false => self.unusable(format!("it is cut off or damaged: {error}"), "download it again, or pack it again"),
+        if error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
+            return self.too_much();
+        }
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => {
+                let fix = "unpack it and give the folder, or pack it again by a usual setting";
+                self.unusable("unpacking it takes more than 256 MiB of memory".to_owned(), fix)
+            }
+            _ => self.unusable(format!("it is cut off or damaged: {error}"), "download it again, or pack it again"),
         }
     }
 
