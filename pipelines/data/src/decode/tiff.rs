@@ -1,5 +1,7 @@
 //! TIFF by the `tiff` crate: its first picture, when that is a photo and not a camera's preview of its raw data.
 
+mod claims;
+
 use super::over_white::mixed;
 use super::{ImageProblem, check_size};
 use image::RgbImage;
@@ -41,6 +43,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(u32, u32, Orientation), ImageProbl
 }
 
 fn open(bytes: &[u8]) -> Result<(Tiff<'_>, (u32, u32), Orientation), ImageProblem> {
+    claims::check(bytes)?;
     let mut limits = Limits::default();
     limits.decoding_buffer_size = 1 << 30; // the size is checked below, with its numbers in the message
     let mut tiff = Decoder::new(Cursor::new(bytes)).map_err(problem)?.with_limits(limits);
