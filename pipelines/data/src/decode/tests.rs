@@ -205,6 +205,18 @@ fn a_huge_header_alone_is_still_called_too_large() {
 }
 
 #[test]
+fn a_tiff_whose_samples_do_not_fill_bytes_evenly_is_refused_by_name() {
+    let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/photos/grey.tif")).unwrap();
+    let entry = whole.windows(4).position(|window| window == [2, 1, 3, 0]).unwrap();
+    for bits in [3, 5, 6, 7, 9, 12] {
+        let mut bytes = whole.clone();
+        bytes[entry + 8] = bits;
+        let problem = open_rgb(&bytes).unwrap_err();
+        assert!(problem.why().contains(&format!("of {bits} bits")), "{problem}");
+    }
+}
+
+#[test]
 fn a_frame_without_area_is_refused() {
     let bytes = with_claimed_size(&jpeg(&photo(16, 16)), 0, 16);
     assert!(matches!(open_rgb(&bytes), Err(ImageProblem::Damaged { .. })));

@@ -86,6 +86,10 @@ struct Samples {
 impl Samples {
     fn read(tiff: &mut Tiff<'_>, (width, height): (u32, u32)) -> Result<Self, ImageProblem> {
         let colours = tiff.colortype().map_err(problem)?;
+        let of_bits = || unsupported(&format!("{colours:?} of {} bits", colours.bit_depth()));
+        if !matches!(colours.bit_depth(), 1 | 2 | 4 | 8 | 16) {
+            return Err(of_bits());
+        }
         let mut result = DecodingResult::U8(Vec::new());
         let layout = tiff.read_image_to_buffer(&mut result).map_err(problem)?;
         if result.as_buffer(0).as_bytes().len() < layout.complete_len {
@@ -96,7 +100,7 @@ impl Samples {
         let (values, scale) = match result {
             DecodingResult::U8(values) => (values, 1),
             DecodingResult::U16(values) => (values.into_iter().map(|value| (value >> 8) as u8).collect(), 2),
-            _ => return Err(unsupported(&format!("{colours:?} of {} bits", colours.bit_depth()))),
+            _ => return Err(of_bits()),
         };
         let plane = layout.plane_stride.map(|stride| stride.get() / scale).filter(|_| is_planar);
         let bits = usize::from(colours.bit_depth()).min(8);
