@@ -133,3 +133,13 @@ fn a_name_that_no_file_system_takes_is_the_fault_of_the_archive() {
         assert!(error.contains("cannot be the name of a file"), "{error}");
     }
 }
+
+#[test]
+fn an_archive_whose_only_photo_is_replaced_by_what_is_none_is_empty() {
+    let photo = b"\xff\xd8\xff\xe0 begins as a photo does";
+    let replaced = packed(&[plain("a/x", photo), plain("a/x", b"a text")]);
+    assert!(refused(&replaced).contains("holds no photo"));
+    let back = packed(&[plain("a/x", photo), plain("a/x", b"a text"), plain("a/x", photo), plain("a/x", photo)]);
+    let scene = Scene::new(&back);
+    assert_eq!(fs::read(scene.unpack().unwrap().join("x")).unwrap(), photo);
+}
