@@ -223,6 +223,18 @@ fn a_frame_without_area_is_refused() {
 }
 
 #[test]
+fn a_header_of_any_format_that_gives_no_area_is_refused() {
+    let gif = coded(&DynamicImage::ImageRgb8(photo(16, 16)), ImageFormat::Gif);
+    let no_width = [&gif[..6], &[0, 0], &gif[8..]].concat();
+    let no_height = [&gif[..8], &[0, 0], &gif[10..]].concat();
+    for bytes in [no_width, no_height, bmp_header(0, 16), bmp_header(16, 0)] {
+        for problem in [open_rgb(&bytes).unwrap_err(), dimensions(&bytes).unwrap_err()] {
+            assert!(matches!(problem, ImageProblem::Damaged { .. }), "{problem}");
+        }
+    }
+}
+
+#[test]
 fn every_problem_says_why_and_how_to_fix_it_in_one_line() {
     let problems = [
         ImageProblem::Empty,
