@@ -25,6 +25,7 @@ test: libtorch
 
 lint: libtorch
 	cargo fmt --all --check
+	cargo fmt --manifest-path pipelines/fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 # The report of the last run in Chromium, narrow and wide, light and dark, read by axe-core; STORE names another store.
@@ -91,3 +92,18 @@ notebooks: demo
 # How well `mlsm predict` does on small sets, and how sure it is; DATA, if given, is one more.
 measure-predict: build
 	python3 pipelines/peers/predict.py target/release/mlsm .mlsm/sets $(DATA)
+
+# Fuzzes what reads foreign bytes, each target for FUZZ_SECONDS; FUZZ names some of them. Wants rustup and a C++ compiler.
+# What it learns stays in target/fuzz, what fails in pipelines/fuzz/artifacts.
+FUZZ_SECONDS ?= 20
+FUZZ ?= $(basename $(notdir $(wildcard pipelines/fuzz/targets/*.rs)))
+.PHONY: fuzz
+fuzz:
+	cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	cargo +nightly fuzz --version >/dev/null 2>&1 || cargo +nightly install --locked cargo-fuzz
+	for target in $(FUZZ); do \
+		mkdir -p target/fuzz/corpus/$$target; \
+		cargo +nightly fuzz run --fuzz-dir pipelines/fuzz --target-dir target/fuzz $$target \
+			target/fuzz/corpus/$$target pipelines/fuzz/seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=300 || exit 1; \
+	done

@@ -112,3 +112,34 @@ fn bytes_behind_a_gzip_are_padding_and_its_members_are_one() {
         assert_eq!(fs::read(scene.unpack().unwrap().join("b/y.jpg")).unwrap(), b"2");
     }
 }
+
+#[test]
+fn a_packing_that_claims_memory_beyond_reason_is_refused_before_it_is_taken() {
+    // A block header of xz: its size, no flags, LZMA2 with a dictionary of 2 GiB (38), padding and the CRC32 of these.
+    let mut bytes = XZ.to_vec();
+    bytes[12..24].copy_from_slice(&[2, 0, 0x21, 1, 38, 0, 0, 0, 0, 0, 0, 0]);
+    let mut sum = flate2::Crc::new();
+    sum.update(&bytes[12..20]);
+    bytes[20..24].copy_from_slice(&sum.sum().to_le_bytes());
+    assert!(refused(&bytes).contains("MiB of memory"), "{}", refused(&bytes));
+}
+
+#[test]
+fn a_name_that_no_file_system_takes_is_the_fault_of_the_archive() {
+    let long = "x".repeat(300) + ".jpg";
+    let deep = "a/".repeat(3000) + "x.jpg";
+    for name in [long.as_str(), &deep, "a/x\0y.jpg", "a\0b/x.jpg"] {
+        let error = refused(&zip_of(&[("a/x.jpg", b"1"), (name, b"1")]));
+        assert!(error.contains("cannot be the name of a file"), "{error}");
+    }
+}
+
+#[test]
+fn an_archive_whose_only_photo_is_replaced_by_what_is_none_is_empty() {
+    let photo = b"\xff\xd8\xff\xe0 begins as a photo does";
+    let replaced = packed(&[plain("a/x", photo), plain("a/x", b"a text")]);
+    assert!(refused(&replaced).contains("holds no photo"));
+    let back = packed(&[plain("a/x", photo), plain("a/x", b"a text"), plain("a/x", photo), plain("a/x", photo)]);
+    let scene = Scene::new(&back);
+    assert_eq!(fs::read(scene.unpack().unwrap().join("x")).unwrap(), photo);
+}

@@ -6,6 +6,9 @@ use lzma_rust2::XzReader;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 
+/// The most memory that unpacking may take, in KiB: xz by its greatest usual setting takes a quarter of it.
+const MOST_MEMORY_KIB: u32 = 256 << 10;
+
 /// A form of archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -51,7 +54,7 @@ impl Packing {
         let source = BufReader::with_capacity(1 << 20, file);
         Ok(match self {
             Self::Gzip => Box::new(Members(Some(GzDecoder::new(source)))),
-            Self::Xz => Box::new(XzReader::new(source, true)),
+            Self::Xz => Box::new(XzReader::new_mem_limit(source, true, MOST_MEMORY_KIB)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(source)),
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(source)?),
             Self::Plain | Self::Zip | Self::Unread(_) => Box::new(source),

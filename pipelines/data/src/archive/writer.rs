@@ -22,6 +22,7 @@ pub(super) struct Writer<'a> {
     /// Bytes that may be unpacked in all.
     pub most: u64,
     written: u64,
+    /// Files that lie in the target.
     count: u64,
     /// Paths of all files so far, the unwanted ones included.
     listed: BTreeSet<PathBuf>,
@@ -44,7 +45,7 @@ impl<'a> Writer<'a> {
         self.archive
     }
 
-    /// Tells whether nothing was written.
+    /// Tells whether nothing lies in the target.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -66,12 +67,13 @@ impl<'a> Writer<'a> {
     pub fn file(&mut self, listed: &Path, size: u64, content: &mut dyn Read) -> Result<(), DataError> {
         let path = self.place(listed)?;
         let place = self.target.join(&path);
-        let is_again = !self.listed.insert(path);
+        let is_again = !self.listed.insert(path) && place.is_file();
         let mut head = Vec::new();
         if !self.is_wanted(listed, content, &mut head)? {
-            if is_again && place.is_file() {
+            if is_again {
                 #[expect(clippy::disallowed_methods, reason = "unpacks into a folder that the store gave")]
                 fs::remove_file(&place).map_err(|error| DataError::io("remove", &place, error))?;
+                self.count -= 1;
             }
             return Ok(());
         }
@@ -81,7 +83,7 @@ impl<'a> Writer<'a> {
         }
         let mut out = self.create(listed, &place)?;
         self.copy(&mut (&head[..]).chain(content), &mut out, &place)?;
-        self.count += 1;
+        self.count += u64::from(!is_again);
         if self.count.is_multiple_of(100) {
             (self.progress)(self.count);
         }
@@ -126,6 +128,11 @@ impl<'a> Writer<'a> {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => {
                 self.hostile(format!("{} is both a file and a folder", listed.display()))
             }
+            io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+                let start: String = listed.to_string_lossy().chars().take(80).collect();
+                let why = format!("{} … cannot be the name of a file", start.escape_debug());
+                self.unusable(why, "pack it again with shorter names, or unpack it and give the folder")
+            }
             _ => DataError::io(action, at, error),
         };
         if let Some(folder) = place.parent() {
@@ -164,9 +171,15 @@ impl<'a> Writer<'a> {
 
     /// Refuses an archive that cannot be read to its end.
     pub fn damaged(&self, error: &io::Error) -> DataError {
-        match error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
-            true => self.too_much(),
-            false => self.unusable(format!("it is cut off or damaged: {error}"), "download it again, or pack it again"),
+        if error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
+            return self.too_much();
+        }
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => {
+                let fix = "unpack it and give the folder, or pack it again by a usual setting";
+                self.unusable("unpacking it takes more than 256 MiB of memory".to_owned(), fix)
+            }
+            _ => self.unusable(format!("it is cut off or damaged: {error}"), "download it again, or pack it again"),
         }
     }
 

@@ -29,7 +29,7 @@ impl BoundingBox {
         let overlap_h = (self.y + self.h).min(other.y + other.h) - self.y.max(other.y);
         let overlap = overlap_w.max(0.0) * overlap_h.max(0.0);
         let union = self.w * self.h + other.w * other.h - overlap;
-        if union > 0.0 { overlap / union } else { 0.0 }
+        if union > 0.0 { (overlap / union).min(1.0) } else { 0.0 }
     }
 
     /// `[x0, y0, x1, y1]` in shares of a photo's sides.
@@ -83,6 +83,12 @@ mod tests {
         assert_eq!(square.iou(&rectangle(2.0, 0.0, 4.0, 4.0)), 8.0 / 24.0);
         assert_eq!(square.iou(&rectangle(4.0, 0.0, 4.0, 4.0)), 0.0);
         assert_eq!(rectangle(1.0, 1.0, 0.0, 0.0).iou(&rectangle(1.0, 1.0, 0.0, 0.0)), 0.0);
+    }
+
+    #[test]
+    fn iou_is_at_most_one_where_sums_are_rounded() {
+        let found = rectangle(60.0, 2.0, 5.273, 304.0);
+        assert_eq!(found.iou(&found), 1.0);
     }
 
     #[test]

@@ -43,8 +43,9 @@ fn file_names(folder: &Path) -> Result<Vec<String>, DataError> {
         }
         Ok(names)
     };
+    let is_none = |kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename);
     match names(folder) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) if is_none(error.kind()) => Ok(Vec::new()),
         Err(error) => Err(DataError::io("list", folder, error)),
         Ok(names) => Ok(names),
     }

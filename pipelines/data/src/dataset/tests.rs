@@ -60,6 +60,14 @@ fn a_cub_folder_is_read_in_order_of_its_ids() {
 }
 
 #[test]
+fn a_listed_folder_that_no_file_system_takes_is_absent() {
+    let folder = cub();
+    write(&folder, "images.txt", &format!("4 002.Gull/b.jpg\n2 001.Auk/a.jpg\n9 {}/c.jpg\n", "x".repeat(300)));
+    let dataset = Dataset::open(folder.path(), &LENIENT).unwrap();
+    assert_eq!((ids(&dataset.photos), dataset.absent), (vec![2, 4], 1));
+}
+
+#[test]
 fn a_cub_folder_is_found_inside_the_folder_it_was_extracted_to() {
     let folder = cub();
     let outer = tempfile::tempdir().unwrap();

@@ -86,6 +86,9 @@ fn swaps_sides(orientation: Orientation) -> bool {
 /// Refuses sizes that only a damaged or hostile header claims.
 fn check_size(width: u32, height: u32) -> Result<(), ImageProblem> {
     let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(ImageProblem::Damaged { detail: "its header gives it no width or no height".into() });
+    }
     if width > MAX_SIDE_PX || height > MAX_SIDE_PX || pixels > MAX_PIXELS {
         return Err(ImageProblem::TooLarge { width, height });
     }

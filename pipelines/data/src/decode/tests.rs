@@ -205,9 +205,33 @@ fn a_huge_header_alone_is_still_called_too_large() {
 }
 
 #[test]
+fn a_tiff_whose_samples_do_not_fill_bytes_evenly_is_refused_by_name() {
+    let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/photos/grey.tif")).unwrap();
+    let entry = whole.windows(4).position(|window| window == [2, 1, 3, 0]).unwrap();
+    for bits in [3, 5, 6, 7, 9, 12] {
+        let mut bytes = whole.clone();
+        bytes[entry + 8] = bits;
+        let problem = open_rgb(&bytes).unwrap_err();
+        assert!(problem.why().contains(&format!("of {bits} bits")), "{problem}");
+    }
+}
+
+#[test]
 fn a_frame_without_area_is_refused() {
     let bytes = with_claimed_size(&jpeg(&photo(16, 16)), 0, 16);
     assert!(matches!(open_rgb(&bytes), Err(ImageProblem::Damaged { .. })));
+}
+
+#[test]
+fn a_header_of_any_format_that_gives_no_area_is_refused() {
+    let gif = coded(&DynamicImage::ImageRgb8(photo(16, 16)), ImageFormat::Gif);
+    let no_width = [&gif[..6], &[0, 0], &gif[8..]].concat();
+    let no_height = [&gif[..8], &[0, 0], &gif[10..]].concat();
+    for bytes in [no_width, no_height, bmp_header(0, 16), bmp_header(16, 0)] {
+        for problem in [open_rgb(&bytes).unwrap_err(), dimensions(&bytes).unwrap_err()] {
+            assert!(matches!(problem, ImageProblem::Damaged { .. }), "{problem}");
+        }
+    }
 }
 
 #[test]

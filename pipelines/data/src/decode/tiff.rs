@@ -1,5 +1,7 @@
 //! TIFF by the `tiff` crate: its first picture, when that is a photo and not a camera's preview of its raw data.
 
+mod claims;
+
 use super::over_white::mixed;
 use super::{ImageProblem, check_size};
 use image::RgbImage;
@@ -41,6 +43,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(u32, u32, Orientation), ImageProbl
 }
 
 fn open(bytes: &[u8]) -> Result<(Tiff<'_>, (u32, u32), Orientation), ImageProblem> {
+    claims::check(bytes)?;
     let mut limits = Limits::default();
     limits.decoding_buffer_size = 1 << 30; // the size is checked below, with its numbers in the message
     let mut tiff = Decoder::new(Cursor::new(bytes)).map_err(problem)?.with_limits(limits);
@@ -83,6 +86,10 @@ struct Samples {
 impl Samples {
     fn read(tiff: &mut Tiff<'_>, (width, height): (u32, u32)) -> Result<Self, ImageProblem> {
         let colours = tiff.colortype().map_err(problem)?;
+        let of_bits = || unsupported(&format!("{colours:?} of {} bits", colours.bit_depth()));
+        if !matches!(colours.bit_depth(), 1 | 2 | 4 | 8 | 16) {
+            return Err(of_bits());
+        }
         let mut result = DecodingResult::U8(Vec::new());
         let layout = tiff.read_image_to_buffer(&mut result).map_err(problem)?;
         if result.as_buffer(0).as_bytes().len() < layout.complete_len {
@@ -93,7 +100,7 @@ impl Samples {
         let (values, scale) = match result {
             DecodingResult::U8(values) => (values, 1),
             DecodingResult::U16(values) => (values.into_iter().map(|value| (value >> 8) as u8).collect(), 2),
-            _ => return Err(unsupported(&format!("{colours:?} of {} bits", colours.bit_depth()))),
+            _ => return Err(of_bits()),
         };
         let plane = layout.plane_stride.map(|stride| stride.get() / scale).filter(|_| is_planar);
         let bits = usize::from(colours.bit_depth()).min(8);

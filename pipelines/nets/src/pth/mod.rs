@@ -23,9 +23,9 @@ pub type StateDict = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 ///
 /// # Errors
 /// [`NetError::UnsafePth`] when the file names anything that a state dict does not need; [`NetError::BadPth`] when it
-/// is damaged, of another layout, or its tensors do not lie within its data.
+/// is damaged, of another layout, its tensors do not lie within its data, or it would take far more memory than its size.
 pub fn read_pth(bytes: &[u8]) -> Result<StateDict, NetError> {
-    if bytes.starts_with(b"PK\x03\x04") { archive::read(bytes) } else { legacy::read(bytes) }
+    if bytes.starts_with(archive::MAGIC) { archive::read(bytes) } else { legacy::read(bytes) }
 }
 
 /// An error about the file, in words.

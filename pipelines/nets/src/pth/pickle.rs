@@ -1,7 +1,7 @@
 //! A pickle machine for state dicts: about forty instructions, ten names, no calls.
 //!
 //! Values live in one arena and refer to each other by index, so neither nesting nor cycles can overflow the stack,
-//! and every list is counted against one limit.
+//! and every list is counted against one limit. No value is copied: what is short in a file is short in memory.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,11 +12,14 @@ use crate::error::NetError;
 /// A state dict of 100,000 tensors needs about two million values.
 const MAX_VALUES: usize = 8 << 20;
 
+/// PyTorch numbers its storages; a key is copied wherever it is named.
+const MAX_KEY_BYTES: usize = 64;
+
 /// The index of a value in the arena.
 pub(super) type Id = usize;
 
 /// One value of the machine.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Value {
     /// Anything that is skipped: None, floats, bytes, attributes.
     Other,
@@ -241,14 +244,18 @@ impl<'a> Machine<'a> {
     /// A "call": the names that may stand here have one meaning each.
     fn reduce(&mut self) -> Result<(), NetError> {
         let parts = self.pop_many(2)?;
+        let unknown = || bad("it calls something in a way that a state dict does not");
         let Value::Tuple(arguments) = &self.values[parts[1]] else { return Err(bad("a call in it has no arguments")) };
         let value = match (&self.values[parts[0]], &arguments[..]) {
             (Value::Global(Global::OrderedDict), []) => Value::Dict(Vec::new()),
             (Value::Global(Global::RebuildTensor), [storage, offset, size, stride, ..]) => {
                 Value::Tensor([*storage, *offset, *size, *stride])
             }
-            (Value::Global(Global::RebuildParameter), [tensor, ..]) => self.values[*tensor].clone(),
-            _ => return Err(bad("it calls something in a way that a state dict does not")),
+            (Value::Global(Global::RebuildParameter), [tensor, ..]) => match &self.values[*tensor] {
+                Value::Tensor(parts) => Value::Tensor(*parts),
+                _ => return Err(unknown()),
+            },
+            _ => return Err(unknown()),
         };
         self.push(value)
     }
@@ -266,6 +273,9 @@ impl<'a> Machine<'a> {
         let whole = matches!(value(5), None | Some(Value::Other));
         if word != "storage" || !whole {
             return Err(unknown());
+        }
+        if key.len() > MAX_KEY_BYTES {
+            return Err(bad(format!("the key of a storage in it is longer than {MAX_KEY_BYTES} bytes")));
         }
         Ok(Storage { key: key.clone(), element: *element })
     }

@@ -1,13 +1,21 @@
 //! From the values of a pickle and the bytes of its storages to tensors; every index is checked before it is used.
 
+use std::collections::BTreeMap;
+
 use half::{bf16, f16};
 
 use super::pickle::{Content, Id, Value};
 use super::{StateDict, bad};
 use crate::error::NetError;
 
-/// All tensors together may hold this many values (1 GiB of f32): strides of zero can claim any number.
-const MAX_ELEMENTS: usize = 1 << 28;
+/// All tensors together may hold this many values, and this many times the bytes of their storages: strides of zero can
+/// claim any number, and tensors that share a storage are copied.
+const FREE_ELEMENTS: usize = 1 << 20;
+const ELEMENTS_A_BYTE: usize = 4;
+/// Sides of a tensor; those of networks have up to five.
+const MAX_SIDES: usize = 16;
+/// Bytes of a tensor's name.
+const MAX_NAME_BYTES: usize = 1 << 12;
 
 /// The element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,17 +73,21 @@ pub(super) fn state_dict<'a>(
     data: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<StateDict, NetError> {
     let entries = find_dict(content)?;
+    let stored: usize = content.storages()?.iter().filter_map(|storage| data(&storage.key)).map(<[u8]>::len).sum();
+    let mut left = stored.saturating_mul(ELEMENTS_A_BYTE).max(FREE_ELEMENTS);
     let mut tensors = StateDict::new();
-    let mut left = MAX_ELEMENTS;
     for (name, parts) in entries {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(bad(format!("the name of a tensor in it is longer than {MAX_NAME_BYTES} bytes")));
+        }
         let tensor = read(content, &parts, data, &mut left).map_err(|why| bad(format!("tensor `{name}`: {why}")))?;
-        tensors.insert(name, tensor);
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(tensors)
 }
 
-/// Names and parts of the tensors in the root, or in its entry `state_dict` or `model`.
-fn find_dict(content: &Content) -> Result<Vec<(String, [Id; 4])>, NetError> {
+/// Names and parts of the tensors in the root, or in its entry `state_dict` or `model`; of one name the last.
+fn find_dict(content: &Content) -> Result<BTreeMap<&str, [Id; 4]>, NetError> {
     let root = tensors_of(content, content.root());
     if !root.is_empty() {
         return Ok(root);
@@ -93,10 +105,10 @@ fn find_dict(content: &Content) -> Result<Vec<(String, [Id; 4])>, NetError> {
     Err(bad("it holds no state dict: neither at its root nor under `state_dict` or `model`"))
 }
 
-fn tensors_of(content: &Content, id: Id) -> Vec<(String, [Id; 4])> {
-    let Value::Dict(entries) = content.value(id) else { return Vec::new() };
+fn tensors_of(content: &Content, id: Id) -> BTreeMap<&str, [Id; 4]> {
+    let Value::Dict(entries) = content.value(id) else { return BTreeMap::new() };
     let tensor = |(key, value): &(Id, Id)| match (content.value(*key), content.value(*value)) {
-        (Value::Text(name), Value::Tensor(parts)) => Some((name.clone(), *parts)),
+        (Value::Text(name), Value::Tensor(parts)) => Some((name.as_str(), *parts)),
         _ => None,
     };
     entries.iter().filter_map(tensor).collect()
@@ -117,13 +129,18 @@ fn read<'a>(
     }
     let bytes = data(&storage.key).ok_or_else(|| format!("storage `{}` is missing", storage.key))?;
     let count = checked_count(&shape, &strides, offset, bytes.len() / storage.element.size())?;
-    *left = left.checked_sub(count).ok_or_else(|| format!("more than {MAX_ELEMENTS} values in all"))?;
+    *left = left
+        .checked_sub(count)
+        .ok_or_else(|| format!("far more values in all than storages of {} bytes hold", bytes.len()))?;
     let values = indices(&shape, &strides, offset, count).map(|index| storage.element.read(bytes, index)).collect();
     Ok((shape, values))
 }
 
 fn whole_numbers(content: &Content, id: Id) -> Result<Vec<usize>, String> {
     let Value::Tuple(items) = content.value(id) else { return Err("its shape is no tuple".to_owned()) };
+    if items.len() > MAX_SIDES {
+        return Err(format!("{} sides or strides, more than {MAX_SIDES}", items.len()));
+    }
     let number = |id: &Id| match content.value(*id) {
         Value::Int(number) => usize::try_from(*number).map_err(|_| format!("negative side or stride {number}")),
         _ => Err("a side or stride is no number".to_owned()),

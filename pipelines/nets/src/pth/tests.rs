@@ -117,6 +117,61 @@ fn a_tensor_must_lie_within_its_storage() {
     }
 }
 
+/// A program that names storage "0" of float and keeps the tensor of these sides and strides as value 1.
+fn kept_tensor(sides: &[u8], strides: &[u8]) -> Vec<u8> {
+    let storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04NtQ";
+    [b"ctorch._utils\n_rebuild_tensor_v2\n(", &storage[..], b"K\x00", sides, strides, b"\x89NtRq\x01"].concat()
+}
+
+#[test]
+fn what_is_claimed_or_said_again_takes_no_more_memory_than_the_file() {
+    let claimed = tensor_program(b"K\x00", b"J\x00\x00\x00\x01\x85", b"K\x00\x85"); // 16 million times one value
+    let error = read_pth(&with_four_floats(&claimed)).unwrap_err().explain().to_string();
+    assert!(error.contains("values in all"), "{error}");
+
+    let many = [&b"("[..], &b"K\x01".repeat(100), b"t"].concat();
+    let deep = [&b"}"[..], b"X\x01\x00\x00\x00w", &kept_tensor(&many, &many), b"s."].concat();
+    let error = read_pth(&with_four_floats(&deep)).unwrap_err().explain().to_string();
+    assert!(error.contains("100 sides"), "{error}");
+
+    // A list of a million, made a parameter again and again: each would be a copy.
+    let list = [&b"Nq\x00]("[..], &b"h\x00".repeat(1_000_000), b"eq\x02"].concat();
+    let again = b"ctorch._utils\n_rebuild_parameter\nh\x02\x85R".repeat(1000);
+    let error = refused(&[&list[..], &again, b"."].concat()).explain().to_string();
+    assert!(error.contains("calls something"), "{error}");
+
+    // The same long key of many storages, and the same long name of many tensors.
+    let long = [&b"X\x00\x00\x10\x00"[..], &vec![b'x'; 1 << 20], b"q\x03"].concat();
+    let storage = [b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n", &long[..], b"NNtq\x04"].concat();
+    let keys = [&storage[..], &b"h\x04Q0".repeat(100_000), b"."].concat();
+    assert!(refused(&keys).explain().to_string().contains("key of a storage"));
+    let tensor = kept_tensor(b"K\x04\x85", b"K\x01\x85");
+    let names = [&b"}"[..], &long, &tensor, b"00(", &b"h\x03h\x01".repeat(100_000), b"u."].concat();
+    let error = read_pth(&with_four_floats(&names)).unwrap_err().explain().to_string();
+    assert!(error.contains("name of a tensor"), "{error}");
+}
+
+/// A zip of one file.
+fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file(name, zip::write::FileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, content).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_zip_that_unpacks_to_far_more_than_itself_or_holds_zips_in_zips_is_refused() {
+    let bomb = zipped("a/data.pkl", &vec![b'('; 65 << 20]);
+    let error = read_pth(&bomb).unwrap_err().explain().to_string();
+    assert!(error.contains("unpacks to more than"), "{error}");
+
+    let once = zipped("a.pth", &fixture("zip.pth"));
+    assert_eq!(read_pth(&once).unwrap().len(), 13);
+    assert_eq!(read_pth(&zipped("a.pth", &fixture("legacy.pth"))).unwrap().len(), 13);
+    let error = read_pth(&zipped("a.pth", &once)).unwrap_err().explain().to_string();
+    assert!(error.contains("no data.pkl"), "{error}");
+}
+
 #[test]
 fn nesting_cycles_and_unbalanced_stacks_are_harmless() {
     let mut deep = b"N".to_vec();

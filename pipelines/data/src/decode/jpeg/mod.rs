@@ -71,10 +71,7 @@ fn checked_frame<'l>(layout: &'l Layout<'_>) -> Result<&'l Frame, ImageProblem> 
         (Some(process), ..) => process.to_owned(),
         (None, 8, 1 | 3 | 4) => {
             check_size(frame.width, frame.height)?;
-            return match frame.width.min(frame.height) {
-                0 => Err(ImageProblem::Damaged { detail: "its header gives it no width or no height".into() }),
-                _ => Ok(frame),
-            };
+            return Ok(frame);
         }
         (None, 8, count) => format!("{count}-component JPEG"),
         (None, bits, _) => format!("{bits}-bit JPEG"),

@@ -1,0 +1,7 @@
+//! What is told of a photo before it is decoded.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| mlsm_fuzz::photo::check_front(bytes));
