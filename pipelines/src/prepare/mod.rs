@@ -2,6 +2,8 @@
 //!
 //! This is the work with a disk, a store, progress and a request to stop, so that `assemble` needs none of them.
 
+mod kept;
+mod photo_list;
 pub(crate) mod photos;
 mod weights;
 
@@ -16,6 +18,7 @@ use mlsm_store::{Digest, Store};
 use crate::AssembleError;
 use crate::config::Config;
 
+pub use photo_list::{ListedScene, PhotoList};
 pub use photos::Source;
 
 /// What a scene is prepared for.
