@@ -1,13 +1,24 @@
 //! What most verbs begin with: the configuration, the store and the graph of stages over it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlsm_engine::{Cancel, Subscriber};
 use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, Scene, assemble, prepare};
-use mlsm_store::{Access, Store};
+use mlsm_remote::PhotoBucket;
+use mlsm_store::{Access, Objects, Store, StoreError};
 
 use crate::error::CliError;
-use crate::settings::{NamedConfig, Settings, Waiting};
+use crate::settings::{NamedConfig, Settings, Waiting, credentials};
+use crate::signals;
+
+/// Opens photos in a bucket, by the credentials of the environment.
+///
+/// # Errors
+/// [`StoreError::Remote`] for an address that is none.
+pub fn objects(address: &str) -> Result<Arc<dyn Objects>, StoreError> {
+    Ok(Arc::new(PhotoBucket::open(address, credentials(), signals::asked())?))
+}
 
 /// A configuration laid over a store.
 pub struct Workspace {
@@ -43,7 +54,8 @@ impl Workspace {
         let config = settings.load_config()?;
         let store = settings.open_store_with(Access::ReadWrite, waiting)?;
         let purpose = Purpose::Run;
-        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
     }
@@ -61,7 +73,8 @@ impl Workspace {
     ) -> Result<Handout, CliError> {
         let config = settings.load_config()?;
         let store = settings.open_store(Access::ReadWrite)?;
-        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
         #[expect(clippy::disallowed_methods, reason = "how long it takes to begin")]
         let begun = Instant::now();
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
@@ -76,7 +89,8 @@ impl Workspace {
         let config = settings.load_config()?;
         let store = settings.look_at_store()?;
         let (purpose, cancel) = (Purpose::Plan, &Cancel::default());
-        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
     }

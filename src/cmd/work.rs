@@ -16,6 +16,7 @@ use crate::render::view::View;
 use crate::render::{json, stderr};
 use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::work_plan::{PlannedUnit, WorkPlan};
+use crate::workspace::objects;
 
 /// Which units.
 #[derive(Debug, Args)]
@@ -56,7 +57,8 @@ pub fn work(args: &WorkArgs, settings: &Settings) -> Result<(), CliError> {
     let view = View::new(settings);
     let all = |event: &Event| view.send(event);
     let store = settings.open_store(Access::ReadWrite)?;
-    let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all };
+    let with =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all, objects: &objects };
     let config = plan.configuration()?;
     let (graph, units) = assembled(&plan, &positions, &config, &with, settings)?;
     let part = graph.with_all_needed(&units).map_err(|e| CliError::Assemble(e.into()))?;

@@ -8,14 +8,14 @@ use crate::program::{Answer, Finished, command, mlsm};
 use crate::scene::{Scene, config, undisturbed};
 
 /// The program on a machine of its own: a cache by this name in the scene's folder, and the shared place.
-fn machine(scene: &Scene, endpoint: &str, cache: &str, place: &str) -> Command {
+pub fn machine(scene: &Scene, endpoint: &str, cache: &str, place: &str) -> Command {
     let mut command = command(place.as_ref());
     command.env("MLSM_CACHE", scene.path(cache)).env("AWS_ENDPOINT", endpoint).env("AWS_ALLOW_HTTP", "true");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
     command
 }
 
-fn endpoint() -> Option<String> {
+pub fn endpoint() -> Option<String> {
     let address = std::env::var("MLSM_TEST_S3").ok().filter(|address| !address.is_empty());
     if address.is_none() {
         println!("skipped: MLSM_TEST_S3 is not set");

@@ -20,7 +20,7 @@ use mlsm_store::{Blob, Digest, Request, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Preparation, Scene, Source};
+use super::{Preparation, Scene, Source, bucket};
 use crate::AssembleError;
 use crate::artifact::{Column, read_table, table};
 use crate::config::Config;
@@ -117,7 +117,7 @@ impl ListedScene {
         let classes = classes.into_iter().map(|(class_id, name)| Class { class_id, name }).collect();
         let dataset = Dataset::new(Path::new("").to_owned(), classes, Vec::new());
         let source = Source {
-            root: root(config, list),
+            root: root(config, list, with)?,
             below: list.below.clone(),
             listed: Some(shards),
             ..Source::of(dataset, BTreeMap::new(), list.name.clone())
@@ -158,11 +158,14 @@ impl ListedScene {
 }
 
 /// Where the photos of a list lie on this machine; nothing is looked at before one of them is read.
-fn root(config: &Config, list: &PhotoList) -> PhotoRoot {
-    match config.data_path().filter(|path| !path.is_file()) {
+fn root(config: &Config, list: &PhotoList, with: &Preparation<'_>) -> Result<PhotoRoot, AssembleError> {
+    if let Some(address) = config.bucket() {
+        return Ok(PhotoRoot::Bucket { objects: bucket::place(address, with)?, below: list.below.as_str().into() });
+    }
+    Ok(match config.data_path().filter(|path| !path.is_file()) {
         Some(folder) => PhotoRoot::Folder(folder.join(&list.below).into()),
         None => PhotoRoot::Kept(Arc::new(KeptRoot::new(config.clone(), list.below.clone()))),
-    }
+    })
 }
 
 /// A row of the table of shards.
@@ -294,7 +297,7 @@ fn f32s(batch: &RecordBatch, name: &str) -> Result<Vec<Option<f32>>, AssembleErr
 mod tests {
     use mlsm_engine::{Cancel, Event};
     use mlsm_errors::Explain as _;
-    use mlsm_store::Access;
+    use mlsm_store::{Access, StoreError};
     use tempfile::TempDir;
 
     use super::*;
@@ -326,7 +329,17 @@ mod tests {
 
     fn open(config: &Config, list: &PhotoList, store: &Store) -> Result<ListedScene, AssembleError> {
         let (purpose, cancel) = (Purpose::Run, &Cancel::default());
-        ListedScene::open(config, list, &Preparation { store, purpose, cancel, subscriber: &|_: &Event| {} })
+        ListedScene::open(
+            config,
+            list,
+            &Preparation {
+                store,
+                purpose,
+                cancel,
+                subscriber: &|_: &Event| {},
+                objects: &|_: &str| Err(StoreError::Stopped),
+            },
+        )
     }
 
     #[test]

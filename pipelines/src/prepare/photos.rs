@@ -14,7 +14,7 @@ use mlsm_store::{Digest, StatCache, StoreError};
 use rayon::prelude::*;
 
 use super::kept::Kept;
-use super::{Preparation, Purpose};
+use super::{Preparation, Purpose, bucket};
 use crate::AssembleError;
 use crate::config::Config;
 use crate::photo_file::{PhotoFile, PhotoRoot, Planned};
@@ -73,17 +73,18 @@ pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_
     let by_path = own_digests(&own, with)?;
     let (own, own_digests) = by_content(own, &by_path);
     let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
-    let (mut digests, mut warnings, mut images_root) = (BTreeMap::new(), Vec::new(), PathBuf::new());
+    let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), None);
     if let Some(beside) = beside {
-        images_root = beside.dataset.images_root.clone();
+        root = Some(beside.root);
         classes.extend(beside.dataset.classes);
         photos.extend(beside.dataset.photos);
         (digests, warnings) = (beside.digests, beside.warnings);
     }
     digests.extend(own_digests);
     warnings.extend(counted(own.left_out()));
-    let (dataset, name) = (Dataset::new(images_root, classes, photos), "own".to_owned());
-    Ok(Source { warnings, own: Some(own), ..Source::of(dataset, digests, name) })
+    let (dataset, name) = (Dataset::new(PathBuf::new(), classes, photos), "own".to_owned());
+    let source = Source::of(dataset, digests, name);
+    Ok(Source { warnings, own: Some(own), root: root.unwrap_or_else(|| source.root.clone()), ..source })
 }
 
 /// Digests a user's own photos that have a file.
@@ -108,15 +109,23 @@ pub(crate) fn by_content(
 
 pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let Some(path) = config.data_path() else { return synthetic(config, with) };
+    if let Some(address) = config.bucket() {
+        return reviewed(bucket::open(address, config, with)?, address, with);
+    }
     let mut name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
     let options = OpenOptions { strict: config.data.strict, follow_links: config.data.follow_links };
-    let mut source = match path.is_file() {
+    let source = match path.is_file() {
         true => {
             name = name.split('.').next().unwrap_or_default().to_owned();
             from_archive(path, name, config, with)?
         }
         false => with_digests(Dataset::open(path, &options)?, path, name, with)?,
     };
+    reviewed(source, &path.display().to_string(), with)
+}
+
+/// Says what of a data set is absent or left out; one without photos can only be planned.
+fn reviewed(mut source: Source, path: &str, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     if source.dataset.absent > 0 {
         let first = source.dataset.first_absent.clone().unwrap_or_default();
         let absent = source.dataset.absent;
@@ -131,7 +140,7 @@ pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, As
                 source.pending = Some(format!("its photos are absent ({absent} are listed)"));
             }
             Purpose::Run => {
-                let said = Explanation::new(format!("no photo in {}", path.display()))
+                let said = Explanation::new(format!("no photo in {path}"))
                     .because(format!("{absent} photos are listed and none is there"));
                 return Err(AssembleError::Data(said.fix(Fix::set("data.path", "FOLDER"))));
             }
@@ -217,6 +226,12 @@ pub(super) fn save(cache: &StatCache) -> Result<(), StoreError> {
     }
 }
 
+/// Reports a photo that cannot be read.
+pub(super) fn unreadable(path: &Path, source: &std::io::Error) -> AssembleError {
+    let said = Explanation::new(format!("cannot read photo {}", path.display()));
+    AssembleError::Data(said.because(source.to_string()).fix("restore it"))
+}
+
 /// Adds digests. `opened`: the folder that was named, or that the store keeps.
 fn with_digests(
     dataset: Dataset,
@@ -239,10 +254,7 @@ fn digests(
     let digest = |photo: &Photo| {
         with.check()?;
         let (digest, _) = cache.digest(&file(photo)).map_err(|e| match e {
-            StoreError::Io { path, source, .. } => {
-                let said = Explanation::new(format!("cannot read photo {}", path.display()));
-                AssembleError::Data(said.because(source.to_string()).fix("restore it"))
-            }
+            StoreError::Io { path, source, .. } => unreadable(&path, &source),
             other => AssembleError::Store(other),
         })?;
         let (done, total) = (done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64);

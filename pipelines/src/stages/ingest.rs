@@ -12,34 +12,30 @@ use mlsm_store::{Digest, Field, Value};
 
 use crate::artifact::{Array, Column, ElementType, encode, table};
 use crate::config::BadImage;
-use crate::photo_file::PhotoFile;
+use crate::photo_file::{PhotoFile, read_each};
 use crate::recipe::{field, word};
 
 /// The port that takes photos.
 pub const PHOTO: &str = "photo";
 
-/// Reads a photo and checks that it is still the one that was planned with.
-fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError> {
-    let bytes = photo.read(context)?;
-    let (found, planned) = (Digest::of(&bytes), context.item(PHOTO, photo.photo.image_id.0)?);
-    if found == planned { Ok(bytes) } else { Err(photo.changed(found, planned, context)?) }
-}
-
-/// Decodes a shard's photos one after another; returns the bad ones, each with what is wrong with it.
+/// Decodes a shard's photos one after another, each checked to be the one that was planned with; returns the bad ones, each with what is wrong with it.
 fn decode_all(
     photos: &[PhotoFile],
     context: &Context<'_>,
     mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage) -> Result<(), StageError>,
 ) -> Result<Vec<(PhotoFile, ImageProblem)>, StageError> {
     let mut bad = Vec::new();
-    for photo in photos {
-        context.check()?;
-        let bytes = read(photo, context)?;
+    read_each(photos, context, |photo, bytes| {
+        let (found, planned) = (Digest::of(&bytes), context.item(PHOTO, photo.photo.image_id.0)?);
+        if found != planned {
+            return Err(photo.changed(found, planned, context)?);
+        }
         match decode::open_rgb(&bytes) {
             Ok(image) => each(photo, &bytes, &image)?,
             Err(problem) => bad.push((photo.clone(), problem)),
         }
-    }
+        Ok(())
+    })?;
     Ok(bad)
 }
 
