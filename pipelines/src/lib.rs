@@ -34,6 +34,6 @@ pub use certainty::Certainty;
 pub use config::{Config, ConfigError, schema};
 pub use mlsm_nets::DeviceChoice;
 pub use prepare::{
-    ListedScene, PhotoList, Preparation, Purpose, Scene, Source, imported_weights, prepare, prepare_beside,
+    ListedScene, Needed, PhotoList, Preparation, Purpose, Scene, Source, imported_weights, prepare, prepare_beside,
 };
 pub use tables::{CONFIG, SUMMARY, TableOrigin, dictionary};

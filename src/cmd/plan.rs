@@ -127,7 +127,7 @@ pub fn drawn(handout: &Handout, targets: &[String]) -> Result<(WorkPlan, Plan), 
     let took = handout.took + begun.elapsed();
     let mut drawn = work_plan::draw(config, &assembly.graph, &plan, &store.runs().list()?, took);
     if !drawn.units.is_empty() {
-        drawn.photos = Some(PhotoList::keep(&config.config, &handout.scene, store)?);
+        drawn.photos = Some(PhotoList::keep(&config.config, &handout.scene, &plan, store)?);
     }
     Ok((drawn, plan))
 }

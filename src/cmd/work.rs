@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_engine::{Event, Extent, Graph, RunOptions, UnitRef};
+use mlsm_engine::{Event, Extent, Graph, RunOptions, RunReport, StageError, UnitRef};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_pipelines::{Execution, ListedScene, Preparation, Purpose, assemble};
-use mlsm_store::Access;
+use mlsm_store::{Access, StoreError};
 
 use crate::clock;
 use crate::cmd::run;
@@ -17,6 +17,9 @@ use crate::render::{json, stderr};
 use crate::settings::{NamedConfig, Settings, Verbosity};
 use crate::work_plan::{PlannedUnit, WorkPlan};
 use crate::workspace::objects;
+
+/// How often damaged artifacts of photos are made anew before it gives up.
+const REPAIRS: usize = 8;
 
 /// Which units.
 #[derive(Debug, Args)]
@@ -60,15 +63,29 @@ pub fn work(args: &WorkArgs, settings: &Settings) -> Result<(), CliError> {
     let with =
         Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all, objects: &objects };
     let config = plan.configuration()?;
-    let (graph, units) = assembled(&plan, &positions, &config, &with, settings)?;
-    let part = graph.with_all_needed(&units).map_err(|e| CliError::Assemble(e.into()))?;
     let identity = run::identity(settings, &config);
     let options = RunOptions { extent: Extent::Units, threads: settings.threads, ..RunOptions::default() };
-    let report = mlsm_engine::run(&part, &store, &identity, &options, &cancel, &all, &clock::now)?;
+    let mut repairs = 0..REPAIRS;
+    let report = loop {
+        let part = part_of(&plan, &positions, &config, &with, settings)?;
+        let report = mlsm_engine::run(&part, &store, &identity, &options, &cancel, &all, &clock::now)?;
+        // What was damaged was set aside: now it is missing, and made anew of its photos.
+        if !has_lost(&report) || repairs.next().is_none() {
+            break report;
+        }
+    };
     if !settings.is_json() && settings.verbosity != Verbosity::Quiet {
         stderr::line(&run::counts(&report));
     }
     run::ended_well(report).map(drop)
+}
+
+/// Tells whether an artifact turned out to be damaged or gone that was taken for known.
+fn has_lost(report: &RunReport) -> bool {
+    let is_lost = |error: &StageError| {
+        matches!(error, StageError::Store(StoreError::Damaged { .. } | StoreError::Missing { .. }))
+    };
+    report.errors.iter().any(|(_, error)| is_lost(error))
 }
 
 /// Returns the positions of the units that are asked for, each once.
@@ -91,24 +108,23 @@ fn positions(args: &WorkArgs, plan: &WorkPlan) -> Result<Vec<usize>, CliError> {
     Ok(positions.into_iter().collect())
 }
 
-/// Assembles the graph over the list of the plan's photos; of these only those are read on which the units rest. Looks at no
-/// folder of photos.
-fn assembled(
+/// Assembles what the units need of the graph, over the list of the plan's photos: what is in the store already is known, and of
+/// the list only the other shards are read. Looks at no folder of photos.
+fn part_of(
     plan: &WorkPlan,
     positions: &[usize],
     config: &NamedConfig,
     with: &Preparation<'_>,
     settings: &Settings,
-) -> Result<(Graph, Vec<UnitRef>), CliError> {
+) -> Result<Graph, CliError> {
     let Some(list) = &plan.photos else { return Err(unfit("it names units, and no list of their photos")) };
     let execution = Execution { device: settings.device };
     let mut listed = ListedScene::open(&config.config, list, with)?;
-    let outline = assemble(&config.config, listed.scene(), &execution)?;
-    let unread = outline.unread_shards(&found(plan, positions, &outline.graph)?)?;
-    listed.read(&unread, with.store)?;
+    let outline = assemble(&config.config, listed.scene(), &execution)?.graph;
+    let units = found(plan, positions, &outline)?;
+    let needed = listed.read_for(&units, &outline, with.store)?;
     let graph = assemble(&config.config, listed.scene(), &execution)?.graph;
-    let units = found(plan, positions, &graph)?;
-    Ok((graph, units))
+    Ok(needed.part_of(&graph)?)
 }
 
 /// Finds units of the plan in the graph of this machine.

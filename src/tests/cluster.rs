@@ -71,6 +71,32 @@ fn what_reads_no_photo_is_computed_where_the_photos_are_not_to_be_seen() {
 }
 
 #[test]
+fn pixels_that_were_damaged_are_made_anew_by_who_reads_them() {
+    let scene = Scene::photos();
+    let (file, plan) = plan(&scene);
+    let at = |node: &str| plan["units"].as_array().unwrap().iter().position(|unit| unit["node"] == node).unwrap();
+    let work = |node: &str| {
+        let unit = at(node).to_string();
+        mlsm(&scene.path("store"), ["work", "--plan", &file, "--unit", &unit])
+    };
+    work("evaluate:pixels[k_shot=1]").ok();
+    let manifests = std::fs::read_dir(scene.path("store/manifests")).unwrap();
+    let manifests = manifests.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    let mut manifests = manifests
+        .map(|file| serde_json::from_str::<Value>(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap());
+    let pixels =
+        manifests.find_map(|manifest| Some(manifest["outputs"]["pixels"]["digest"].as_str()?.to_owned())).unwrap();
+    let blob = scene.path("store/blobs").join(&pixels[..2]).join(&pixels[2..]);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, bytes).unwrap();
+    let answer = work("evaluate:pixels[k_shot=5]").ok();
+    assert!(answer.stderr.contains("2 nodes: 2 executed"), "{}", answer.stderr);
+    mlsm(&scene.path("store"), ["verify"]).ok();
+}
+
+#[test]
 fn a_photo_that_is_not_the_listed_one_is_an_error_that_asks_for_another_plan() {
     let scene = Scene::photos();
     let (file, drawn) = plan(&scene);

@@ -1,10 +1,10 @@
 //! The graph as a whole: data, base CNNs, crops, features, learning, in the order of the dataflow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mlsm_data::splits::{Assigned, assign};
 use mlsm_data::{Class, ClassId, Part, SplitRule};
-use mlsm_engine::{Graph, InputSource, Unit, UnitRef};
+use mlsm_engine::Graph;
 use mlsm_errors::{Explanation, Fix};
 
 use super::builder::Builder;
@@ -69,18 +69,6 @@ pub fn assemble(config: &Config, scene: &Scene, execution: &Execution) -> Result
             .map(|(s, part)| ShardInfo { id: s.id.clone(), class_id: s.class_id, part: *part })
             .collect(),
     })
-}
-
-impl Assembly {
-    /// Returns the shards whose photos some units rest on and that were not read from a plan's list yet.
-    ///
-    /// # Errors
-    /// [`AssembleError::Graph`], which a graph that was assembled does not give.
-    pub fn unread_shards(&self, units: &[UnitRef]) -> Result<BTreeSet<String>, AssembleError> {
-        let part = self.graph.with_all_needed(units)?;
-        let is_unread = |unit: &&Unit| unit.inputs.iter().any(|input| matches!(input.source, InputSource::Pending(_)));
-        Ok(part.nodes().iter().flat_map(|node| &node.units).filter(is_unread).map(|unit| unit.shard.clone()).collect())
-    }
 }
 
 /// Says what each class is for. Beside a user's own photos, novel classes of the configuration play no part, unless a photo is

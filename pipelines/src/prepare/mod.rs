@@ -19,7 +19,7 @@ use mlsm_store::{Digest, OpenObjects, Store};
 use crate::AssembleError;
 use crate::config::Config;
 
-pub use photo_list::{ListedScene, PhotoList};
+pub use photo_list::{ListedScene, Needed, PhotoList};
 pub use photos::Source;
 
 /// What a scene is prepared for.

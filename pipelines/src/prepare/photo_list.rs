@@ -3,10 +3,12 @@
 //! ```text
 //! shards   (shard, class_id, class_name, photos, list)         one table; a class without photos has an empty shard
 //! photos   (shard, image_id, path, box_x … box_h, digest)      tables of whole shards, named by their digests in `list`
+//! answers  (unit, fingerprint)                                 one table: the requests of the units that read photos alone
 //! ```
 //!
-//! A machine reads the table of shards, and only those lists that name a shard which its units rest on. Each table is an
-//! artifact that is found by its own digest, so that equal photos are kept once, whoever plans with them.
+//! A machine reads the tables of shards and of answers. What stands in the store under an answer's fingerprint needs no photo
+//! any more; of the other shards that its units rest on it reads the lists. Each table is an artifact that is found by its own
+//! digest, so that equal photos are kept once, whoever plans with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, UInt32Type};
 use mlsm_data::{BoundingBox, Class, ClassId, Dataset, ImageId, Photo, Shard};
+use mlsm_engine::{Graph, GraphError, NodeIndex, Plan, UnitRef};
 use mlsm_errors::{Explanation, Fix};
-use mlsm_store::{Blob, Digest, Request, Store};
+use mlsm_store::{Blob, Digest, Fingerprint, Manifest, Request, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,12 @@ use crate::recipe::field;
 /// A list ends with the shard by which it has so many photos.
 const ENOUGH: usize = 1 << 14;
 
+/// The stage whose units read photos and nothing else.
+const INGEST: &str = "ingest";
+
+/// The stages that open photos.
+const OPENING: [&str; 2] = [INGEST, "crop"];
+
 /// The name of the only output of a table's request.
 const TABLE: &str = "table";
 
@@ -39,6 +48,8 @@ const TABLE: &str = "table";
 pub struct PhotoList {
     /// The digest of the table of shards.
     pub shards: Digest,
+    /// The digest of the table of answers.
+    pub answers: Digest,
     /// How many photos there are.
     pub photos: usize,
     /// The name under which results are published.
@@ -52,14 +63,22 @@ pub struct ListedScene {
     scene: Scene,
     /// The list that has each shard, in the order of the shards.
     lists: Vec<Digest>,
+    /// The fingerprints of the units of `ingest`, by key.
+    answers: BTreeMap<String, Fingerprint>,
+}
+
+/// The units of a graph that some need, apart from those whose answers are in the store.
+pub struct Needed {
+    units: BTreeSet<(NodeIndex, usize)>,
+    answers: BTreeMap<(NodeIndex, usize), Arc<Manifest>>,
 }
 
 impl PhotoList {
-    /// Keeps the photos of a scene, in the shards of its configuration.
+    /// Keeps the photos of a scene, in the shards of its configuration. `plan`: that of its graph.
     ///
     /// # Errors
     /// [`AssembleError::Store`] when the store cannot be written.
-    pub fn keep(config: &Config, scene: &Scene, store: &Store) -> Result<Self, AssembleError> {
+    pub fn keep(config: &Config, scene: &Scene, plan: &Plan, store: &Store) -> Result<Self, AssembleError> {
         let source = &scene.source;
         let shards = source.shards(config.data.shard_photos);
         let mut rows: Vec<ShardRow> = Vec::new();
@@ -80,7 +99,8 @@ impl PhotoList {
         let empty = source.dataset.class_ids().into_iter().filter(|class| !filled.contains(class));
         rows.extend(empty.map(|class_id| ShardRow { shard: String::new(), class_id, photos: 0, list: None }));
         let shards = keep(&shards_table(&rows, &source.dataset)?, store)?;
-        Ok(Self { shards, photos, name: source.name.clone(), below: source.below.clone() })
+        let answers = keep(&answers_table(plan)?, store)?;
+        Ok(Self { shards, answers, photos, name: source.name.clone(), below: source.below.clone() })
     }
 }
 
@@ -122,7 +142,32 @@ impl ListedScene {
             listed: Some(shards),
             ..Source::of(dataset, BTreeMap::new(), list.name.clone())
         };
-        Ok(Self { scene: super::whole(config, source, with)?, lists })
+        let answers = answers(&find(&list.answers, with.store)?)?;
+        Ok(Self { scene: super::whole(config, source, with)?, lists, answers })
+    }
+
+    /// Finds what some units of the scene's graph need, and reads the photos of those shards of which anything is to be computed
+    /// or cut. The graph must be assembled anew before it can run.
+    ///
+    /// # Errors
+    /// As [`ListedScene::open`].
+    pub fn read_for(&mut self, units: &[UnitRef], graph: &Graph, store: &Store) -> Result<Needed, AssembleError> {
+        let mut needed = Needed { units: graph.needed_for(units), answers: BTreeMap::new() };
+        let asked = |node: NodeIndex, unit: usize| units.contains(&UnitRef { node, unit });
+        let mut shards = BTreeSet::new();
+        for (node, unit) in needed.units.iter().copied() {
+            let (stage, found) = (graph.node(node).stage, graph.unit(UnitRef { node, unit }));
+            let fingerprint = self.answers.get(&found.key()).filter(|_| stage == INGEST && !asked(node, unit));
+            let answer = fingerprint.map(|fingerprint| store.lookup(fingerprint)).transpose()?.flatten();
+            match answer {
+                Some(answer) => drop(needed.answers.insert((node, unit), answer)),
+                None if OPENING.contains(&stage) => drop(shards.insert(found.shard.clone())),
+                None => {}
+            }
+        }
+        needed.units.retain(|place| !needed.answers.contains_key(place));
+        self.read(&shards, store)?;
+        Ok(needed)
     }
 
     /// Returns the scene. Units of shards whose photos were not read cannot run.
@@ -131,10 +176,7 @@ impl ListedScene {
     }
 
     /// Reads the photos of some shards.
-    ///
-    /// # Errors
-    /// As [`ListedScene::open`].
-    pub fn read(&mut self, shards: &BTreeSet<String>, store: &Store) -> Result<(), AssembleError> {
+    fn read(&mut self, shards: &BTreeSet<String>, store: &Store) -> Result<(), AssembleError> {
         let source = &mut self.scene.source;
         let listed = source.listed.get_or_insert_default();
         let wanted = listed.iter().zip(&self.lists).filter(|(shard, _)| shards.contains(&shard.id));
@@ -154,6 +196,20 @@ impl ListedScene {
             shard.photos = rows.into_iter().map(photo).collect();
         }
         Ok(())
+    }
+}
+
+impl Needed {
+    /// Returns the part of a graph that has to run. `graph`: assembled of the scene for which this was found.
+    ///
+    /// # Errors
+    /// [`AssembleError::Graph`] for another graph.
+    pub fn part_of(&self, graph: &Graph) -> Result<Graph, AssembleError> {
+        let known = |at: UnitRef, output| {
+            let answer = self.answers.get(&(at.node, at.unit)).and_then(|answer| answer.outputs.get(output));
+            answer.map(|found| found.digest).ok_or_else(|| GraphError::Later { unit: graph.unit(at).key(), output })
+        };
+        Ok(graph.part(|at| self.units.contains(&(at.node, at.unit)), known)?)
     }
 }
 
@@ -239,6 +295,25 @@ fn photo_rows(bytes: &[u8], shards: &BTreeSet<String>) -> Result<Vec<Row>, Assem
     Ok(rows)
 }
 
+/// The requests of units that read photos alone: those of `ingest`.
+fn answers_table(plan: &Plan) -> Result<Vec<u8>, AssembleError> {
+    let units = plan.nodes.iter().filter(|node| node.stage == INGEST).flat_map(|node| &node.units);
+    let known = units.filter_map(|unit| Some((unit.key.clone(), unit.fingerprint?.to_string())));
+    let (units, fingerprints) = known.unzip();
+    Ok(table(vec![Column::Text("unit", units), Column::Text("fingerprint", fingerprints)])?)
+}
+
+fn answers(bytes: &[u8]) -> Result<BTreeMap<String, Fingerprint>, AssembleError> {
+    let mut answers = BTreeMap::new();
+    for batch in read_table(bytes)? {
+        for (unit, text) in texts(&batch, "unit")?.into_iter().zip(texts(&batch, "fingerprint")?) {
+            let fingerprint = text.parse().map_err(|_| no_list(format!("`{text}` is no fingerprint")))?;
+            answers.insert(unit.to_owned(), fingerprint);
+        }
+    }
+    Ok(answers)
+}
+
 /// Asks for a table by its digest.
 fn request(digest: &Digest) -> Request {
     let recipe = vec![field("digest", digest.to_string())];
@@ -320,10 +395,12 @@ mod tests {
         Scene { source, split: None, weights: BTreeMap::new() }
     }
 
+    const NO_PLAN: Plan = Plan { nodes: Vec::new() };
+
     fn kept(config: &Config) -> (TempDir, Store, PhotoList) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
-        let list = PhotoList::keep(config, &scene(), &store).unwrap();
+        let list = PhotoList::keep(config, &scene(), &NO_PLAN, &store).unwrap();
         (folder, store, list)
     }
 
@@ -370,11 +447,11 @@ mod tests {
         let config = Config::default();
         let (_folder, store, list) = kept(&config);
         let manifests = store.fingerprints();
-        assert_eq!(PhotoList::keep(&config, &scene(), &store).unwrap(), list);
+        assert_eq!(PhotoList::keep(&config, &scene(), &NO_PLAN, &store).unwrap(), list);
         assert_eq!(store.fingerprints(), manifests);
         let mut other = scene();
         other.source.digests.insert(ImageId(7), Digest::of(b"another photo"));
-        assert_ne!(PhotoList::keep(&config, &other, &store).unwrap().shards, list.shards);
+        assert_ne!(PhotoList::keep(&config, &other, &NO_PLAN, &store).unwrap().shards, list.shards);
         assert_eq!(store.fingerprints().len(), manifests.len() + 2, "a list, and the table that names it");
     }
 
