@@ -1,11 +1,24 @@
 //! What most verbs begin with: the configuration, the store and the graph of stages over it.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use mlsm_engine::{Cancel, Subscriber};
-use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, assemble, prepare};
-use mlsm_store::{Access, Store};
+use mlsm_pipelines::{Assembly, Execution, Preparation, Purpose, Scene, assemble, prepare};
+use mlsm_remote::PhotoBucket;
+use mlsm_store::{Access, Objects, Store, StoreError};
 
 use crate::error::CliError;
-use crate::settings::{NamedConfig, Settings, Waiting};
+use crate::settings::{NamedConfig, Settings, Waiting, credentials};
+use crate::signals;
+
+/// Opens photos in a bucket, by the credentials of the environment.
+///
+/// # Errors
+/// [`StoreError::Remote`] for an address that is none.
+pub fn objects(address: &str) -> Result<Arc<dyn Objects>, StoreError> {
+    Ok(Arc::new(PhotoBucket::open(address, credentials(), signals::asked())?))
+}
 
 /// A configuration laid over a store.
 pub struct Workspace {
@@ -15,6 +28,16 @@ pub struct Workspace {
     pub store: Store,
     /// The graph, and what to warn of.
     pub assembly: Assembly,
+}
+
+/// What a plan for other machines is drawn of.
+pub struct Handout {
+    /// The configuration, the store and the graph.
+    pub workspace: Workspace,
+    /// What was found of photos, split and weights.
+    pub scene: Scene,
+    /// How long it took to assemble the graph.
+    pub took: Duration,
 }
 
 impl Workspace {
@@ -28,25 +51,34 @@ impl Workspace {
         cancel: &Cancel,
         subscriber: &dyn Subscriber,
     ) -> Result<Self, CliError> {
-        Self::to_run_with(settings.load_config()?, settings, waiting, cancel, subscriber)
-    }
-
-    /// Opens everything for a run of a configuration that is not the one that the settings name.
-    ///
-    /// # Errors
-    /// [`CliError`] of the store or the data set.
-    pub fn to_run_with(
-        config: NamedConfig,
-        settings: &Settings,
-        waiting: Waiting,
-        cancel: &Cancel,
-        subscriber: &dyn Subscriber,
-    ) -> Result<Self, CliError> {
+        let config = settings.load_config()?;
         let store = settings.open_store_with(Access::ReadWrite, waiting)?;
         let purpose = Purpose::Run;
-        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
+    }
+
+    /// Opens everything for a plan that other machines work by: what is found of the photos is kept in the store. Returns how
+    /// long it took to assemble the graph, which is what each of them has to do.
+    ///
+    /// # Errors
+    /// [`CliError`] of the configuration, the store, or the data set.
+    pub fn to_hand_out(
+        settings: &Settings,
+        purpose: Purpose,
+        cancel: &Cancel,
+        subscriber: &dyn Subscriber,
+    ) -> Result<Handout, CliError> {
+        let config = settings.load_config()?;
+        let store = settings.open_store(Access::ReadWrite)?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
+        #[expect(clippy::disallowed_methods, reason = "how long it takes to begin")]
+        let begun = Instant::now();
+        let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
+        Ok(Handout { workspace: Self { config, store, assembly }, scene, took: begun.elapsed() })
     }
 
     /// Opens everything to look at it: a store that does not exist counts as empty and is not made, and none is written.
@@ -57,7 +89,8 @@ impl Workspace {
         let config = settings.load_config()?;
         let store = settings.look_at_store()?;
         let (purpose, cancel) = (Purpose::Plan, &Cancel::default());
-        let scene = prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber })?;
+        let scene =
+            prepare(&config.config, &Preparation { store: &store, purpose, cancel, subscriber, objects: &objects })?;
         let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
         Ok(Self { config, store, assembly })
     }

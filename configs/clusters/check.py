@@ -4,8 +4,8 @@ Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--outage] [--c
 Slurm must be installed (Debian: `slurm-wlm munge`, as root); Ray is installed from PyPI into an environment of its own,
 once. The store is an S3 server (store/remote/setup/s3_server.py). One machine of Slurm and of Ray is killed in the middle.
 Of Kubernetes no cluster is started: its manifests are checked by the published schemas, and the command of the Job is run as
-it stands for each index in turn. Prints a table: seconds on the cluster, what was computed twice, and whether the digests
-are those of one machine.
+it stands for each index in turn. `mlsm status --follow` looks on all the while: the jobs that it names are those of the scheduler.
+Prints a table: seconds on the cluster, what was computed twice, and whether the digests are those of one machine.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import shutil
@@ -84,8 +85,8 @@ def main():
                     threading.Timer(delay, signal_server, [number]).start()
             rows.append(check.cluster(name))
             print(rows[-1], file=sys.stderr)
-    print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission | jobs that status named |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
     sys.exit(any("WRONG" in str(cell) for row in rows for cell in row))
@@ -136,6 +137,7 @@ class Check:
         """Computes everything on a cluster, one machine of which is killed; returns a row of the table."""
         store, out = f"s3://mlsm/{name}-{os.getpid()}", self.folder / f"{name}-plan"
         cluster = {"slurm": Slurm, "ray": Ray, "kubernetes": Kubernetes}[name](self, out)
+        follower = Follower(self, store)
         try:
             began = time.monotonic()
             cluster.submit(store)
@@ -143,6 +145,7 @@ class Check:
             again = self.submit(name, store, out / "again")
         finally:
             cluster.stop()
+            jobs = follower.stop()
         after = self.finished("run", "--config", self.config, "--store", store, cache="after")
         computed = [node["node"] for node in after["nodes"] if node["outcome"] != "cached"]
         same = digests(after) == digests(self.alone)
@@ -159,7 +162,32 @@ class Check:
             "WRONG" if not same else f"equal, {len(computed)} computed afterwards",
             "whole" if verify.returncode == 0 else "WRONG",
             "nothing" if "nothing is submitted" in again.stderr else "WRONG",
+            told(jobs, cluster.is_job),
         ]
+
+
+class Follower:
+    """`mlsm status --follow`, beside a cluster."""
+
+    def __init__(self, check, store):
+        self.lines = open(check.folder / "status.jsonl", "w+", encoding="utf-8")
+        command = [check.program, "status", "--follow", "--every", "1", "--config", check.config, "--store", store]
+        self.process = subprocess.Popen(command, env=check.variables, stdout=self.lines, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        """Ends it where it has not ended by itself; returns the jobs that it named."""
+        self.process.terminate()
+        self.process.wait()
+        self.lines.seek(0)
+        documents = [json.loads(line) for line in self.lines if line.endswith("\n")]
+        return {unit.get("job") for document in documents for unit in document["working"]}
+
+
+def told(jobs, is_job):
+    foreign = [job for job in jobs if not (job and is_job(job))]
+    if foreign or not jobs:
+        return f"WRONG: {foreign or 'none'}"
+    return f"{len(jobs)}, such as {min(jobs)}"
 
 
 def digests(finished):
@@ -219,11 +247,16 @@ class Slurm:
     def submit(self, store):
         submitted = self.check.submit("slurm", store, self.out)
         jobs = json.loads(submitted.stdout.splitlines()[-1])
+        self.jobs = {job["job"] for job in jobs}
         middle = jobs[len(jobs) // 2]["job"]
         running = ("squeue", "-h", "-j", middle, "-t", "RUNNING", "-o", "%N")
         self.wait_for(lambda: self.answer(*running).startswith("n"), 600)
         self.kill(self.answer(*running).split()[0])
         self.wait_for(lambda: not self.answer("squeue", "-h").strip(), 1800)
+
+    def is_job(self, job):
+        found = re.fullmatch(r"slurm (\d+)_\d+", job)
+        return bool(found) and found[1] in self.jobs
 
     def kill(self, machine):
         """Kills a machine with all that it computes."""
@@ -300,6 +333,9 @@ class Ray:
         if self.driver.wait() != 0:
             sys.exit("the driver failed")
 
+    def is_job(self, job):
+        return bool(re.fullmatch(r"ray job [0-9a-f]+, task [0-9a-f]+", job))
+
     def log(self):
         return ""
 
@@ -312,6 +348,8 @@ class Ray:
 
 class Kubernetes:
     """No cluster: the manifests, and the command of the Job on this machine."""
+
+    POD = "mlsm-test-0"
 
     def __init__(self, check, out):
         self.check, self.out, self.killed = check, out, "no cluster"
@@ -327,7 +365,11 @@ class Kubernetes:
         command = job["spec"]["template"]["spec"]["containers"][0]["command"]
         command[-1] = command[-1].replace("/plan/", f"{self.out}/").replace("exec mlsm ", f"exec {self.check.program} ")
         for index in range(job["spec"]["completions"]):
-            subprocess.run(command, env=self.check.variables | {"JOB_COMPLETION_INDEX": str(index)}, check=True, capture_output=True)
+            pod = {"JOB_COMPLETION_INDEX": str(index), "HOSTNAME": self.POD}
+            subprocess.run(command, env=self.check.variables | pod, check=True, capture_output=True)
+
+    def is_job(self, job):
+        return bool(re.fullmatch(rf"kubernetes pod {self.POD}, index \d+", job))
 
     def log(self):
         return ""

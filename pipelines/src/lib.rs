@@ -16,6 +16,7 @@ mod error;
 mod kept_file;
 mod model;
 pub mod model_file;
+mod photo_file;
 pub mod predictions;
 mod prepare;
 mod recipe;
@@ -32,5 +33,7 @@ pub use assemble::{AssembleError, Assembly, Execution, assemble};
 pub use certainty::Certainty;
 pub use config::{Config, ConfigError, schema};
 pub use mlsm_nets::DeviceChoice;
-pub use prepare::{Preparation, Purpose, Scene, Source, imported_weights, prepare, prepare_beside};
+pub use prepare::{
+    ListedScene, Needed, PhotoList, Preparation, Purpose, Scene, Source, imported_weights, prepare, prepare_beside,
+};
 pub use tables::{CONFIG, SUMMARY, TableOrigin, dictionary};

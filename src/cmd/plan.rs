@@ -1,20 +1,23 @@
-//! `mlsm plan`: what a run would compute, and why; for many machines as a file. Computes nothing and takes no lock.
+//! `mlsm plan`: what a run would compute, and why; computes nothing and takes no lock. For many machines the
+//! plan is written as a file, and the list of its photos into the store.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use mlsm_engine::{Action, InputSource, NodePlan, Plan, UnitPlan};
+use mlsm_pipelines::{PhotoList, Purpose};
 use mlsm_store::publish_file;
 use serde::Serialize;
 
+use crate::cmd::run;
 use crate::error::CliError;
 use crate::render::table::{Align, TextTable};
 use crate::render::view::View;
 use crate::render::{stderr, stdout, terminal};
 use crate::settings::{Settings, Verbosity};
 use crate::work_plan::{self, WorkPlan};
-use crate::workspace::Workspace;
+use crate::workspace::{Handout, Workspace};
 
 /// What to plan.
 #[derive(Debug, Args)]
@@ -63,17 +66,20 @@ struct PlanLine<'a> {
 /// # Errors
 /// [`CliError::CheckFailed`] when `--check` was given and anything is stale or unknown.
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
-    #[expect(clippy::disallowed_methods, reason = "how long it takes to plan")]
-    let begun = Instant::now();
-    let (workspace, plan) = planned(settings, &args.targets)?;
-    let warnings = &workspace.assembly.warnings;
-    if let Some(file) = &args.out {
-        let drawn = drawn(&workspace, &plan, begun.elapsed())?;
-        publish_file(file, &drawn.to_json())?;
-        if settings.verbosity != Verbosity::Quiet {
-            stderr::line(&format!("{}: {}", file.display(), drawn.summary()));
+    let (workspace, plan) = match &args.out {
+        None => planned(settings, &args.targets)?,
+        Some(file) => {
+            let cancel = run::cancellable()?;
+            let handout = Workspace::to_hand_out(settings, Purpose::Plan, &cancel, &quiet(settings))?;
+            let (drawn, plan) = drawn(&handout, &args.targets)?;
+            publish_file(file, &drawn.to_json())?;
+            if settings.verbosity != Verbosity::Quiet {
+                stderr::line(&format!("{}: {}", file.display(), drawn.summary()));
+            }
+            (handout.workspace, plan)
         }
-    }
+    };
+    let warnings = &workspace.assembly.warnings;
     if settings.is_json() {
         let nodes = plan.nodes.iter().map(node_line).collect();
         stdout::print_json(&PlanLine { event: "plan", is_current: plan.is_current(), nodes, warnings })?;
@@ -89,22 +95,23 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError`] of the configuration, the store or the data set.
 pub fn planned(settings: &Settings, targets: &[String]) -> Result<(Workspace, Plan), CliError> {
-    // A plan has no events of its own, and JSON on stdout must stay one document.
-    let view =
-        if settings.is_json() || settings.verbosity == Verbosity::Quiet { View::Quiet } else { View::new(settings) };
-    let workspace = Workspace::to_plan(settings, &view)?;
+    let workspace = Workspace::to_plan(settings, &quiet(settings))?;
     let Workspace { assembly, store, config, .. } = &workspace;
     let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;
     Ok((workspace, plan))
 }
 
-/// Draws the plan of work for many machines. `took`: how long it took to plan.
+/// A plan has no events of its own, and JSON on stdout must stay one document.
+fn quiet(settings: &Settings) -> View {
+    if settings.is_json() || settings.verbosity == Verbosity::Quiet { View::Quiet } else { View::new(settings) }
+}
+
+/// Draws the plan of work for many machines, and keeps the list of its photos in the store.
 ///
 /// # Errors
-/// [`CliError::Usage`] while photos or weights that units read do not exist; [`CliError::Store`] when the run log cannot be
-/// read.
-pub fn drawn(workspace: &Workspace, plan: &Plan, took: Duration) -> Result<WorkPlan, CliError> {
-    let Workspace { assembly, store, config } = workspace;
+/// [`CliError::Usage`] while photos or weights that units read do not exist; [`CliError::Engine`], [`CliError::Store`].
+pub fn drawn(handout: &Handout, targets: &[String]) -> Result<(WorkPlan, Plan), CliError> {
+    let Workspace { assembly, store, config } = &handout.workspace;
     let inputs = assembly.graph.nodes().iter().flat_map(|node| &node.units).flat_map(|unit| &unit.inputs);
     let mut pending = inputs.filter_map(|input| match &input.source {
         InputSource::Pending(reason) => Some(reason.clone()),
@@ -114,7 +121,15 @@ pub fn drawn(workspace: &Workspace, plan: &Plan, took: Duration) -> Result<WorkP
         let fix = "bring it there with `mlsm run ingest` or `mlsm weights fetch`; `mlsm submit` draws and unpacks photos itself";
         return Err(CliError::usage("the units are not known yet", reason, fix));
     }
-    Ok(work_plan::draw(config, &assembly.graph, plan, &store.runs().list()?, took))
+    #[expect(clippy::disallowed_methods, reason = "how long it takes to look for the units")]
+    let begun = Instant::now();
+    let plan = mlsm_engine::plan(&assembly.graph, store, &config.name, targets)?;
+    let took = handout.took + begun.elapsed();
+    let mut drawn = work_plan::draw(config, &assembly.graph, &plan, &store.runs().list()?, took);
+    if !drawn.units.is_empty() {
+        drawn.photos = Some(PhotoList::keep(&config.config, &handout.scene, &plan, store)?);
+    }
+    Ok((drawn, plan))
 }
 
 /// Names an action as in JSON.

@@ -22,6 +22,7 @@ use crate::render::report::predictions::to_html;
 use crate::render::view::View;
 use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity};
+use crate::workspace::objects;
 
 /// The preset that predicts when no configuration is named.
 pub const PRESET: &str = "own";
@@ -75,7 +76,8 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
         return Err(CliError::usage(what, why, "rename its folder, or leave the threshold out"));
     }
     let store = settings.open_store(Access::ReadWrite)?;
-    let preparation = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all };
+    let preparation =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all, objects: &objects };
     let Prepared { config, scene, assembly, node } = labelled.prepare(args.row.as_deref(), &preparation, settings)?;
     let warning = |message: &String| Event::Warning { node: String::new(), message: message.clone() };
     assembly.warnings.iter().for_each(|message| all(&warning(message)));

@@ -20,6 +20,7 @@ use crate::error::CliError;
 use crate::render::view::View;
 use crate::render::{json, stderr};
 use crate::settings::{Settings, Verbosity};
+use crate::workspace::objects;
 
 /// Which photo, and among which.
 #[derive(Debug, Args)]
@@ -57,7 +58,8 @@ pub fn similar(args: &SimilarArgs, settings: &Settings) -> Result<(), CliError> 
     let folder = node.is_none().then_some(args.among.as_path());
     let own = OwnPhotos::compared(&args.photo, folder, links(&config.config))?;
     let store = settings.open_store(Access::ReadWrite)?;
-    let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
+    let with =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view, objects: &objects };
     let scene = prepare_beside(own, &config.config, &with)?;
     let whole = assemble(&config.config, &scene, &Execution { device: settings.device })?;
     let node = match node {

@@ -6,9 +6,9 @@ mod ray;
 mod slurm;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::{Args, Subcommand};
+use mlsm_pipelines::Purpose;
 use mlsm_store::publish_file;
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::cmd::{plan, run};
 use crate::error::CliError;
 use crate::render::view::View;
 use crate::render::{stderr, stdout};
-use crate::settings::{Settings, Verbosity, Waiting};
+use crate::settings::{Settings, Verbosity};
 use crate::work_plan::WorkPlan;
 use crate::workspace::Workspace;
 
@@ -59,14 +59,10 @@ pub fn submit(engine: &Engine, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
     // JSON on stdout must stay one document.
     let view = if settings.is_json() { View::Quiet } else { View::new(settings) };
-    #[expect(clippy::disallowed_methods, reason = "how long it takes to plan")]
-    let begun = Instant::now();
     // As for a run: photos are drawn and unpacked, so that the units are known.
-    let workspace = Workspace::to_run(settings, Waiting::Allowed, &cancel, &view)?;
-    let Workspace { assembly, store, config } = &workspace;
-    let planned = mlsm_engine::plan(&assembly.graph, store, &config.name, &[])?;
-    let plan = plan::drawn(&workspace, &planned, begun.elapsed())?;
-    drop(workspace);
+    let handout = Workspace::to_hand_out(settings, Purpose::Run, &cancel, &view)?;
+    let (plan, _) = plan::drawn(&handout, &[])?;
+    drop(handout);
     let folder = match engine {
         Engine::Slurm(args) => args.out.clone(),
         Engine::Ray(args) => args.out.clone(),

@@ -18,6 +18,7 @@ use crate::render::table::{Align, TextTable};
 use crate::render::view::View;
 use crate::render::{json, stdout, terminal};
 use crate::settings::Settings;
+use crate::workspace::objects;
 
 /// What to do with a support file.
 #[derive(Debug, Args)]
@@ -107,7 +108,8 @@ fn build(folder: &Path, out: &Path, row: Option<&str>, settings: &Settings) -> R
     let config = settings.load_config_or(PRESET)?;
     let own = OwnPhotos::labelled(folder, links(&config.config))?;
     let store = settings.open_store(Access::ReadWrite)?;
-    let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
+    let with =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view, objects: &objects };
     let scene = prepare_beside(own, &config.config, &with)?;
     let assembly = assemble(&config.config, &scene, &Execution { device: settings.device })?;
     let node = chosen(&assembly, row)?;
@@ -127,7 +129,8 @@ fn add(file: &Path, folder: &Path, settings: &Settings) -> Result<(), CliError> 
     let config = config_of(&support)?;
     let own = support.joining(folder, links(&config.config))?;
     let store = settings.open_store(Access::ReadWrite)?;
-    let with = Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view };
+    let with =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &view, objects: &objects };
     let prepared = wired(&support, config, (own, NewPhotos::Joining), &with, settings)?;
     if !prepared.assembly.graph.nodes().is_empty() {
         let report = computed(&prepared, Vec::new(), (&store, &view), settings)?;

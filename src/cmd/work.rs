@@ -4,16 +4,22 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
-use mlsm_engine::{Event, Extent, RunOptions, UnitRef};
+use mlsm_engine::{Event, Extent, Graph, RunOptions, RunReport, StageError, UnitRef};
+use mlsm_errors::{Explanation, Fix};
+use mlsm_pipelines::{Execution, ListedScene, Preparation, Purpose, assemble};
+use mlsm_store::{Access, StoreError};
 
 use crate::clock;
 use crate::cmd::run;
 use crate::error::CliError;
 use crate::render::view::View;
 use crate::render::{json, stderr};
-use crate::settings::{Settings, Verbosity, Waiting};
-use crate::work_plan::WorkPlan;
-use crate::workspace::Workspace;
+use crate::settings::{NamedConfig, Settings, Verbosity};
+use crate::work_plan::{PlannedUnit, WorkPlan};
+use crate::workspace::objects;
+
+/// How often damaged artifacts of photos are made anew before it gives up.
+const REPAIRS: usize = 8;
 
 /// Which units.
 #[derive(Debug, Args)]
@@ -53,17 +59,33 @@ pub fn work(args: &WorkArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
     let view = View::new(settings);
     let all = |event: &Event| view.send(event);
+    let store = settings.open_store(Access::ReadWrite)?;
+    let with =
+        Preparation { store: &store, purpose: Purpose::Run, cancel: &cancel, subscriber: &all, objects: &objects };
     let config = plan.configuration()?;
-    let workspace = Workspace::to_run_with(config, settings, Waiting::Allowed, &cancel, &all)?;
-    let units: Vec<UnitRef> = positions.iter().map(|at| found(&plan, *at, &workspace)).collect::<Result<_, _>>()?;
-    let part = workspace.assembly.graph.with_all_needed(&units).map_err(|e| CliError::Assemble(e.into()))?;
-    let identity = run::identity(settings, &workspace.config);
+    let identity = run::identity(settings, &config);
     let options = RunOptions { extent: Extent::Units, threads: settings.threads, ..RunOptions::default() };
-    let report = mlsm_engine::run(&part, &workspace.store, &identity, &options, &cancel, &all, &clock::now)?;
+    let mut repairs = 0..REPAIRS;
+    let report = loop {
+        let part = part_of(&plan, &positions, &config, &with, settings)?;
+        let report = mlsm_engine::run(&part, &store, &identity, &options, &cancel, &all, &clock::now)?;
+        // What was damaged was set aside: now it is missing, and made anew of its photos.
+        if !has_lost(&report) || repairs.next().is_none() {
+            break report;
+        }
+    };
     if !settings.is_json() && settings.verbosity != Verbosity::Quiet {
         stderr::line(&run::counts(&report));
     }
     run::ended_well(report).map(drop)
+}
+
+/// Tells whether an artifact turned out to be damaged or gone that was taken for known.
+fn has_lost(report: &RunReport) -> bool {
+    let is_lost = |error: &StageError| {
+        matches!(error, StageError::Store(StoreError::Damaged { .. } | StoreError::Missing { .. }))
+    };
+    report.errors.iter().any(|(_, error)| is_lost(error))
 }
 
 /// Returns the positions of the units that are asked for, each once.
@@ -86,16 +108,37 @@ fn positions(args: &WorkArgs, plan: &WorkPlan) -> Result<Vec<usize>, CliError> {
     Ok(positions.into_iter().collect())
 }
 
-/// Finds a unit of the plan in the graph of this machine.
-fn found(plan: &WorkPlan, at: usize, workspace: &Workspace) -> Result<UnitRef, CliError> {
-    let unit = &plan.units[at];
-    workspace.assembly.graph.find(&unit.node, &unit.unit).ok_or_else(|| {
-        CliError::usage(
-            format!("there is no unit {} {}", unit.node, unit.unit),
-            "the photos are not those that the plan was drawn for",
-            "make the same photos visible here, or write the plan again with `mlsm plan --out`",
-        )
-    })
+/// Assembles what the units need of the graph, over the list of the plan's photos: what is in the store already is known, and of
+/// the list only the other shards are read. Looks at no folder of photos.
+fn part_of(
+    plan: &WorkPlan,
+    positions: &[usize],
+    config: &NamedConfig,
+    with: &Preparation<'_>,
+    settings: &Settings,
+) -> Result<Graph, CliError> {
+    let Some(list) = &plan.photos else { return Err(unfit("it names units, and no list of their photos")) };
+    let execution = Execution { device: settings.device };
+    let mut listed = ListedScene::open(&config.config, list, with)?;
+    let outline = assemble(&config.config, listed.scene(), &execution)?.graph;
+    let units = found(plan, positions, &outline)?;
+    let needed = listed.read_for(&units, &outline, with.store)?;
+    let graph = assemble(&config.config, listed.scene(), &execution)?.graph;
+    Ok(needed.part_of(&graph)?)
+}
+
+/// Finds units of the plan in the graph of this machine.
+fn found(plan: &WorkPlan, positions: &[usize], graph: &Graph) -> Result<Vec<UnitRef>, CliError> {
+    let found = |at: &usize| {
+        let PlannedUnit { node, unit, .. } = &plan.units[*at];
+        let why = || format!("this program makes no unit {node} {unit} of its configuration and photos");
+        graph.find(node, unit).ok_or_else(|| unfit(&why()))
+    };
+    positions.iter().map(found).collect()
+}
+
+fn unfit(why: &str) -> CliError {
+    CliError::Usage(Explanation::new("cannot use the plan").because(why).fix(Fix::NewPlan))
 }
 
 fn range(text: &str) -> Result<RangeInclusive<usize>, String> {

@@ -64,8 +64,8 @@ variants!(cli: CliError {
     Stdout,
 });
 variants!(fix: Fix {
-    Words, Key, OtherStore, OtherDevice, AnyDevice, FewerThreads, OtherRow, Wait, FetchWeights, ListNodes, RedoUpstream,
-    RepairStore,
+    Words, Key, OtherStore, OtherDevice, AnyDevice, FewerThreads, OtherRow, Wait, FetchWeights, ListNodes, NewPlan,
+    RedoUpstream, RepairStore,
 });
 
 fn digest() -> Digest {
@@ -337,6 +337,7 @@ pub fn fixes() -> Vec<Fix> {
         Fix::Wait,
         Fix::FetchWeights { name: "efficientnet-lite0".to_owned(), store: "/it's here".into() },
         Fix::ListNodes,
+        Fix::NewPlan,
         Fix::RedoUpstream,
         Fix::RepairStore { then: "then run again" },
     ]

@@ -57,6 +57,7 @@ pub fn of_fix(fix: &Fix) -> String {
         Fix::Wait => "wait for it: leave `--no-wait` out".to_owned(),
         Fix::FetchWeights { name, store } => format!("`mlsm weights fetch {name} --store {}`", argument(store)),
         Fix::ListNodes => "use one of the nodes that `mlsm plan` lists".to_owned(),
+        Fix::NewPlan => "draw the plan anew: `mlsm plan --out`, or submit again".to_owned(),
         Fix::RedoUpstream => "run again with `--force STAGE` for the stage before it".to_owned(),
         Fix::RepairStore { then: "" } => "`mlsm verify --repair`".to_owned(),
         Fix::RepairStore { then } => format!("`mlsm verify --repair`, {then}"),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mlsm_store::is_address;
 use toml::{Table, Value};
 
 use crate::error::CliError;
@@ -143,7 +144,9 @@ fn merge(below: &mut Table, over: Table) {
 fn make_absolute(table: &mut Table, base: &Path) {
     for [section, key] in PATHS {
         let section = table.get_mut(section).and_then(Value::as_table_mut);
-        if let Some(Value::String(path)) = section.and_then(|s| s.get_mut(key)) {
+        if let Some(Value::String(path)) = section.and_then(|s| s.get_mut(key))
+            && !is_address(path)
+        {
             *path = base.join(&path).to_string_lossy().into_owned();
         }
     }

@@ -48,6 +48,88 @@ fn tasks_of_a_plan_in_any_order_and_at_once_leave_a_run_nothing_but_to_publish()
 }
 
 #[test]
+fn what_reads_no_photo_is_computed_where_the_photos_are_not_to_be_seen() {
+    let scene = Scene::photos();
+    let (file, plan) = plan(&scene);
+    let units: Vec<&Value> = plan["units"].as_array().unwrap().iter().collect();
+    let of = |stages: &[&str]| -> Vec<String> {
+        let is_of = |unit: &&Value| stages.iter().any(|stage| unit["node"].as_str().unwrap().starts_with(stage));
+        let places = units.iter().enumerate().filter(|(_, unit)| is_of(unit)).map(|(at, _)| at.to_string());
+        places.flat_map(|at| ["--unit".to_owned(), at]).collect()
+    };
+    let work = |units: Vec<String>| {
+        mlsm(&scene.path("store"), ["work", "--plan", &file].map(str::to_owned).into_iter().chain(units))
+    };
+    work(of(&["splits", "ingest", "train-base", "crop"])).ok();
+    let elsewhere = scene.path("elsewhere");
+    std::fs::rename(scene.data(), &elsewhere).unwrap();
+    work(of(&["extract", "meta-train", "evaluate"])).ok();
+    std::fs::rename(&elsewhere, scene.data()).unwrap();
+    let finished = finish(&scene);
+    assert_eq!(finished.executed_stages(), Vec::<&str>::new());
+    assert_eq!(finished.digests(), undisturbed().digests());
+}
+
+#[test]
+fn pixels_that_were_damaged_are_made_anew_by_who_reads_them() {
+    let scene = Scene::photos();
+    let (file, plan) = plan(&scene);
+    let at = |node: &str| plan["units"].as_array().unwrap().iter().position(|unit| unit["node"] == node).unwrap();
+    let work = |node: &str| {
+        let unit = at(node).to_string();
+        mlsm(&scene.path("store"), ["work", "--plan", &file, "--unit", &unit])
+    };
+    work("evaluate:pixels[k_shot=1]").ok();
+    let manifests = std::fs::read_dir(scene.path("store/manifests")).unwrap();
+    let manifests = manifests.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    let mut manifests = manifests
+        .map(|file| serde_json::from_str::<Value>(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap());
+    let pixels =
+        manifests.find_map(|manifest| Some(manifest["outputs"]["pixels"]["digest"].as_str()?.to_owned())).unwrap();
+    let blob = scene.path("store/blobs").join(&pixels[..2]).join(&pixels[2..]);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, bytes).unwrap();
+    let answer = work("evaluate:pixels[k_shot=5]").ok();
+    assert!(answer.stderr.contains("2 nodes: 2 executed"), "{}", answer.stderr);
+    mlsm(&scene.path("store"), ["verify"]).ok();
+}
+
+#[test]
+fn a_photo_that_is_not_the_listed_one_is_an_error_that_asks_for_another_plan() {
+    let scene = Scene::photos();
+    let (file, drawn) = plan(&scene);
+    let mut units = drawn["units"].as_array().unwrap().iter();
+    let ingest = units.position(|unit| unit["node"] == "ingest").unwrap().to_string();
+    let shard = drawn["units"][ingest.parse::<usize>().unwrap()]["unit"].as_str().unwrap()[..3].to_owned();
+    let mut folders = std::fs::read_dir(scene.data().join("images")).unwrap().map(|entry| entry.unwrap().path());
+    let class = folders.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&shard)).unwrap();
+    let mut photos: Vec<_> = std::fs::read_dir(class).unwrap().map(|entry| entry.unwrap().path()).collect();
+    photos.sort();
+    std::fs::copy(&photos[1], &photos[0]).unwrap();
+    let work = |file: &str| mlsm(&scene.path("store"), ["work", "--plan", file, "--unit", &ingest]);
+    let refused = work(&file);
+    let name = photos[0].file_name().unwrap().to_str().unwrap();
+    assert!(refused.code == 6 && refused.stderr.contains("is not the one that the plan lists"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(name) && refused.stderr.contains("mlsm plan --out"), "{}", refused.stderr);
+    let (anew, of_anew) = plan(&scene);
+    assert_ne!(of_anew["photos"]["shards"], drawn["photos"]["shards"]);
+    work(&anew).ok();
+    let (_, once_more) = plan(&scene);
+    assert_eq!(once_more["photos"], of_anew["photos"], "equal photos are one list");
+}
+
+#[test]
+fn a_plan_of_another_store_is_refused() {
+    let scene = Scene::photos();
+    let (file, _) = plan(&scene);
+    let refused = mlsm(&scene.path("other"), ["work", "--plan", &file, "--task", "0"]);
+    assert!(refused.code == 2 && refused.stderr.contains("list of the plan's photos"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("mlsm plan --out") && refused.stderr.contains("--store"), "{}", refused.stderr);
+}
+
+#[test]
 fn units_are_named_one_by_one_and_what_is_no_unit_is_refused() {
     let scene = Scene::photos();
     let (file, plan) = plan(&scene);

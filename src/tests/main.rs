@@ -5,6 +5,7 @@
 mod archives;
 mod bad_input;
 mod batch;
+mod bucket_photos;
 mod cluster;
 mod command_line;
 mod contract;

@@ -8,14 +8,14 @@ use crate::program::{Answer, Finished, command, mlsm};
 use crate::scene::{Scene, config, undisturbed};
 
 /// The program on a machine of its own: a cache by this name in the scene's folder, and the shared place.
-fn machine(scene: &Scene, endpoint: &str, cache: &str, place: &str) -> Command {
+pub fn machine(scene: &Scene, endpoint: &str, cache: &str, place: &str) -> Command {
     let mut command = command(place.as_ref());
     command.env("MLSM_CACHE", scene.path(cache)).env("AWS_ENDPOINT", endpoint).env("AWS_ALLOW_HTTP", "true");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
     command
 }
 
-fn endpoint() -> Option<String> {
+pub fn endpoint() -> Option<String> {
     let address = std::env::var("MLSM_TEST_S3").ok().filter(|address| !address.is_empty());
     if address.is_none() {
         println!("skipped: MLSM_TEST_S3 is not set");
@@ -165,4 +165,27 @@ fn a_place_that_cannot_be_reached_is_told_with_its_address() {
     for part in ["s3://mlsm/nowhere", "why: ", "fix: "] {
         assert!(answer.stderr.contains(part), "{}", answer.stderr);
     }
+}
+
+#[test]
+fn drawn_photos_of_a_plan_are_drawn_by_each_machine_that_reads_one() {
+    let Some(endpoint) = endpoint() else { return };
+    let (scene, place) = (Scene::photos(), place("plan"));
+    let on = |cache: &str, arguments: &[&str]| {
+        Answer::of(machine(&scene, &endpoint, cache, &place).args(arguments).output().unwrap())
+    };
+    let out = scene.path("plan").display().to_string();
+    on("first", &["submit", "slurm", "--dry-run", "--config", "tiny", "--out", &out]).ok();
+    let file = format!("{out}/plan.json");
+    let plan: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let unit = |node: &str, drawn: bool| {
+        let at = plan["units"].as_array().unwrap().iter().position(|unit| unit["node"] == node).unwrap();
+        let cache = format!("worker-{at}");
+        on(&cache, &["work", "--plan", &file, "--unit", &at.to_string()]).ok();
+        let stores = std::fs::read_dir(scene.path(&cache)).unwrap().map(|entry| entry.unwrap().path());
+        let datasets = stores.flat_map(|store| std::fs::read_dir(store.join("datasets")).into_iter().flatten());
+        assert_eq!(datasets.count() > 0, drawn, "{node}");
+    };
+    unit("splits", false);
+    unit("ingest", true);
 }

@@ -13,15 +13,15 @@ use crate::settings::NamedConfig;
 /// How many seconds a task shall take at least.
 const WORTH: f64 = 30.0;
 
-/// How many times as long a task shall take as the start of its process, which lists the photos as planning does.
+/// How many times as long a task shall take as the start of its process, which assembles what it needs of the graph.
 const STARTS: f64 = 10.0;
 
 /// How long a unit is taken to need of which no earlier run says: a shard, or the only one and a slice of episodes.
 const ONE_OF_MANY: f64 = 1.0;
 const ALONE: f64 = 60.0;
 
-/// Draws the plan of all units that are not there. `runs`: earlier runs, by which times are estimated; `took`: how long it took
-/// to plan.
+/// Draws the plan of all units that are not there, as yet without the list of its photos. `runs`: earlier runs, by which times
+/// are estimated; `took`: how long it takes to assemble the graph and look for its units.
 pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord], took: Duration) -> WorkPlan {
     let missing = missing(graph, plan);
     let levels = graph.levels(|unit| !missing.contains(&place(unit)));
@@ -62,6 +62,7 @@ pub fn draw(config: &NamedConfig, graph: &Graph, plan: &Plan, runs: &[RunRecord]
         drawn: clock::now(),
         config_name: config.name.clone(),
         config: toml::to_string(&config.config.resolved()).expect("a configuration that was read is written"),
+        photos: None,
         units,
         tasks,
     }

@@ -5,7 +5,8 @@ mod draw;
 
 use std::path::Path;
 
-use mlsm_pipelines::Config;
+use mlsm_errors::{Explanation, Fix};
+use mlsm_pipelines::{Config, PhotoList};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -14,7 +15,7 @@ use crate::settings::NamedConfig;
 pub use draw::draw;
 
 /// The version of the file's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A plan of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +30,18 @@ pub struct WorkPlan {
     pub config_name: String,
     /// The configuration with every default, as TOML.
     pub config: String,
+    /// The list of the photos, which the store keeps; none where nothing is left to compute.
+    pub photos: Option<PhotoList>,
     /// The units, by level.
     pub units: Vec<PlannedUnit>,
     /// The tasks, by level: a machine does one after another.
     pub tasks: Vec<PlannedTask>,
+}
+
+/// What a plan of any version says.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// A unit that a run would compute, or may have to.
@@ -84,18 +93,18 @@ impl WorkPlan {
     /// # Errors
     /// [`CliError::Usage`] for a file that cannot be read, is no plan, or one of another version.
     pub fn read(path: &Path) -> Result<Self, CliError> {
-        const REDRAW: &str = "write it again with `mlsm plan --out`";
         let what = || format!("cannot use the plan {}", path.display());
+        let refused = |why: String| CliError::Usage(Explanation::new(what()).because(why).fix(Fix::NewPlan));
+        let foreign = |e: serde_json::Error| refused(format!("it is no plan of work: {e}"));
         let bytes =
             std::fs::read(path).map_err(|e| CliError::usage(what(), e.to_string(), "name a file that exists"))?;
-        let plan: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| CliError::usage(what(), format!("it is no plan of work: {e}"), REDRAW))?;
-        if plan.format != FORMAT {
-            let why = format!("its format has version {}, and this program reads version {FORMAT}", plan.format);
-            return Err(CliError::usage(what(), why, REDRAW));
+        let Versioned { format } = serde_json::from_slice(&bytes).map_err(foreign)?;
+        if format != FORMAT {
+            return Err(refused(format!("its format has version {format}, and this program reads version {FORMAT}")));
         }
+        let plan: Self = serde_json::from_slice(&bytes).map_err(foreign)?;
         if plan.tasks.iter().any(|task| task.range().end > plan.units.len()) {
-            return Err(CliError::usage(what(), "a task names units that it does not have", REDRAW));
+            return Err(refused("a task names units that it does not have".to_owned()));
         }
         Ok(plan)
     }
@@ -112,9 +121,8 @@ impl WorkPlan {
     /// # Errors
     /// [`CliError::Config`] when this program refuses it.
     pub fn configuration(&self) -> Result<NamedConfig, CliError> {
-        let table = toml::from_str(&self.config).map_err(|e| {
-            CliError::usage("cannot use the plan", e.message().to_owned(), "write it again with `mlsm plan --out`")
-        })?;
+        let refused = |e: toml::de::Error| Explanation::new("cannot use the plan").because(e.message().to_owned());
+        let table = toml::from_str(&self.config).map_err(|e| CliError::Usage(refused(e).fix(Fix::NewPlan)))?;
         let config = Config::from_table(table)?;
         Ok(NamedConfig { name: self.config_name.clone(), config, origins: Default::default() })
     }

@@ -17,6 +17,7 @@ fn plan() -> WorkPlan {
         drawn: "2026-01-01T00:00:00.000Z".to_owned(),
         config_name: "tiny".to_owned(),
         config: String::new(),
+        photos: None,
         units,
         tasks: vec![task(0, 0, 2), task(1, 2, 1)],
     }
@@ -40,11 +41,16 @@ fn a_plan_is_read_as_it_was_written() {
 
 #[test]
 fn what_is_no_plan_is_refused_in_words() {
-    let later = WorkPlan { format: 2, ..plan() };
+    let earlier = String::from_utf8(plan().to_json())
+        .unwrap()
+        .replace("\"format\":2", "\"format\":1")
+        .replace("\"photos\"", "\"old\"");
+    let later = WorkPlan { format: 3, ..plan() };
     let beyond = WorkPlan { tasks: vec![task(0, 2, 2)], ..plan() };
     for (bytes, why) in [
         (b"no plan".to_vec(), "no plan of work"),
-        (later.to_json(), "version 2"),
+        (earlier.into_bytes(), "its format has version 1, and this program reads version 2"),
+        (later.to_json(), "its format has version 3"),
         (beyond.to_json(), "units that it does not have"),
     ] {
         let said = read(&bytes).unwrap_err().render();

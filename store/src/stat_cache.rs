@@ -1,4 +1,5 @@
-//! Digests of files outside the store, remembered by path, size, both times of change, device and inode.
+//! Digests of files outside the store, remembered by path, size, both times of change, device and inode; of files in an object
+//! store by address, size and version.
 //!
 //! A file's own time can be set to anything, so that a copy or an archive leaves another photo with the time of the first;
 //! the time of its last change of any kind (ctime) is the system's and cannot. An entry is not believed when its file
@@ -14,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::stat::Stat;
-use crate::{Digest, Store, StoreError, durable, seal};
+use crate::{Digest, Object, Store, StoreError, durable, seal};
 
 /// How close to its own writing an entry's file may have changed and still be doubted, in nanoseconds.
 const DOUBT_NS: i128 = 2_000_000_000;
@@ -31,6 +32,9 @@ struct Entry {
     inode: u64,
     written_ns: i128,
     digest: Digest,
+    /// Of a file in an object store: the version that the service gives it, in place of times and inode.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    version: String,
 }
 
 type Entries = BTreeMap<String, Entry>;
@@ -38,7 +42,7 @@ type Entries = BTreeMap<String, Entry>;
 impl Entry {
     fn new(stat: Stat, written_ns: i128, digest: Digest) -> Self {
         let Stat { size, mtime_ns, ctime_ns, device, inode } = stat;
-        Self { size, mtime_ns, ctime_ns, device, inode, written_ns, digest }
+        Self { size, mtime_ns, ctime_ns, device, inode, written_ns, digest, version: String::new() }
     }
 
     fn is_of(&self, stat: &Stat) -> bool {
@@ -98,6 +102,22 @@ impl StatCache {
         Ok((digest, read))
     }
 
+    /// Returns the digest of a file in an object store, unless another version of it was read, or none.
+    pub fn object(&self, address: &str, object: &Object) -> Option<Digest> {
+        let entry = self.old.get(&format!("{address}/{}", object.path))?;
+        (entry.size == object.bytes && entry.version == object.version).then_some(entry.digest)
+    }
+
+    /// Remembers the digest of a file in an object store. What was read in another size than was listed is not remembered.
+    pub fn keep_object(&self, address: &str, object: &Object, (digest, read): (Digest, u64)) {
+        if read == object.bytes && !object.version.is_empty() {
+            let stat = Stat { size: read, mtime_ns: 0, ctime_ns: 0, device: 0, inode: 0 };
+            let entry = Entry { version: object.version.clone(), ..Entry::new(stat, self.now_ns, digest) };
+            let key = format!("{address}/{}", object.path);
+            self.new.lock().unwrap_or_else(|p| p.into_inner()).insert(key, entry);
+        }
+    }
+
     /// Adds what is new to the cache's file, beside what other processes have added meanwhile.
     ///
     /// # Errors
@@ -152,7 +172,9 @@ fn change(store: &Store, change: impl FnOnce(&mut Entries)) -> Result<(), StoreE
 
 /// Returns the files that are remembered and are no longer what they were.
 pub(crate) fn outdated(store: &Store) -> BTreeSet<String> {
-    let is_outdated = |(path, entry): &(String, Entry)| !Stat::of(Path::new(path)).is_ok_and(|stat| entry.is_of(&stat));
+    let is_outdated = |(path, entry): &(String, Entry)| {
+        entry.version.is_empty() && !Stat::of(Path::new(path)).is_ok_and(|stat| entry.is_of(&stat))
+    };
     read(store).into_iter().filter(is_outdated).map(|(path, _)| path).collect()
 }
 

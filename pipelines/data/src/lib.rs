@@ -20,7 +20,9 @@ pub mod splits;
 pub mod streams;
 pub mod synthetic;
 
-pub use dataset::{BoundingBox, Class, Dataset, LeftOut, Links, OpenOptions, OwnPhotos, Photo, Reason, counted};
+pub use dataset::{
+    BoundingBox, Class, Dataset, LeftOut, Links, ListedFiles, OpenOptions, OwnPhotos, Photo, ReadFile, Reason, counted,
+};
 pub use decode::{ImageProblem, RgbImage};
 pub use episodes::{Accuracy, Episode, EpisodeSpec, Pool, mean_ci, paired};
 pub use error::DataError;

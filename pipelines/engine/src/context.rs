@@ -112,6 +112,16 @@ impl Context<'_> {
         self.cancel.check()
     }
 
+    /// Returns the request to stop, for work that looks for it by itself.
+    pub fn cancel(&self) -> &Cancel {
+        self.cancel
+    }
+
+    /// Returns who is told of the run, for work that tells more than how far it is.
+    pub fn subscriber(&self) -> &dyn Subscriber {
+        self.subscriber
+    }
+
     /// Tells how far the unit is.
     pub fn progress(&self, done: u64, total: u64, unit: &str, detail: &str) {
         if self.is_single {

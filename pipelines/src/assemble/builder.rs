@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mlsm_data::{ClassId, EpisodeSpec, Part, Photo, Shard, ShardOptions, TrainPart, shards};
+use mlsm_data::{ClassId, EpisodeSpec, Part, Photo, Shard, TrainPart};
 use mlsm_engine::{Graph, Item, NodeIndex, Task, Unit, UnitInput, UnitRef};
 use mlsm_errors::{Explain, Explanation, Fix};
 use mlsm_nets::Reads;
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
 
 /// Divides all photos into shards; a user's own into one each, where that is wanted.
 fn shards_of(source: &Source, max_photos: usize) -> Vec<Shard> {
-    let divided = shards(&source.dataset, &ShardOptions { max_photos });
+    let divided = source.shards(max_photos);
     let Some(own) = source.own.as_ref().filter(|own| own.is_one_a_shard()) else { return divided };
     let one = |shard: &Shard, photo: &Photo| Shard {
         id: format!("{}.{}", shard.class_id, photo.image_id),
@@ -79,9 +79,10 @@ fn shards_of(source: &Source, max_photos: usize) -> Vec<Shard> {
 }
 
 impl Builder<'_> {
-    /// Refuses episodes that the classes at hand cannot fill, before anything is computed.
+    /// Refuses episodes that the classes at hand cannot fill, before anything is computed. Those of a plan's list did when it was
+    /// drawn.
     pub fn check_pools(&self) -> Result<(), AssembleError> {
-        if self.scene.source.pending.is_some() {
+        if self.scene.source.pending.is_some() || self.scene.source.listed.is_some() {
             return Ok(());
         }
         let of_part = |part: Part| -> mlsm_data::Pool {

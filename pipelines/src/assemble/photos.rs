@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use mlsm_data::resize::Resize;
 use mlsm_data::{Part, Shard, TrainPart};
-use mlsm_engine::{InputSource, NodeIndex, Unit, UnitInput, UnitRef};
+use mlsm_engine::{InputSource, Item, NodeIndex, Unit, UnitInput, UnitRef};
 
 use super::AssembleError;
 use super::builder::Builder;
 use super::plan_graph::NodeKind;
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::{Cam, CamClass, CropFrom, ObjectSource, TrainBase};
+use crate::photo_file::PhotoFile;
 use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes};
-use crate::stages::ingest::{PHOTO, PhotoFile, PixelShape, ReadPhotos, SquashPhotos};
+use crate::stages::ingest::{PHOTO, PixelShape, ReadPhotos, SquashPhotos};
 use crate::stages::locate::{AskedClass, FitDescriptors, LocateObjects, MapMethod};
 use crate::stages::ports::Side;
 
@@ -47,11 +48,15 @@ fn pixel_shapes(builder: &Builder<'_>) -> BTreeSet<PixelShape> {
 }
 
 fn files(builder: &Builder<'_>, shard: &Shard) -> Vec<PhotoFile> {
-    shard.photos.iter().map(|p| PhotoFile { photo: p.clone(), file: builder.scene.source.file(p) }).collect()
+    shard.photos.iter().map(|photo| builder.scene.source.file(photo)).collect()
 }
 
 fn photo_inputs(builder: &Builder<'_>, photos: &[PhotoFile]) -> Vec<UnitInput> {
     let photos_of = &builder.scene.source;
+    if photos.is_empty() {
+        let unread = InputSource::Pending("its photos are not read from the plan's list".to_owned());
+        return vec![UnitInput::item(PHOTO, Item { id: String::new(), key: 0 }, unread)];
+    }
     let pending = photos_of.pending.as_deref().unwrap_or("its file is absent");
     let input = |photo: &PhotoFile| {
         let source = match photos_of.digests.get(&photo.photo.image_id) {

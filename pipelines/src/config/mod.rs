@@ -13,7 +13,7 @@ use mlsm_data::resize::Resize;
 use mlsm_data::synthetic::SyntheticSpec;
 use mlsm_errors::Fix;
 use mlsm_nets::{BackboneKind, Precision, Reads};
-use mlsm_store::Digest;
+use mlsm_store::{Digest, is_address};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,7 @@ impl Config {
     /// Makes relative paths relative to `base`.
     pub fn resolve_paths(&mut self, base: &Path) {
         for path in [&mut self.data.path, &mut self.splits.file].into_iter().flatten() {
-            if path.is_relative() {
+            if path.is_relative() && !path.to_str().is_some_and(is_address) {
                 *path = base.join(&*path);
             }
         }
@@ -119,9 +119,14 @@ impl Config {
         }
     }
 
-    /// Returns the folder of photos, when one is given.
+    /// Returns the folder, the archive or the bucket of photos, when one is given.
     pub fn data_path(&self) -> Option<&Path> {
         self.data.path.as_deref()
+    }
+
+    /// Returns the address of the bucket that has the photos, when one is given.
+    pub fn bucket(&self) -> Option<&str> {
+        self.data_path()?.to_str().filter(|path| is_address(path))
     }
 
     /// Returns what to draw when there is no folder of photos.

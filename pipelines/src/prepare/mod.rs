@@ -2,6 +2,9 @@
 //!
 //! This is the work with a disk, a store, progress and a request to stop, so that `assemble` needs none of them.
 
+pub(crate) mod bucket;
+mod kept;
+mod photo_list;
 pub(crate) mod photos;
 mod weights;
 
@@ -11,11 +14,12 @@ use std::path::Path;
 use mlsm_data::OwnPhotos;
 use mlsm_engine::{Cancel, Event, InputSource, Subscriber};
 use mlsm_errors::{Explanation, Fix};
-use mlsm_store::{Digest, Store};
+use mlsm_store::{Digest, OpenObjects, Store};
 
 use crate::AssembleError;
 use crate::config::Config;
 
+pub use photo_list::{ListedScene, Needed, PhotoList};
 pub use photos::Source;
 
 /// What a scene is prepared for.
@@ -38,6 +42,8 @@ pub struct Preparation<'a> {
     pub cancel: &'a Cancel,
     /// Who shows the progress.
     pub subscriber: &'a dyn Subscriber,
+    /// Who opens photos in a bucket.
+    pub objects: OpenObjects<'a>,
 }
 
 /// What a configuration refers to, as far as it exists: all that a graph depends on beside the configuration.

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlsm_data::archive::{self, Limits, Unpack};
-use mlsm_data::synthetic::{SyntheticSpec, draw};
-use mlsm_data::{Class, ClassId, Dataset, ImageId, OpenOptions, OwnPhotos, Part, Photo, counted};
+use mlsm_data::{
+    Class, ClassId, Dataset, ImageId, OpenOptions, OwnPhotos, Part, Photo, Shard, ShardOptions, counted, shards,
+};
 use mlsm_errors::{Explanation, Fix};
-use mlsm_store::{Digest, Request, StatCache, Store, StoreError};
+use mlsm_store::{Digest, StatCache, StoreError};
 use rayon::prelude::*;
 
-use super::{Preparation, Purpose};
+use super::kept::Kept;
+use super::{Preparation, Purpose, bucket};
 use crate::AssembleError;
 use crate::config::Config;
-use crate::recipe::field;
+use crate::photo_file::{PhotoFile, PhotoRoot, Planned};
 
 /// A data set with the digest of every photo, as far as the photos exist.
 #[derive(Clone, Debug)]
@@ -34,13 +36,33 @@ pub struct Source {
     pub own: Option<OwnPhotos>,
     /// What each class is for, where a file of features says so in place of the configuration.
     pub parts: Option<BTreeMap<ClassId, Part>>,
+    /// The path at which the photos begin, below the folder that was named or that the store keeps.
+    pub below: String,
+    /// Where they lie; a user's own lie elsewhere.
+    pub(crate) root: PhotoRoot,
+    /// The shards, where the list of a plan says them: those that were not read have no photos.
+    pub(crate) listed: Option<Vec<Shard>>,
 }
 
 impl Source {
-    /// Returns where a photo lies.
-    pub fn file(&self, photo: &Photo) -> PathBuf {
+    /// A data set in a folder.
+    pub(crate) fn of(dataset: Dataset, digests: BTreeMap<ImageId, Digest>, name: String) -> Self {
+        let root = PhotoRoot::Folder(dataset.images_root.as_path().into());
+        let (warnings, below) = (Vec::new(), String::new());
+        Self { dataset, digests, name, warnings, pending: None, own: None, parts: None, below, root, listed: None }
+    }
+
+    /// Returns a photo with where it lies.
+    pub(crate) fn file(&self, photo: &Photo) -> PhotoFile {
         let own = self.own.as_ref().and_then(|own| own.file(photo));
-        own.unwrap_or_else(|| self.dataset.images_root.join(&photo.path))
+        let root = own.map_or_else(|| self.root.clone(), PhotoRoot::File);
+        let planned = if self.listed.is_some() { Planned::ByList } else { Planned::ByRun };
+        PhotoFile { photo: photo.clone(), root, planned }
+    }
+
+    /// Returns the shards: those of the list, or what the photos are divided into.
+    pub(crate) fn shards(&self, max_photos: usize) -> Vec<Shard> {
+        self.listed.clone().unwrap_or_else(|| shards(&self.dataset, &ShardOptions { max_photos }))
     }
 }
 
@@ -51,17 +73,18 @@ pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_
     let by_path = own_digests(&own, with)?;
     let (own, own_digests) = by_content(own, &by_path);
     let (mut classes, mut photos) = (own.classes().to_vec(), own.photos().to_vec());
-    let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), PathBuf::new());
+    let (mut digests, mut warnings, mut root) = (BTreeMap::new(), Vec::new(), None);
     if let Some(beside) = beside {
-        root = beside.dataset.images_root.clone();
+        root = Some(beside.root);
         classes.extend(beside.dataset.classes);
         photos.extend(beside.dataset.photos);
         (digests, warnings) = (beside.digests, beside.warnings);
     }
     digests.extend(own_digests);
     warnings.extend(counted(own.left_out()));
-    let (dataset, name) = (Dataset::new(root, classes, photos), "own".to_owned());
-    Ok(Source { dataset, digests, name, warnings, pending: None, own: Some(own), parts: None })
+    let (dataset, name) = (Dataset::new(PathBuf::new(), classes, photos), "own".to_owned());
+    let source = Source::of(dataset, digests, name);
+    Ok(Source { warnings, own: Some(own), root: root.unwrap_or_else(|| source.root.clone()), ..source })
 }
 
 /// Digests a user's own photos that have a file.
@@ -86,15 +109,23 @@ pub(crate) fn by_content(
 
 pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     let Some(path) = config.data_path() else { return synthetic(config, with) };
+    if let Some(address) = config.bucket() {
+        return reviewed(bucket::open(address, config, with)?, address, with);
+    }
     let mut name = path.file_name().map_or_else(|| "photos".to_owned(), |n| n.to_string_lossy().into_owned());
     let options = OpenOptions { strict: config.data.strict, follow_links: config.data.follow_links };
-    let mut source = match path.is_file() {
+    let source = match path.is_file() {
         true => {
             name = name.split('.').next().unwrap_or_default().to_owned();
             from_archive(path, name, config, with)?
         }
-        false => with_digests(Dataset::open(path, &options)?, name, with)?,
+        false => with_digests(Dataset::open(path, &options)?, path, name, with)?,
     };
+    reviewed(source, &path.display().to_string(), with)
+}
+
+/// Says what of a data set is absent or left out; one without photos can only be planned.
+fn reviewed(mut source: Source, path: &str, with: &Preparation<'_>) -> Result<Source, AssembleError> {
     if source.dataset.absent > 0 {
         let first = source.dataset.first_absent.clone().unwrap_or_default();
         let absent = source.dataset.absent;
@@ -109,7 +140,7 @@ pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, As
                 source.pending = Some(format!("its photos are absent ({absent} are listed)"));
             }
             Purpose::Run => {
-                let said = Explanation::new(format!("no photo in {}", path.display()))
+                let said = Explanation::new(format!("no photo in {path}"))
                     .because(format!("{absent} photos are listed and none is there"));
                 return Err(AssembleError::Data(said.fix(Fix::set("data.path", "FOLDER"))));
             }
@@ -131,120 +162,86 @@ fn listed_only(dataset: &Dataset) -> Dataset {
 }
 
 fn synthetic(config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
-    let Some(spec) = config.synthetic_spec() else {
-        let said = Explanation::new("there are no photos")
-            .because("the configuration has neither data.path nor [data.synthetic]");
-        return Err(AssembleError::Config(said.fix(Fix::set("data.path", "FOLDER"))));
-    };
-    let name = "synthetic".to_owned();
-    let (found, warnings) = kept(&synthetic_request(&spec), with.store)?;
+    let Some(spec) = config.synthetic_spec() else { return Err(no_photos()) };
+    let (name, classes) = ("synthetic".to_owned(), spec.classes);
+    let kept = Kept::Drawn(spec);
+    let (found, warnings) = kept.find(with.store)?;
     if found.is_none() && with.purpose == Purpose::Plan {
         let class = |id| Class { class_id: ClassId(id), name: format!("{id:03}") };
-        let classes = (1..=spec.classes).map(class).collect();
+        let classes = (1..=classes).map(class).collect();
         let dataset = listed_only(&Dataset::new(PathBuf::new(), classes, Vec::new()));
-        let pending = Some("the synthetic photos are not drawn yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None, parts: None });
+        return Ok(pending(dataset, name, warnings, "the synthetic photos are not drawn yet"));
     }
-    let draw = |folder: &Path| -> Result<(), AssembleError> {
-        draw(folder, &spec, &|done, total| {
-            with.progress(done as u64, total as u64, "photos", "drawing");
-        })?;
-        with.check()
-    };
-    let folder = found.map_or_else(|| with.store.keep_dataset(&synthetic_request(&spec).fingerprint(), draw), Ok)?;
+    let folder = found.map_or_else(|| kept.make(with), Ok)?;
     let dataset = Dataset::open(&folder, &OpenOptions { strict: true, follow_links: false })?;
-    Ok(Source { warnings, ..with_digests(dataset, name, with)? })
+    Ok(Source { warnings, ..with_digests(dataset, &folder, name, with)? })
 }
 
-/// Finds photos that the store keeps; damaged ones count as absent, with a warning.
-fn kept(request: &Request, store: &Store) -> Result<(Option<PathBuf>, Vec<String>), AssembleError> {
-    match store.dataset(&request.fingerprint()) {
-        Ok(found) => Ok((found, Vec::new())),
-        Err(StoreError::DamagedDataset { file, path }) if file.starts_with(&path) => {
-            Ok((None, vec![format!("{} is damaged: a run makes its data set anew", file.display())]))
-        }
-        Err(StoreError::DamagedDataset { file, path }) => {
-            let (file, path) = (file.display(), path.display());
-            Ok((None, vec![format!("{file} was damaged: its data set was moved to {path} and is made anew")]))
-        }
-        Err(error) => Err(error.into()),
-    }
+fn no_photos() -> AssembleError {
+    let said =
+        Explanation::new("there are no photos").because("the configuration has neither data.path nor [data.synthetic]");
+    AssembleError::Config(said.fix(Fix::set("data.path", "FOLDER")))
 }
 
-/// Everything that determines the drawn photos.
-fn synthetic_request(spec: &SyntheticSpec) -> Request {
-    let SyntheticSpec {
-        classes,
-        images_per_class,
-        seed,
-        size_px,
-        bird_side,
-        clutter,
-        camouflage,
-        blur,
-        relatives,
-        variation,
-    } = spec;
-    let recipe = vec![
-        field("classes", *classes),
-        field("images_per_class", *images_per_class),
-        field("seed", *seed as i64),
-        field("size_px", *size_px),
-        field("bird_side", bird_side.map(f64::from).to_vec()),
-        field("clutter", *clutter),
-        field("camouflage", f64::from(*camouflage)),
-        field("blur", blur.map(f64::from).to_vec()),
-        field("relatives", *relatives),
-        field("variation", f64::from(*variation)),
-    ];
-    Request { stage: "synthetic".to_owned(), version: 3, recipe, inputs: Vec::new() }
+/// Photos that are only listed so far.
+fn pending(dataset: Dataset, name: String, warnings: Vec<String>, reason: &str) -> Source {
+    Source { warnings, pending: Some(reason.to_owned()), ..Source::of(dataset, BTreeMap::new(), name) }
 }
 
 /// Unpacks an archive into the store, once for its bytes; a plan reads only the lists in it.
 fn from_archive(path: &Path, name: String, config: &Config, with: &Preparation<'_>) -> Result<Source, AssembleError> {
-    let cache = with.store.stat_cache()?;
-    let (digest, _) = cache.digest(path)?;
-    save(&cache)?;
-    let md5 = config.data.md5.as_deref();
-    let request = Request {
-        stage: "archive".to_owned(),
-        version: 1,
-        recipe: vec![field("md5", md5.unwrap_or_default().to_lowercase())],
-        inputs: vec![mlsm_store::Input { name: "archive".to_owned(), digest }],
-    };
-    let report = |done: u64| with.progress(done, 0, "files", "unpacking");
+    let kept = Kept::of_archive(path, config, with.store)?;
     let options = OpenOptions { strict: config.data.strict, follow_links: false };
-    let (found, warnings) = kept(&request, with.store)?;
+    let (found, warnings) = kept.find(with.store)?;
     if found.is_none() && with.purpose == Purpose::Plan {
         let scratch = tempfile::tempdir().map_err(|e| {
             let said = Explanation::new("cannot make a temporary folder").because(e.to_string());
             AssembleError::Config(said.fix("set TMPDIR to a folder you can write to"))
         })?;
+        let (report, md5) = (|done| with.progress(done, 0, "files", "unpacking"), config.data.md5.as_deref());
         let inner = archive::unpack(path, scratch.path(), Unpack::Lists, md5, Limits::default(), &report)?;
         let dataset = listed_only(&Dataset::open(&inner, &OpenOptions::default())?);
-        let pending = Some("the archive is not unpacked yet".to_owned());
-        return Ok(Source { dataset, digests: BTreeMap::new(), name, warnings, pending, own: None, parts: None });
+        return Ok(pending(dataset, name, warnings, "the archive is not unpacked yet"));
     }
-    let unpack = |folder: &Path| -> Result<(), AssembleError> {
-        archive::unpack(path, folder, Unpack::All, md5, Limits::default(), &report)?;
-        with.check()
+    let folder = found.map_or_else(|| kept.make(with), Ok)?;
+    let dataset = Dataset::open(&kept.opened(folder.clone()), &options)?;
+    Ok(Source { warnings, ..with_digests(dataset, &folder, name, with)? })
+}
+
+/// Finds the folder of photos that the store keeps for a configuration; they are drawn or unpacked where they are absent.
+pub(crate) fn kept_folder(config: &Config, with: &Preparation<'_>) -> Result<PathBuf, AssembleError> {
+    let kept = match (config.data_path(), config.synthetic_spec()) {
+        (Some(archive), _) => Kept::of_archive(archive, config, with.store)?,
+        (None, Some(spec)) => Kept::Drawn(spec),
+        (None, None) => return Err(no_photos()),
     };
-    let folder = found.map_or_else(|| with.store.keep_dataset(&request.fingerprint(), unpack), Ok)?;
-    let dataset = Dataset::open(&archive::innermost(&folder), &options)?;
-    Ok(Source { warnings, ..with_digests(dataset, name, with)? })
+    kept.find(with.store)?.0.map_or_else(|| kept.make(with), Ok)
 }
 
 /// Keeps what was hashed; a read-only store only costs the hashing again.
-fn save(cache: &StatCache) -> Result<(), StoreError> {
+pub(super) fn save(cache: &StatCache) -> Result<(), StoreError> {
     match cache.save() {
         Ok(()) | Err(StoreError::Unwritable { .. }) => Ok(()),
         Err(e) => Err(e),
     }
 }
 
-fn with_digests(dataset: Dataset, name: String, with: &Preparation<'_>) -> Result<Source, AssembleError> {
+/// Reports a photo that cannot be read.
+pub(super) fn unreadable(path: &Path, source: &std::io::Error) -> AssembleError {
+    let said = Explanation::new(format!("cannot read photo {}", path.display()));
+    AssembleError::Data(said.because(source.to_string()).fix("restore it"))
+}
+
+/// Adds digests. `opened`: the folder that was named, or that the store keeps.
+fn with_digests(
+    dataset: Dataset,
+    opened: &Path,
+    name: String,
+    with: &Preparation<'_>,
+) -> Result<Source, AssembleError> {
     let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), with)?;
-    Ok(Source { dataset, digests, name, warnings: Vec::new(), pending: None, own: None, parts: None })
+    let below = dataset.images_root.strip_prefix(opened).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+    Ok(Source { below, ..Source::of(dataset, digests, name) })
 }
 
 fn digests(
@@ -257,10 +254,7 @@ fn digests(
     let digest = |photo: &Photo| {
         with.check()?;
         let (digest, _) = cache.digest(&file(photo)).map_err(|e| match e {
-            StoreError::Io { path, source, .. } => {
-                let said = Explanation::new(format!("cannot read photo {}", path.display()));
-                AssembleError::Data(said.because(source.to_string()).fix("restore it"))
-            }
+            StoreError::Io { path, source, .. } => unreadable(&path, &source),
             other => AssembleError::Store(other),
         })?;
         let (done, total) = (done.fetch_add(1, Ordering::Relaxed) + 1, photos.len() as u64);

@@ -15,10 +15,11 @@ use mlsm_nets::{BoxOptions, Region, cam_box, enlarge_map};
 use mlsm_store::Field;
 use tch::{Kind, Tensor};
 
-use super::ingest::{PhotoFile, PixelShape, WHOLE, content_digest, pack_pixels};
+use super::ingest::{PixelShape, WHOLE, content_digest, pack_pixels};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
 use crate::config::CamRegion;
 use crate::error::{misfit, torch_error};
+use crate::photo_file::{PhotoFile, read_each};
 use crate::recipe::{field, word};
 use crate::stages::extract::floats;
 
@@ -323,24 +324,20 @@ fn reopen(
     let content = context.open("content")?;
     let text = String::from_utf8_lossy(&content);
     let expected: BTreeMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
-    for PhotoFile { photo, file } in photos {
-        context.check()?;
-        let id = i64::from(photo.image_id.0);
-        if !boxes.contains_key(&id) {
-            continue;
-        }
+    let with_box = photos.iter().filter(|file| boxes.contains_key(&i64::from(file.photo.image_id.0)));
+    read_each(with_box, context, |file, bytes| {
+        let image_id = file.photo.image_id;
         let changed = |why: String| {
-            let said = Explanation::new(format!("cannot cut the object out of photo {}", file.display()));
-            StageError::BadData(said.because(why).fix("run again"))
+            let said = Explanation::new(format!("cannot cut the object out of photo {}", file.name()));
+            StageError::BadData(said.because(why).fix(file.planned.fix()))
         };
-        let bytes = std::fs::read(file).map_err(|e| changed(e.to_string()))?;
         let image = photo_decode::open_rgb(&bytes).map_err(|problem| changed(problem.why()))?;
-        if expected.get(photo.image_id.to_string().as_str()) != Some(&content_digest(&image).to_string().as_str()) {
-            return Err(changed("it changed while the run was going on".to_owned()));
+        if expected.get(image_id.to_string().as_str()) != Some(&content_digest(&image).to_string().as_str()) {
+            return Err(changed("it shows something else than when it was ingested".to_owned()));
         }
-        one(id, &image);
-    }
-    Ok(())
+        one(i64::from(image_id.0), &image);
+        Ok(())
+    })
 }
 
 /// Reads the IoU and fallback columns of a table of crops.

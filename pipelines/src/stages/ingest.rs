@@ -4,67 +4,38 @@
 //! digests their decoded pixels (`content`), so that whoever reopens a photo later depends on what it shows rather
 //! than on its bytes. [`SquashPhotos`] packs the pixels at one size.
 
-use std::path::PathBuf;
-
 use mlsm_data::resize::{self, Resize};
 use mlsm_data::{ImageProblem, Photo, decode};
-use mlsm_engine::{Context, Item, Outputs, Port, StageError, Task};
+use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Digest, Field, Value};
 
 use crate::artifact::{Array, Column, ElementType, encode, table};
 use crate::config::BadImage;
+use crate::photo_file::{PhotoFile, read_each};
 use crate::recipe::{field, word};
 
 /// The port that takes photos.
 pub const PHOTO: &str = "photo";
 
-/// A photo of a shard and where its file is.
-#[derive(Clone)]
-pub struct PhotoFile {
-    /// The record of the data set.
-    pub photo: Photo,
-    /// The file; never part of a recipe.
-    pub file: PathBuf,
-}
-
-impl PhotoFile {
-    /// Returns which of a unit's photos it is.
-    pub fn item(&self) -> Item {
-        Item { id: format!("{} {}", self.photo.image_id, self.photo.path), key: self.photo.image_id.0 }
-    }
-}
-
-/// Reads a photo and checks that it is still the one that was planned with.
-fn read(photo: &PhotoFile, context: &Context<'_>) -> Result<Vec<u8>, StageError> {
-    let file = photo.file.display();
-    let bytes = std::fs::read(&photo.file).map_err(|e| {
-        let said = Explanation::new(format!("cannot read photo {file}")).because(e.to_string());
-        StageError::BadData(said.fix("restore the file, then run again"))
-    })?;
-    if Digest::of(&bytes) != context.item(PHOTO, photo.photo.image_id.0)? {
-        context.store().forget_digest(&photo.file)?; // what was remembered of it is wrong: the next run reads it
-        let said = Explanation::new(format!("photo {file} changed while the run was going on"));
-        return Err(StageError::BadData(said.because("its digest differs from the planned one").fix("run again")));
-    }
-    Ok(bytes)
-}
-
-/// Decodes a shard's photos one after another; returns the bad ones, each with what is wrong with it.
+/// Decodes a shard's photos one after another, each checked to be the one that was planned with; returns the bad ones, each with what is wrong with it.
 fn decode_all(
     photos: &[PhotoFile],
     context: &Context<'_>,
     mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage) -> Result<(), StageError>,
 ) -> Result<Vec<(PhotoFile, ImageProblem)>, StageError> {
     let mut bad = Vec::new();
-    for photo in photos {
-        context.check()?;
-        let bytes = read(photo, context)?;
+    read_each(photos, context, |photo, bytes| {
+        let (found, planned) = (Digest::of(&bytes), context.item(PHOTO, photo.photo.image_id.0)?);
+        if found != planned {
+            return Err(photo.changed(found, planned, context)?);
+        }
         match decode::open_rgb(&bytes) {
             Ok(image) => each(photo, &bytes, &image)?,
             Err(problem) => bad.push((photo.clone(), problem)),
         }
-    }
+        Ok(())
+    })?;
     Ok(bad)
 }
 
@@ -75,7 +46,7 @@ fn judge(bad: &[(PhotoFile, ImageProblem)], policy: BadImage) -> Result<(), Stag
         return Ok(());
     }
     let undecodable = |(photo, problem): &(PhotoFile, ImageProblem)| {
-        let said = Explanation::new(format!("cannot decode photo {}", photo.file.display())).because(problem.why());
+        let said = Explanation::new(format!("cannot decode photo {}", photo.name())).because(problem.why());
         said.fix(problem.fix())
     };
     let Some(mut said) = bad.iter().take(SHOWN).map(undecodable).reduce(Explanation::and) else { return Ok(()) };
@@ -111,7 +82,7 @@ impl Task for ReadPhotos {
             field("class_name", class_name.as_str()),
             field("on_bad_image", word(*on_bad_image)),
         ];
-        for PhotoFile { photo, file: _ } in photos {
+        for PhotoFile { photo, root: _, planned: _ } in photos {
             let Photo { image_id, class_id, path, bbox } = photo;
             let bbox = match bbox {
                 Some(b) => Value::List([b.x, b.y, b.w, b.h].iter().map(|v| Value::from(f64::from(*v))).collect()),

@@ -40,14 +40,13 @@ impl Support {
         let part = |class: &Class| if class.class_id == own.query_class() { Part::Novel } else { labelled };
         let parts = own.classes().iter().map(|class| (class.class_id, part(class)));
         let parts = parts.chain(base_classes.iter().map(|class_id| (*class_id, Part::Base))).collect();
+        let dataset = Dataset::new(std::path::PathBuf::new(), classes, photos);
         let source = Source {
-            dataset: Dataset::new(std::path::PathBuf::new(), classes, photos),
-            digests,
-            name: "own".to_owned(),
             warnings: counted(own.left_out()).into_iter().collect(),
             pending: Some("a support file keeps its features alone".to_owned()),
             own: Some(own),
             parts: Some(parts),
+            ..Source::of(dataset, digests, "own".to_owned())
         };
         let weights = self.about.weights.iter().map(|(name, digest)| (name.clone(), InputSource::Known(*digest)));
         Ok(Scene { source, split: None, weights: weights.collect() })

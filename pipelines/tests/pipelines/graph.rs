@@ -8,7 +8,7 @@ use mlsm_errors::{Explain, Fix};
 use mlsm_pipelines::{
     AssembleError, Assembly, Config, DeviceChoice, Execution, Preparation, Purpose, Scene, assemble, prepare,
 };
-use mlsm_store::{Access, Store};
+use mlsm_store::{Access, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::config::with;
@@ -29,7 +29,16 @@ pub fn over_store(config: &Config, purpose: Purpose) -> (TempDir, Store, Result<
 const CPU: Execution = Execution { device: DeviceChoice::Cpu };
 
 fn prepared(config: &Config, store: &Store, purpose: Purpose, cancel: &Cancel) -> Result<Scene, AssembleError> {
-    prepare(config, &Preparation { store, purpose, cancel, subscriber: &|_: &Event| {} })
+    prepare(
+        config,
+        &Preparation {
+            store,
+            purpose,
+            cancel,
+            subscriber: &|_: &Event| {},
+            objects: &|_: &str| Err(StoreError::Stopped),
+        },
+    )
 }
 
 fn graph(changes: &[(&str, &str)]) -> Graph {

@@ -4,11 +4,12 @@
 //! are files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use mlsm_engine::{InputSource, Node};
 use mlsm_pipelines::stages::ingest::PHOTO;
 use mlsm_pipelines::{Assembly, Config, TableOrigin, dictionary};
-use mlsm_store::Digest;
+use mlsm_store::{Digest, is_address};
 use serde_json::{Map, Value, json};
 
 use super::facet::{self, facet};
@@ -36,7 +37,7 @@ pub struct NodeData {
 pub struct Catalogue {
     /// The namespace of artifacts.
     namespace: String,
-    /// The folder or archive of photos; photos are drawn where there is none.
+    /// The folder, archive or bucket of photos; photos are drawn where there is none.
     photos: Option<String>,
     /// The nodes.
     pub nodes: BTreeMap<String, NodeData>,
@@ -49,11 +50,13 @@ pub struct Catalogue {
 impl Catalogue {
     /// Lists what the nodes of a graph read and make. `store`: its address.
     pub fn new(store: &str, config: &Config, assembly: &Assembly) -> Self {
-        let path = config.data_path().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        let absolute =
+            |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        let photos = config.bucket().map(str::to_owned).or_else(|| config.data_path().map(absolute));
         let nodes = assembly.graph.nodes().iter().map(|node| (node.id.clone(), data_of(node, assembly)));
         Self {
             namespace: format!("mlsm:{store}"),
-            photos: path.map(|path| path.display().to_string()),
+            photos,
             nodes: nodes.collect(),
             origins: assembly.table_origins(),
             versions: BTreeMap::new(),
@@ -99,7 +102,13 @@ impl Catalogue {
     }
 
     fn photos(&self, count: usize) -> Value {
+        // A bucket is a namespace of its own, its prefix the name.
+        let prefix_at = |address: &str| address.match_indices('/').nth(2).map_or(address.len(), |(at, _)| at);
         let (namespace, name, text) = match &self.photos {
+            Some(path) if is_address(path) => {
+                let (bucket, prefix) = path.split_at(prefix_at(path));
+                (bucket, prefix, "Labelled photos.")
+            }
             Some(path) => (FILES, path.as_str(), "Labelled photos."),
             None => (self.namespace.as_str(), "photos", "Photos that mlsm drew."),
         };

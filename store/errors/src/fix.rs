@@ -38,6 +38,8 @@ pub enum Fix {
     },
     /// The list of the nodes of the configuration.
     ListNodes,
+    /// A plan of work that is drawn anew.
+    NewPlan,
     /// The stage before this one, computed again.
     RedoUpstream,
     /// The repair of the store.

@@ -41,7 +41,7 @@ use tokio::runtime::{Builder, Runtime};
 /// From how many bytes on an artifact is sent in parts.
 const PART: usize = 16 << 20;
 /// How long a lease lasts that its holder does not renew.
-const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// An object store, or the part of it under a prefix. Clones share one connection.
 #[derive(Clone)]
@@ -78,14 +78,23 @@ impl Bucket {
         access: Access,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, StoreError> {
+        let bucket = Self::unchecked(url, options, access, stop)?;
+        bucket.check_format()?;
+        Ok(bucket)
+    }
+
+    /// Does the same without a look at what is there.
+    pub(crate) fn unchecked(
+        url: &str,
+        options: impl IntoIterator<Item = (String, String)>,
+        access: Access,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         let failed = |reason: String| StoreError::Remote { action: "open", url: url.to_owned(), reason };
         let address = Address::of(url).map_err(failed)?;
         let (objects, within) =
             object_store::parse_url_opts(&address.service, options).map_err(|e| failed(reason(&e)))?;
-        let prefix = address.prefix.unwrap_or(within);
-        let bucket = Self::closed(url, objects, prefix, LEASE, access, stop)?;
-        bucket.check_format()?;
-        Ok(bucket)
+        Self::closed(url, objects, address.prefix.unwrap_or(within), LEASE, access, stop)
     }
 
     /// An empty one in the memory of this process.
@@ -106,7 +115,7 @@ impl Bucket {
         Ok(bucket)
     }
 
-    fn closed(
+    pub(crate) fn closed(
         url: &str,
         objects: Box<dyn ObjectStore>,
         prefix: Path,

@@ -14,10 +14,12 @@ mod lease;
 mod local;
 mod look;
 mod peer;
+mod photos;
 mod transfer;
 mod upkeep;
 
 pub use bucket::Bucket;
 pub use local::LocalPeer;
 pub use peer::Peer;
+pub use photos::PhotoBucket;
 pub use transfer::{Moved, Selection, pull, push};

@@ -160,3 +160,29 @@ fn nothing_new_writes_nothing() {
     remember(&store, &path);
     assert_eq!(inode(&file), before);
 }
+
+#[test]
+fn a_file_in_an_object_store_is_known_by_its_version_and_size() {
+    let folder = folder();
+    let store = open(&folder);
+    let object =
+        |bytes: u64, version: &str| Object { path: "owl/1.jpg".to_owned(), bytes, version: version.to_owned() };
+    let (digest, cache) = (Digest::of(b"one"), store.stat_cache().unwrap());
+    cache.keep_object("s3://birds", &object(3, "a"), (digest, 3));
+    cache.keep_object("s3://gulls", &object(3, "a"), (digest, 4)); // it changed between the listing and the reading
+    cache.keep_object("s3://auks", &object(3, ""), (digest, 3));
+    cache.save().unwrap();
+    let cache = store.stat_cache().unwrap();
+    assert_eq!(cache.object("s3://birds", &object(3, "a")), Some(digest));
+    for (address, other) in [
+        ("s3://birds", object(3, "b")),
+        ("s3://birds", object(4, "a")),
+        ("s3://gulls", object(3, "a")),
+        ("s3://auks", object(3, "")),
+    ] {
+        assert_eq!(cache.object(address, &other), None, "{address} {other:?}");
+    }
+    assert!(crate::stat_cache::outdated(&store).is_empty(), "a collection asks no service");
+    store.forget_digest(Path::new("s3://birds/owl/1.jpg")).unwrap();
+    assert_eq!(store.stat_cache().unwrap().object("s3://birds", &object(3, "a")), None);
+}

@@ -4,10 +4,11 @@
 
 use super::lines::{MetadataFile, Record};
 use super::presence::Presence;
+use super::tree::Tree;
 use super::{BoundingBox, Class, Dataset, OpenOptions, Photo};
 use crate::{ClassId, DataError, ImageId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The folder of the archive.
 const ARCHIVE_FOLDER: &str = "CUB_200_2011";
@@ -15,28 +16,32 @@ const ARCHIVE_FOLDER: &str = "CUB_200_2011";
 /// The list that no other tool leaves behind.
 const LABELS: &str = "image_class_labels.txt";
 
-/// The CUB folder that `path` is or holds. One list alone decides nothing: labelling tools leave a `classes.txt`, too.
-pub(super) fn find(path: &Path) -> Option<PathBuf> {
-    if is_cub(path) {
-        return Some(path.to_owned());
-    }
-    let inner = path.join(ARCHIVE_FOLDER);
-    is_cub(&inner).then_some(inner)
+/// Where below a root its CUB folder is, if it is or holds one. One list alone decides nothing: labelling tools leave a
+/// `classes.txt`, too.
+pub(super) fn find<T: Tree + ?Sized>(tree: &T) -> Option<&'static str> {
+    ["", ARCHIVE_FOLDER].into_iter().find(|below| is_cub(tree, below))
+}
+
+/// Names a file of the folder.
+fn in_folder(below: &str, name: &str) -> String {
+    if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") }
 }
 
 /// Tells a CUB folder, even a damaged one: two of its lists, or one beside the folder of its photos.
-fn is_cub(root: &Path) -> bool {
-    let lists = ["images.txt", "classes.txt"].iter().filter(|name| begins_with_a_number(&root.join(name))).count();
-    let has_images = root.join("images").is_dir();
-    match root.join(LABELS).is_file() {
-        true => lists > 0 || has_images || root.ends_with(ARCHIVE_FOLDER),
-        false => has_images && (lists == 2 || root.ends_with(ARCHIVE_FOLDER)),
+fn is_cub<T: Tree + ?Sized>(tree: &T, below: &str) -> bool {
+    let lists = ["images.txt", "classes.txt"].iter().filter(|name| begins_with_a_number(tree, &in_folder(below, name)));
+    let lists = lists.count();
+    let has_images = tree.is_folder(&in_folder(below, "images"));
+    let is_named = tree.place(below).ends_with(ARCHIVE_FOLDER);
+    match tree.is_file(&in_folder(below, LABELS)) {
+        true => lists > 0 || has_images || is_named,
+        false => has_images && (lists == 2 || is_named),
     }
 }
 
 /// Tells whether the first line of a list is an id and something behind it.
-fn begins_with_a_number(list: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(list) else { return false };
+fn begins_with_a_number<T: Tree + ?Sized>(tree: &T, list: &str) -> bool {
+    let Ok(bytes) = tree.read(list) else { return false };
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
     let mut fields = lines.next().unwrap_or_default().split_whitespace();
@@ -44,11 +49,12 @@ fn begins_with_a_number(list: &Path) -> bool {
 }
 
 /// Reads the lists of a CUB folder.
-pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let images = MetadataFile::read(root, "images.txt")?;
-    let labels = MetadataFile::read(root, "image_class_labels.txt")?;
-    let classes = read_classes(&MetadataFile::read(root, "classes.txt")?)?;
-    let boxes = MetadataFile::read_if_there(root, "bounding_boxes.txt")?;
+pub(super) fn open<T: Tree + ?Sized>(tree: &T, below: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let list = |name: &str| MetadataFile::read(tree, below, name);
+    let images = list("images.txt")?;
+    let labels = list("image_class_labels.txt")?;
+    let classes = read_classes(&list("classes.txt")?)?;
+    let boxes = MetadataFile::read_if_there(tree, &in_folder(below, "bounding_boxes.txt"))?;
 
     let paths = read_paths(&images)?;
     if paths.is_empty() {
@@ -68,18 +74,18 @@ pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
         bbox: boxes_by_id.get(&id).copied(),
     });
     let classes = classes.into_iter().map(|(id, name)| Class { class_id: ClassId(id), name }).collect();
-    with_present(root.join("images"), classes, photos.collect(), options)
+    let folder = in_folder(below, "images");
+    with_present(Presence::new(tree, &folder), tree.place(&folder), (classes, photos.collect()), options)
 }
 
 /// Leaves out the photos that have no file.
-fn with_present(
+fn with_present<T: Tree + ?Sized>(
+    mut presence: Presence<'_, T>,
     images_root: PathBuf,
-    classes: Vec<Class>,
-    listed: Vec<Photo>,
+    (classes, listed): (Vec<Class>, Vec<Photo>),
     options: &OpenOptions,
 ) -> Result<Dataset, DataError> {
     let listed_count = listed.len();
-    let mut presence = Presence::new(&images_root);
     let (mut photos, mut first_absent) = (Vec::with_capacity(listed_count), None);
     for photo in listed {
         if presence.is_there(&photo.path)? {

@@ -5,7 +5,8 @@
 //! images, so that published splits fit), or a hash of the name above all such numbers.
 
 use super::left_out::{LeftOut, Reason};
-use super::walk::{Entry, Walk, leads_back};
+use super::tree::{ListedFiles, Tree};
+use super::walk::{Entry, Walk, leads_back, listed_kind};
 use super::{Class, Dataset, OpenOptions, Photo};
 use crate::{ClassId, DataError, ImageId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,37 @@ pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
             }
         }
     }
+    of_folders(root, folders, left_out)
+}
+
+/// Lists the photos of every class folder that an object store has.
+pub(super) fn open_listed(files: &ListedFiles<'_>) -> Result<Dataset, DataError> {
+    let root = files.root();
+    let (mut folders, mut rest) =
+        (BTreeMap::<String, Vec<String>>::new(), BTreeMap::<String, BTreeSet<LeftOut>>::new());
+    for path in files.paths() {
+        let class = path.split_once('/').map_or("", |(class, _)| class);
+        match listed_kind(files, path)? {
+            None => folders.entry(class.to_owned()).or_default().push(path.to_owned()),
+            Some(left_out) => drop(rest.entry(class.to_owned()).or_default().insert(left_out)),
+        }
+    }
+    let mut left_out = Vec::new();
+    for (class, entries) in rest {
+        let is_whole = entries.iter().any(|entry| entry.path == class); // left out with all that it holds
+        match class.is_empty() || is_whole || folders.contains_key(&class) {
+            true => left_out.extend(entries),
+            false => left_out.extend(without_photos(&root, class, entries.into_iter().collect())?),
+        }
+    }
+    of_folders(&root, folders, left_out)
+}
+
+fn of_folders(
+    root: &Path,
+    folders: BTreeMap<String, Vec<String>>,
+    mut left_out: Vec<LeftOut>,
+) -> Result<Dataset, DataError> {
     if folders.is_empty() {
         return Err(DataError::NoDataset {
             path: root.to_owned(),

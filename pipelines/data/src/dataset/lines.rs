@@ -1,5 +1,6 @@
 //! A metadata file of CUB: one record a line, columns parted by blanks.
 
+use super::tree::Tree;
 use crate::DataError;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -21,18 +22,19 @@ pub(super) struct Record<'a> {
 
 impl MetadataFile {
     /// Reads a file that must be there.
-    pub fn read(root: &Path, name: &str) -> Result<Self, DataError> {
-        Self::read_if_there(root, name)?.ok_or_else(|| DataError::NoDataset {
-            path: root.to_owned(),
+    pub fn read<T: Tree + ?Sized>(tree: &T, below: &str, name: &str) -> Result<Self, DataError> {
+        let path = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        Self::read_if_there(tree, &path)?.ok_or_else(|| DataError::NoDataset {
+            path: tree.place(below),
             why: format!("it has no `{name}`, and a CUB folder must"),
             fix: "extract the archive again, or give a folder of class folders",
         })
     }
 
     /// Reads a file that may be absent.
-    pub fn read_if_there(root: &Path, name: &str) -> Result<Option<Self>, DataError> {
-        let path = root.join(name);
-        let bytes = match std::fs::read(&path) {
+    pub fn read_if_there<T: Tree + ?Sized>(tree: &T, path: &str) -> Result<Option<Self>, DataError> {
+        let (found, path) = (tree.read(path), tree.place(path));
+        let bytes = match found {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(DataError::io("read", &path, error)),

@@ -10,6 +10,7 @@ mod left_out;
 mod lines;
 mod own;
 mod presence;
+mod tree;
 mod walk;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use bounding_box::BoundingBox;
 pub(crate) use folders::NAMED;
 pub use left_out::{LeftOut, Reason, counted};
 pub use own::OwnPhotos;
+pub use tree::{ListedFiles, ReadFile};
 pub(crate) use walk::is_photo_name;
 
 use crate::{ClassId, DataError, ImageId};
@@ -108,8 +110,19 @@ impl Dataset {
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         check_folder(path)?;
         match cub::find(path) {
-            Some(root) => cub::open(&root, options),
+            Some(below) => cub::open(path, below, options),
             None => folders::open(path, options),
+        }
+    }
+
+    /// Opens the dataset that an object store has below a place, as [`Dataset::open`] does one in a folder.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_listed(files: &ListedFiles<'_>, options: &OpenOptions) -> Result<Dataset, DataError> {
+        match cub::find(files) {
+            Some(below) => cub::open(files, below, options),
+            None => folders::open_listed(files),
         }
     }
 

@@ -1,20 +1,22 @@
 //! Which listed photos have a file, by reading each folder once: far cheaper than asking file by file.
 
+use super::tree::Tree;
 use crate::DataError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Answers for the photos below one folder.
-pub(super) struct Presence {
-    root: PathBuf,
+/// Answers for the photos below one folder of a tree.
+pub(super) struct Presence<'a, T: ?Sized> {
+    tree: &'a T,
+    root: String,
     names_by_folder: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Presence {
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), names_by_folder: BTreeMap::new() }
+impl<'a, T: Tree + ?Sized> Presence<'a, T> {
+    pub fn new(tree: &'a T, root: &str) -> Self {
+        Self { tree, root: root.to_owned(), names_by_folder: BTreeMap::new() }
     }
 
     /// Whether `path`, relative with forward slashes, is a file; letter case counts, on any file system.
@@ -23,32 +25,34 @@ impl Presence {
         if let Some(names) = self.names_by_folder.get(folder) {
             return Ok(names.contains(name));
         }
-        let names = file_names(&self.root.join(folder))?.into_iter().collect::<BTreeSet<_>>();
+        let place = if folder.is_empty() { self.root.clone() } else { format!("{}/{folder}", self.root) };
+        let names = match self.tree.file_names(&place) {
+            Err(error) if is_none(error.kind()) => BTreeSet::new(),
+            Err(error) => return Err(DataError::io("list", &self.tree.place(&place), error)),
+            Ok(names) => names.into_iter().collect(),
+        };
         let is_there = names.contains(name);
         self.names_by_folder.insert(folder.to_owned(), names);
         Ok(is_there)
     }
 }
 
-/// Names of the files of a folder, links to files included; none when there is no such folder. Names that are
-/// not UTF-8 are left out: no list can name them.
-fn file_names(folder: &Path) -> Result<Vec<String>, DataError> {
-    let names = |folder: &Path| -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            if let (true, Ok(name)) = (is_file(&entry)?, entry.file_name().into_string()) {
-                names.push(name);
-            }
+/// Whether a folder that cannot be listed is none: it is not there, or no file system has a name like that.
+fn is_none(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+}
+
+/// Names of the files of a folder of this machine, links to files included. Names that are not UTF-8 are left out: no list
+/// can name them.
+pub(super) fn names_on_disk(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if let (true, Ok(name)) = (is_file(&entry)?, entry.file_name().into_string()) {
+            names.push(name);
         }
-        Ok(names)
-    };
-    let is_none = |kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename);
-    match names(folder) {
-        Err(error) if is_none(error.kind()) => Ok(Vec::new()),
-        Err(error) => Err(DataError::io("list", folder, error)),
-        Ok(names) => Ok(names),
     }
+    Ok(names)
 }
 
 /// Whether an entry is a file or a link to one; a broken link is not.

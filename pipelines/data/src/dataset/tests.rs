@@ -301,3 +301,67 @@ fn links_are_left_out_or_followed_once_and_a_class_of_links_is_an_error() {
     let error = open(&folder).unwrap_err().explain().to_string();
     assert!(error.contains("class owl") && error.contains("data.follow_links = true"), "{error}");
 }
+
+/// What an object store would list of a folder.
+fn listed(folder: &TempDir) -> Result<Dataset, DataError> {
+    let root = folder.path();
+    let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(place) = folders.pop() {
+        for entry in fs::read_dir(place).unwrap().flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            match path.is_dir() {
+                true => {
+                    files.push((name, 0)); // as some tools mark a folder
+                    folders.push(path);
+                }
+                false => files.push((name, entry.metadata().unwrap().len())),
+            }
+        }
+    }
+    let read = |path: &str, first: Option<u64>| {
+        let bytes = fs::read(root.join(path))?;
+        let length = first.map_or(bytes.len(), |first| bytes.len().min(first as usize));
+        Ok(bytes[..length].to_vec())
+    };
+    Dataset::open_listed(&ListedFiles::new(root.to_str().unwrap(), files, &read), &LENIENT)
+}
+
+#[test]
+fn an_object_store_has_the_data_set_that_a_folder_has() {
+    let folder = cub();
+    assert_eq!(listed(&folder).unwrap(), open(&folder).unwrap());
+    fs::remove_file(folder.path().join("images/002.Gull/b.jpg")).unwrap();
+    let dataset = listed(&folder).unwrap();
+    assert_eq!(dataset, Dataset::open(folder.path(), &LENIENT).unwrap());
+    assert_eq!(dataset.absent, 1);
+    let outer = tempfile::tempdir().unwrap();
+    fs::rename(folder.keep(), outer.path().join("CUB_200_2011")).unwrap();
+    assert_eq!(listed(&outer).unwrap(), Dataset::open(outer.path(), &LENIENT).unwrap());
+}
+
+#[test]
+fn class_folders_in_an_object_store_leave_out_what_those_on_a_disk_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let png = "\u{89}PNG"; // two bytes of UTF-8: no photo
+    for (name, text) in [
+        ("001.Auk/a.jpg", "x"),
+        ("001.Auk/deep/er/b.PNG", "x"),
+        ("001.Auk/notes.md", "about auks"),
+        ("001.Auk/empty", ""),
+        ("001.Auk/.hidden/c.jpg", "x"),
+        ("001.Auk/Thumbs.db", "x"),
+        ("002.Gull/@eaDir/d.jpg", "x"),
+        ("002.Gull/e.webp", "x"),
+        ("003.Owl/only.txt", png),
+        ("@eaDir/f.jpg", "x"),
+        ("beside.jpg", "x"),
+    ] {
+        write(&folder, name, text);
+    }
+    fs::write(folder.path().join("001.Auk/nameless"), b"\xff\xd8\xff\xe0\0\x10JFIF\0").unwrap();
+    let (found, expected) = (listed(&folder).unwrap(), Dataset::open(folder.path(), &LENIENT).unwrap());
+    assert_eq!(found, expected);
+    assert_eq!(found.photos.len(), 4);
+    assert!(listed(&tempfile::tempdir().unwrap()).is_err());
+}

@@ -6,6 +6,7 @@
 
 use super::Links;
 use super::left_out::{LeftOut, Reason};
+use super::tree::{ListedFiles, Tree};
 use crate::{DataError, decode};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -169,6 +170,32 @@ fn kind(file: &Path, path: &str) -> Option<Reason> {
         Err(_) => Some(Reason::Unreadable),
         Ok(0) => Some(Reason::Empty),
         Ok(_) => (!decode::is_photo(&head)).then_some(Reason::NotAPhoto),
+    }
+}
+
+/// Tells why a file of an object store is no photo of a class, by the rules for files of a folder: it is left out itself, or
+/// with a folder in which it lies.
+pub(super) fn listed_kind(files: &ListedFiles<'_>, path: &str) -> Result<Option<LeftOut>, DataError> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    for end in ends {
+        let upto = &path[..end];
+        let name = upto.rsplit('/').next().unwrap_or_default();
+        if let Some(reason) = by_name(name) {
+            return Ok(Some(LeftOut { path: upto.to_owned(), reason }));
+        }
+    }
+    let left_out = |reason| Ok(Some(LeftOut { path: path.to_owned(), reason }));
+    if !path.contains('/') {
+        return left_out(Reason::BesideClasses);
+    }
+    if is_photo_name(path) {
+        return Ok(None);
+    }
+    let head = files.head(path, decode::HEAD as u64).map_err(|e| DataError::io("read", &files.place(path), e))?;
+    match (head.is_empty(), decode::is_photo(&head)) {
+        (true, _) => left_out(Reason::Empty),
+        (_, false) => left_out(Reason::NotAPhoto),
+        (_, true) => Ok(None),
     }
 }
 

@@ -54,14 +54,9 @@ impl Graph {
         Ok(part)
     }
 
-    /// Returns the graph of some units and all that they need.
-    ///
-    /// # Errors
-    /// [`GraphError`] when a unit does not fit, which a graph that was built has refused before.
-    pub fn with_all_needed(&self, units: &[UnitRef]) -> Result<Self, GraphError> {
-        let needed = self.below(units.iter().map(|at| (at.node, at.unit)).collect());
-        let later = |at: UnitRef, output| GraphError::Later { unit: self.unit(at).key(), output };
-        self.part(|at| needed.contains(&(at.node, at.unit)), |at, output| Err(later(at, output)))
+    /// Returns the positions of all units that some need, themselves included.
+    pub fn needed_for(&self, units: &[UnitRef]) -> BTreeSet<(NodeIndex, usize)> {
+        self.below(units.iter().map(|at| (at.node, at.unit)).collect())
     }
 
     /// Returns the units that a node rests on, its own included, as positions of nodes and of units in them.

@@ -106,7 +106,10 @@ fn some_units_with_all_that_they_need_are_a_graph() {
     let (graph, units) = forked();
     assert_eq!(graph.find("last", "1"), Some(units[4]));
     assert_eq!((graph.find("last", "2"), graph.find("lost", "0")), (None, None));
-    let part = graph.with_all_needed(&[units[4]]).unwrap();
+    let needed = graph.needed_for(&[units[4]]);
+    let known =
+        |at: UnitRef, _| Err(GraphError::Later { unit: graph.unit(at).key(), output: "none is read of the others" });
+    let part = graph.part(|at| needed.contains(&(at.node, at.unit)), known).unwrap();
     let ids: Vec<_> = part.nodes().iter().map(|node| (node.id.as_str(), node.units.len())).collect();
     assert_eq!(ids, [("first", 1), ("right", 1), ("last", 1)]);
     assert_eq!(part.nodes()[2].units[0].key(), "1");

@@ -21,7 +21,8 @@ pub enum BadImage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// A CUB folder, a folder of class folders, or an archive of either; without it, `[data.synthetic]` is drawn.
+    /// A CUB folder, a folder of class folders, an archive of either, or a bucket with either (`s3://bucket/prefix`, `gs://…`,
+    /// `az://…`); without it, `[data.synthetic]` is drawn.
     pub path: Option<PathBuf>,
     /// The synthetic data set that is drawn when there is no path.
     pub synthetic: Option<Synthetic>,

@@ -4,6 +4,7 @@
 
 mod faulty;
 mod leases;
+mod photos;
 mod upkeep;
 
 use std::collections::BTreeMap;
