@@ -18,18 +18,21 @@ pub struct Object {
 }
 
 /// A place in an object store.
-///
-/// Errors of all methods: [`StoreError::Remote`] when the service refuses or does not answer; [`StoreError::Stopped`].
-#[allow(clippy::missing_errors_doc)] // the same for all, above
 pub trait Objects: Debug + Send + Sync {
     /// Returns its address, as people name it.
     fn address(&self) -> &str;
 
     /// Lists all files below it, by their paths.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the service refuses or does not answer; [`StoreError::Stopped`].
     fn list(&self) -> Result<Vec<Object>, StoreError>;
 
     /// Reads files, some at once, and hands each over with its position in `paths`, in any order; nothing where there is no
     /// such file. What `each` returns ends the reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the service refuses or does not answer; [`StoreError::Stopped`]; those of `each`.
     fn read(
         &self,
         paths: &[&str],
@@ -37,6 +40,9 @@ pub trait Objects: Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Reads the first bytes of a file, which has one at least.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the service refuses or does not answer; [`StoreError::Stopped`].
     fn read_first(&self, path: &str, bytes: u64) -> Result<Vec<u8>, StoreError>;
 }
 

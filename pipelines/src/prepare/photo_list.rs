@@ -7,27 +7,31 @@
 //! ```
 //!
 //! A machine reads the tables of shards and of answers. What stands in the store under an answer's fingerprint needs no photo
-//! any more; of the other shards that its units rest on it reads the lists. Each table is an artifact that is found by its own
+//! any more; it reads the lists of those shards of which its units, or what they rest on, open a photo. Each table is an artifact that is found by its own
 //! digest, so that equal photos are kept once, whoever plans with them.
+
+mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, UInt32Type};
-use mlsm_data::{BoundingBox, Class, ClassId, Dataset, ImageId, Photo, Shard};
-use mlsm_engine::{Graph, GraphError, NodeIndex, Plan, UnitRef};
-use mlsm_errors::{Explanation, Fix};
+use mlsm_data::{Class, ClassId, Dataset, Photo, Shard};
+use mlsm_engine::{Action, EngineError, Graph, GraphError, NodeIndex, Plan, UnitRef};
+use mlsm_errors::{Explain as _, Explanation, Fix};
 use mlsm_store::{Blob, Digest, Fingerprint, Manifest, Request, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::tables::{
+    Row, ShardRow, answers, answers_table, digest_of, photo_rows, photos_table, shards_table, texts, u32s,
+};
 use super::{Preparation, Scene, Source, bucket};
 use crate::AssembleError;
-use crate::artifact::{Column, read_table, table};
+use crate::artifact::read_table;
 use crate::config::Config;
-use crate::error::misfit;
 use crate::photo_file::{KeptRoot, PhotoRoot};
 use crate::recipe::field;
 
@@ -152,21 +156,30 @@ impl ListedScene {
     /// # Errors
     /// As [`ListedScene::open`].
     pub fn read_for(&mut self, units: &[UnitRef], graph: &Graph, store: &Store) -> Result<Needed, AssembleError> {
+        let needed = self.needed(units, graph, store)?;
+        let part = needed.part_of(graph)?;
+        let plan = mlsm_engine::plan(&part, store, "", &[]).map_err(|error| match error {
+            EngineError::Store(error) => AssembleError::Store(error),
+            error => AssembleError::Data(error.explain()),
+        })?;
+        let nodes = part.nodes().iter().zip(&plan.nodes).filter(|(node, _)| OPENING.contains(&node.stage));
+        let opened = nodes.flat_map(|(node, planned)| node.units.iter().zip(&planned.units));
+        let opened = opened.filter(|(_, planned)| planned.action != Action::Reuse);
+        self.read(&opened.map(|(unit, _)| unit.shard.clone()).collect(), store)?;
+        Ok(needed)
+    }
+
+    fn needed(&self, units: &[UnitRef], graph: &Graph, store: &Store) -> Result<Needed, AssembleError> {
         let mut needed = Needed { units: graph.needed_for(units), answers: BTreeMap::new() };
-        let asked = |node: NodeIndex, unit: usize| units.contains(&UnitRef { node, unit });
-        let mut shards = BTreeSet::new();
-        for (node, unit) in needed.units.iter().copied() {
-            let (stage, found) = (graph.node(node).stage, graph.unit(UnitRef { node, unit }));
-            let fingerprint = self.answers.get(&found.key()).filter(|_| stage == INGEST && !asked(node, unit));
-            let answer = fingerprint.map(|fingerprint| store.lookup(fingerprint)).transpose()?.flatten();
-            match answer {
-                Some(answer) => drop(needed.answers.insert((node, unit), answer)),
-                None if OPENING.contains(&stage) => drop(shards.insert(found.shard.clone())),
-                None => {}
+        let is_ingest = |at: &UnitRef| graph.node(at.node).stage == INGEST && !units.contains(at);
+        let places = needed.units.iter().map(|(node, unit)| UnitRef { node: *node, unit: *unit });
+        for at in places.filter(is_ingest) {
+            let fingerprint = self.answers.get(&graph.unit(at).key());
+            if let Some(answer) = fingerprint.map(|fingerprint| store.lookup(fingerprint)).transpose()?.flatten() {
+                needed.answers.insert((at.node, at.unit), answer);
             }
         }
         needed.units.retain(|place| !needed.answers.contains_key(place));
-        self.read(&shards, store)?;
         Ok(needed)
     }
 
@@ -224,96 +237,6 @@ fn root(config: &Config, list: &PhotoList, with: &Preparation<'_>) -> Result<Pho
     })
 }
 
-/// A row of the table of shards.
-struct ShardRow {
-    shard: String,
-    class_id: ClassId,
-    photos: usize,
-    list: Option<Digest>,
-}
-
-fn shards_table(rows: &[ShardRow], dataset: &Dataset) -> Result<Vec<u8>, AssembleError> {
-    let name = |class| dataset.class(class).map_or_else(String::new, |class| class.name.clone());
-    Ok(table(vec![
-        Column::Text("shard", rows.iter().map(|row| row.shard.clone()).collect()),
-        Column::U32("class_id", rows.iter().map(|row| row.class_id.0).collect()),
-        Column::Text("class_name", rows.iter().map(|row| name(row.class_id)).collect()),
-        Column::I64("photos", rows.iter().map(|row| row.photos as i64).collect()),
-        Column::Text("list", rows.iter().map(|row| row.list.map_or_else(String::new, |d| d.to_string())).collect()),
-    ])?)
-}
-
-fn photos_table(shards: &[Shard], source: &Source) -> Result<Vec<u8>, AssembleError> {
-    let rows: Vec<(&Shard, &Photo)> =
-        shards.iter().flat_map(|s| s.photos.iter().map(move |photo| (s, photo))).collect();
-    let side = |pick: fn(&BoundingBox) -> f32| rows.iter().map(|(_, p)| p.bbox.as_ref().map(pick)).collect();
-    let digest = |photo: &Photo| source.digests.get(&photo.image_id).map_or_else(String::new, Digest::to_string);
-    Ok(table(vec![
-        Column::Text("shard", rows.iter().map(|(shard, _)| shard.id.clone()).collect()),
-        Column::U32("image_id", rows.iter().map(|(_, photo)| photo.image_id.0).collect()),
-        Column::Text("path", rows.iter().map(|(_, photo)| photo.path.clone()).collect()),
-        Column::F32("box_x", side(|b| b.x)),
-        Column::F32("box_y", side(|b| b.y)),
-        Column::F32("box_w", side(|b| b.w)),
-        Column::F32("box_h", side(|b| b.h)),
-        Column::Text("digest", rows.iter().map(|(_, photo)| digest(photo)).collect()),
-    ])?)
-}
-
-/// A row of a list of photos.
-struct Row {
-    shard: String,
-    image_id: ImageId,
-    path: String,
-    bbox: Option<BoundingBox>,
-    digest: Digest,
-}
-
-/// Reads the photos of some shards from a list, in its order.
-fn photo_rows(bytes: &[u8], shards: &BTreeSet<String>) -> Result<Vec<Row>, AssembleError> {
-    let mut rows = Vec::new();
-    for batch in read_table(bytes)? {
-        let (shard, ids, paths) = (texts(&batch, "shard")?, u32s(&batch, "image_id")?, texts(&batch, "path")?);
-        let digests = texts(&batch, "digest")?;
-        let sides = ["box_x", "box_y", "box_w", "box_h"].map(|name| f32s(&batch, name));
-        let [x, y, w, h] = sides;
-        let (x, y, w, h) = (x?, y?, w?, h?);
-        for row in (0..batch.num_rows()).filter(|row| shards.contains(shard[*row])) {
-            let bbox = match (x[row], y[row], w[row], h[row]) {
-                (Some(x), Some(y), Some(w), Some(h)) => Some(BoundingBox { x, y, w, h }),
-                _ => None,
-            };
-            rows.push(Row {
-                shard: shard[row].to_owned(),
-                image_id: ImageId(ids[row]),
-                path: paths[row].to_owned(),
-                bbox,
-                digest: digest_of(digests[row])?,
-            });
-        }
-    }
-    Ok(rows)
-}
-
-/// The requests of units that read photos alone: those of `ingest`.
-fn answers_table(plan: &Plan) -> Result<Vec<u8>, AssembleError> {
-    let units = plan.nodes.iter().filter(|node| node.stage == INGEST).flat_map(|node| &node.units);
-    let known = units.filter_map(|unit| Some((unit.key.clone(), unit.fingerprint?.to_string())));
-    let (units, fingerprints) = known.unzip();
-    Ok(table(vec![Column::Text("unit", units), Column::Text("fingerprint", fingerprints)])?)
-}
-
-fn answers(bytes: &[u8]) -> Result<BTreeMap<String, Fingerprint>, AssembleError> {
-    let mut answers = BTreeMap::new();
-    for batch in read_table(bytes)? {
-        for (unit, text) in texts(&batch, "unit")?.into_iter().zip(texts(&batch, "fingerprint")?) {
-            let fingerprint = text.parse().map_err(|_| no_list(format!("`{text}` is no fingerprint")))?;
-            answers.insert(unit.to_owned(), fingerprint);
-        }
-    }
-    Ok(answers)
-}
-
 /// Asks for a table by its digest.
 fn request(digest: &Digest) -> Request {
     let recipe = vec![field("digest", digest.to_string())];
@@ -338,129 +261,5 @@ fn find(digest: &Digest, store: &Store) -> Result<Blob, AssembleError> {
             ));
             Err(AssembleError::Config(said.fix(Fix::NewPlan).fix(Fix::OtherStore)))
         }
-    }
-}
-
-fn digest_of(text: &str) -> Result<Digest, AssembleError> {
-    Ok(text.parse().map_err(|_| no_list(format!("`{text}` is no digest")))?)
-}
-
-fn no_list(why: impl Into<String>) -> mlsm_engine::StageError {
-    misfit("cannot read the list of the plan's photos", why)
-}
-
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::ArrayRef, AssembleError> {
-    Ok(batch.column_by_name(name).ok_or_else(|| no_list(format!("it has no column {name}")))?)
-}
-
-fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<&'a str>, AssembleError> {
-    let array = column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| no_list(format!("{name} is no text")))?;
-    Ok((0..array.len()).map(|row| array.value(row)).collect())
-}
-
-fn u32s<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a [u32], AssembleError> {
-    let array = column(batch, name)?.as_primitive_opt::<UInt32Type>();
-    Ok(array.ok_or_else(|| no_list(format!("{name} is no whole number")))?.values())
-}
-
-fn f32s(batch: &RecordBatch, name: &str) -> Result<Vec<Option<f32>>, AssembleError> {
-    let array = column(batch, name)?.as_primitive_opt::<Float32Type>();
-    Ok(array.ok_or_else(|| no_list(format!("{name} is no number")))?.iter().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use mlsm_engine::{Cancel, Event};
-    use mlsm_errors::Explain as _;
-    use mlsm_store::{Access, StoreError};
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::prepare::Purpose;
-
-    /// Three classes of 10,000 photos and one without; every third photo has a box.
-    fn scene() -> Scene {
-        let class = |id: u32| Class { class_id: ClassId(id), name: format!("{id:03}.bird") };
-        let bbox = |id: u32| (id % 3 == 0).then_some(BoundingBox { x: id as f32 / 7.0, y: 0.1, w: 3.0, h: 4.0 });
-        let photo = |id: u32| Photo {
-            image_id: ImageId(id),
-            class_id: ClassId(id / 10_000 + 1),
-            path: format!("{}/{id}.jpg", id / 10_000 + 1),
-            bbox: bbox(id),
-        };
-        let dataset =
-            Dataset::new("/data/cub/images".into(), (1..=4).map(class).collect(), (0..30_000).map(photo).collect());
-        let digests = (0..30_000u32).map(|id| (ImageId(id), Digest::of(&id.to_le_bytes()))).collect();
-        let source = Source { below: "images".to_owned(), ..Source::of(dataset, digests, "cub".to_owned()) };
-        Scene { source, split: None, weights: BTreeMap::new() }
-    }
-
-    const NO_PLAN: Plan = Plan { nodes: Vec::new() };
-
-    fn kept(config: &Config) -> (TempDir, Store, PhotoList) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Access::ReadWrite).unwrap();
-        let list = PhotoList::keep(config, &scene(), &NO_PLAN, &store).unwrap();
-        (folder, store, list)
-    }
-
-    fn open(config: &Config, list: &PhotoList, store: &Store) -> Result<ListedScene, AssembleError> {
-        let (purpose, cancel) = (Purpose::Run, &Cancel::default());
-        ListedScene::open(
-            config,
-            list,
-            &Preparation {
-                store,
-                purpose,
-                cancel,
-                subscriber: &|_: &Event| {},
-                objects: &|_: &str| Err(StoreError::Stopped),
-            },
-        )
-    }
-
-    #[test]
-    fn the_shards_that_are_asked_for_have_the_photos_that_were_found_and_the_others_none() {
-        let mut config = Config::default();
-        config.data.path = Some("/data/cub".into());
-        let (_folder, store, list) = kept(&config);
-        assert_eq!((list.photos, list.name.as_str(), list.below.as_str()), (30_000, "cub", "images"));
-        let mut listed = open(&config, &list, &store).unwrap();
-        assert_eq!(listed.scene().source.dataset.classes, scene().source.dataset.classes);
-        let all = scene().source.shards(config.data.shard_photos);
-        let wanted = BTreeSet::from([all[0].id.clone(), all[all.len() - 1].id.clone()]);
-        assert_ne!(listed.lists[0], listed.lists[all.len() - 1], "they lie in two lists");
-        listed.read(&wanted, &store).unwrap();
-        let source = &listed.scene().source;
-        for (found, planned) in source.listed.iter().flatten().zip(&all) {
-            let photos = if wanted.contains(&planned.id) { planned.photos.clone() } else { Vec::new() };
-            assert_eq!(*found, Shard { photos, ..planned.clone() });
-        }
-        let photo = &all[0].photos[0];
-        assert_eq!(source.digests[&photo.image_id], Digest::of(&photo.image_id.0.to_le_bytes()));
-        let file = source.file(photo);
-        assert_eq!(file.name(), format!("/data/cub/images/{}", photo.path));
-    }
-
-    #[test]
-    fn equal_photos_are_kept_once_and_a_photo_more_makes_one_list_anew() {
-        let config = Config::default();
-        let (_folder, store, list) = kept(&config);
-        let manifests = store.fingerprints();
-        assert_eq!(PhotoList::keep(&config, &scene(), &NO_PLAN, &store).unwrap(), list);
-        assert_eq!(store.fingerprints(), manifests);
-        let mut other = scene();
-        other.source.digests.insert(ImageId(7), Digest::of(b"another photo"));
-        assert_ne!(PhotoList::keep(&config, &other, &NO_PLAN, &store).unwrap().shards, list.shards);
-        assert_eq!(store.fingerprints().len(), manifests.len() + 2, "a list, and the table that names it");
-    }
-
-    #[test]
-    fn a_store_without_the_list_is_refused_and_what_helps_is_another_plan() {
-        let config = Config::default();
-        let (_folder, store, mut list) = kept(&config);
-        list.shards = Digest::of(b"a list of another store");
-        let refused = open(&config, &list, &store).err().unwrap().explain();
-        assert_eq!(refused.fixes, [Fix::NewPlan, Fix::OtherStore]);
     }
 }

@@ -297,11 +297,19 @@ impl Task for CutObjects {
             }
         };
         match &self.from {
+            CutFrom::Photos(photos) if photos.is_empty() => return Err(unread()),
             CutFrom::Photos(photos) => reopen(photos, &boxes, context, &mut one)?,
             CutFrom::Packed => unpack(context, &mut one)?,
         }
         Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.pixels.size_px)?)?))
     }
+}
+
+/// What was cut of this shard was in the store when the work began, so that nobody read which photos it has.
+fn unread() -> StageError {
+    let said = Explanation::new("cannot cut objects out of photos that were not listed");
+    let said = said.because("what was cut of them was in the store when the work began, and was lost since");
+    StageError::Failed(said.fix("give the same command again"))
 }
 
 fn unpack(context: &Context<'_>, one: &mut dyn FnMut(i64, &RgbImage)) -> Result<(), StageError> {
