@@ -14,7 +14,7 @@ use crate::error::net_error;
 use crate::recipe::{field, word};
 
 /// Photos of 84 pixels that are read at once.
-pub(crate) const FORWARD_BATCH: usize = 64;
+const FORWARD_BATCH: usize = 64;
 
 /// Returns how many photos a backbone reads at once: on a CPU so many that they have no more pixels than those of 84 pixels,
 /// because what lies between layers grows with them, and takes gigabytes for 64 photos of 224 pixels.
@@ -24,17 +24,6 @@ pub(crate) fn forward_batch(kind: BackboneKind, device: Device) -> usize {
         Device::Cpu => (FORWARD_BATCH * pixels(84) / pixels(kind.input_px())).clamp(1, FORWARD_BATCH),
         _ => FORWARD_BATCH,
     }
-}
-
-/// Computes maps of images `[n, …]` as many at once as [`forward_batch`] says, and lays them together, so that what sums over all
-/// of them keeps its bits.
-pub(crate) fn in_parts(kind: BackboneKind, images: &Tensor, map: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    let most = forward_batch(kind, images.device()) as i64;
-    if images.size()[0] <= most {
-        return map(images);
-    }
-    let maps: Vec<Tensor> = images.split(most, 0).iter().map(map).collect();
-    Tensor::cat(&maps, 0)
 }
 
 /// What a base CNN looks like, without its weights.

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use super::extract::floats;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, PackedPixels, decode, encode};
-use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape, FORWARD_BATCH, forward_batch, in_parts};
+use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape, forward_batch};
 use crate::error::{net_error, torch_error};
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
@@ -112,11 +112,10 @@ impl Task for FitDescriptors {
         let fitted = self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
             let mut descriptors = Descriptors::new(device);
-            for chunk in images.chunks(FORWARD_BATCH) {
+            for chunk in images.chunks(forward_batch(self.shape.net.kind, device)) {
                 context.check()?;
                 let pixels = gallery.gather(chunk, device)?;
-                let map = |part: &Tensor| map_before(net, &net.backbone.normalise(part), self.layers_back);
-                descriptors.add(&in_parts(self.shape.net.kind, &pixels, map));
+                descriptors.add(&map_before(net, &net.backbone.normalise(&pixels), self.layers_back));
             }
             floats(&descriptors.first_direction())
         })?;

@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 use super::checkpoint::Pace;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::{BaseNetShape, FORWARD_BATCH, fit_input, in_parts, load_prefixed};
+use crate::base_net::{BaseNetShape, fit_input, forward_batch, load_prefixed};
 use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
 use crate::curve::Curve;
 use crate::error::net_error;
@@ -303,8 +303,7 @@ impl<'a> Training<'a> {
         match &self.images {
             Images::Pixels(gallery) => {
                 let pixels = gallery.gather(ids, self.device)?;
-                let map = |part: &Tensor| self.backbone.feature_map(&self.backbone.normalise(part), Phase::Evaluate);
-                Ok(in_parts(self.backbone.kind(), &pixels, map))
+                Ok(self.backbone.feature_map(&self.backbone.normalise(&pixels), Phase::Evaluate))
             }
             Images::Features(rows, features) => {
                 let rows: Vec<i64> = ids.iter().map(|id| rows[id]).collect();
@@ -316,7 +315,7 @@ impl<'a> Training<'a> {
     fn accuracy(&self, photos: &[(ImageId, i64)]) -> Result<f64, StageError> {
         let _guard = tch::no_grad_guard();
         let mut right = 0;
-        for chunk in photos.chunks(FORWARD_BATCH) {
+        for chunk in photos.chunks(forward_batch(self.backbone.kind(), self.device)) {
             let (ids, labels): (Vec<_>, Vec<i64>) = chunk.iter().copied().unzip();
             let predicted = self.head.logits(&self.map(&ids)?).argmax(-1, false).to_device(Device::Cpu);
             right += predicted.eq_tensor(&Tensor::from_slice(&labels)).sum(Kind::Int64).int64_value(&[]);
@@ -366,10 +365,9 @@ fn features<'a>(
     let _guard = tch::no_grad_guard();
     let ids: Vec<ImageId> = photos.train.iter().chain(&photos.held_out).map(|(id, _)| *id).collect();
     let mut maps = Vec::new();
-    for chunk in ids.chunks(FORWARD_BATCH) {
+    for chunk in ids.chunks(forward_batch(backbone.kind(), device)) {
         let pixels = gallery.gather(chunk, device)?;
-        let map = |part: &Tensor| backbone.feature_map(&backbone.normalise(part), Phase::Evaluate);
-        let map = in_parts(backbone.kind(), &pixels, map);
+        let map = backbone.feature_map(&backbone.normalise(&pixels), Phase::Evaluate);
         maps.push(map.mean_dim([2i64, 3].as_slice(), true, Kind::Float)); // [n, c, 1, 1]
     }
     let rows = ids.iter().enumerate().map(|(row, id)| (*id, row as i64)).collect();
