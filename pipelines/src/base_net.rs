@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mlsm_engine::{Context, StageError};
-use mlsm_nets::{Backbone, BackboneKind, BackboneSpec, Classifier, ColourSums, pack};
+use mlsm_nets::{Backbone, BackboneSpec, Classifier, ColourSums, pack};
 use mlsm_store::{Digest, Field};
 use tch::{Device, Tensor};
 
@@ -13,18 +13,8 @@ use crate::config::{Head, TrainBase};
 use crate::error::net_error;
 use crate::recipe::{field, word};
 
-/// Photos of 84 pixels that are read at once.
+/// Photos that are read at once.
 const FORWARD_BATCH: usize = 64;
-
-/// Returns how many photos a backbone reads at once: on a CPU so many that they have no more pixels than those of 84 pixels,
-/// because what lies between layers grows with them, and takes gigabytes for 64 photos of 224 pixels.
-pub(crate) fn forward_batch(kind: BackboneKind, device: Device) -> usize {
-    let pixels = |side: i64| (side * side) as usize;
-    match device {
-        Device::Cpu => (FORWARD_BATCH * pixels(84) / pixels(kind.input_px())).clamp(1, FORWARD_BATCH),
-        _ => FORWARD_BATCH,
-    }
-}
 
 /// What a base CNN looks like, without its weights.
 #[derive(Clone, Debug, PartialEq)]

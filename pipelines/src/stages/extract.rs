@@ -9,11 +9,13 @@ use mlsm_store::Field;
 use tch::{Device, Kind, Tensor};
 
 use crate::artifact::{Array, Column, ElementType, PackedPixels, embedding_column, encode, table};
-use crate::base_net::{BaseNetCache, BaseNetShape, forward_batch};
+use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::MapPrecision;
 use crate::error::torch_error;
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
+
+const FORWARD_BATCH: usize = 64;
 
 /// Embeds packed pixels.
 ///
@@ -76,10 +78,9 @@ impl Task for Extract {
         let (mut embeddings, mut maps, mut map_shape) = (Vec::new(), Vec::new(), vec![0, 0, 0]);
         self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
-            let at_once = forward_batch(self.shape.net.kind, device);
-            for (batch, images) in pixels.batches(at_once, device).enumerate() {
+            for (batch, images) in pixels.batches(FORWARD_BATCH, device).enumerate() {
                 context.check()?;
-                let done = (batch * at_once) as u64;
+                let done = (batch * FORWARD_BATCH) as u64;
                 context.progress(done, ids.len() as u64, "photos", "");
                 let Features { map, embedding } =
                     net.backbone.features(&net.backbone.normalise(&images?), Phase::Evaluate);

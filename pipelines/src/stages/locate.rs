@@ -13,13 +13,15 @@ use tch::{Device, Kind, Tensor};
 use super::extract::floats;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, PackedPixels, decode, encode};
-use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape, forward_batch};
+use crate::base_net::{BaseNet, BaseNetCache, BaseNetShape};
 use crate::error::{net_error, torch_error};
 use crate::recipe::{field, word};
 use crate::runtime::Runtime;
 
 /// The port that takes packed pixels of base photos.
 const BASE: &str = ports::rows(Side::Image, Part::Base);
+
+const FORWARD_BATCH: usize = 64;
 
 /// How a map is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +114,7 @@ impl Task for FitDescriptors {
         let fitted = self.cache.with(context, &self.shape, device, |net| {
             let _guard = tch::no_grad_guard();
             let mut descriptors = Descriptors::new(device);
-            for chunk in images.chunks(forward_batch(self.shape.net.kind, device)) {
+            for chunk in images.chunks(FORWARD_BATCH) {
                 context.check()?;
                 let pixels = gallery.gather(chunk, device)?;
                 descriptors.add(&map_before(net, &net.backbone.normalise(&pixels), self.layers_back));
@@ -193,7 +195,7 @@ impl Task for LocateObjects {
         let fit = if self.method == MapMethod::Ddt { Some(read_fit(&context.open("fit")?, device)?) } else { None };
         let (mut raw, mut classes, mut peaks, mut side) = (Vec::new(), Vec::new(), Vec::new(), 0);
         self.cache.with(context, &self.shape, device, |net| {
-            for images in pixels.batches(forward_batch(self.shape.net.kind, device), device) {
+            for images in pixels.batches(FORWARD_BATCH, device) {
                 context.check()?;
                 let x = net.backbone.normalise(&images?);
                 let (maps, chosen) = self.maps(net, &x, fit.as_ref())?;

@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 use super::checkpoint::Pace;
 use super::ports::{self, Side};
 use crate::artifact::{Array, Gallery, encode};
-use crate::base_net::{BaseNetShape, fit_input, forward_batch, load_prefixed};
+use crate::base_net::{BaseNetShape, fit_input, load_prefixed};
 use crate::config::{self, Augmentation, FROM_FILE, Optimizer};
 use crate::curve::Curve;
 use crate::error::net_error;
@@ -26,6 +26,9 @@ use crate::runtime::Runtime;
 
 /// The port that takes packed pixels of base photos.
 const BASE: &str = ports::rows(Side::Image, Part::Base);
+
+/// Photos in one forward pass without gradients.
+const FORWARD_BATCH: usize = 64;
 
 /// Trains a base CNN.
 ///
@@ -315,7 +318,7 @@ impl<'a> Training<'a> {
     fn accuracy(&self, photos: &[(ImageId, i64)]) -> Result<f64, StageError> {
         let _guard = tch::no_grad_guard();
         let mut right = 0;
-        for chunk in photos.chunks(forward_batch(self.backbone.kind(), self.device)) {
+        for chunk in photos.chunks(FORWARD_BATCH) {
             let (ids, labels): (Vec<_>, Vec<i64>) = chunk.iter().copied().unzip();
             let predicted = self.head.logits(&self.map(&ids)?).argmax(-1, false).to_device(Device::Cpu);
             right += predicted.eq_tensor(&Tensor::from_slice(&labels)).sum(Kind::Int64).int64_value(&[]);
@@ -365,7 +368,7 @@ fn features<'a>(
     let _guard = tch::no_grad_guard();
     let ids: Vec<ImageId> = photos.train.iter().chain(&photos.held_out).map(|(id, _)| *id).collect();
     let mut maps = Vec::new();
-    for chunk in ids.chunks(forward_batch(backbone.kind(), device)) {
+    for chunk in ids.chunks(FORWARD_BATCH) {
         let pixels = gallery.gather(chunk, device)?;
         let map = backbone.feature_map(&backbone.normalise(&pixels), Phase::Evaluate);
         maps.push(map.mean_dim([2i64, 3].as_slice(), true, Kind::Float)); // [n, c, 1, 1]
