@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
 
 pub mod archive;
+mod brief;
 pub mod dataset;
 pub mod decode;
 pub mod episodes;

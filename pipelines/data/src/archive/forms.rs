@@ -143,3 +143,10 @@ fn an_archive_whose_only_photo_is_replaced_by_what_is_none_is_empty() {
     let scene = Scene::new(&back);
     assert_eq!(fs::read(scene.unpack().unwrap().join("x")).unwrap(), photo);
 }
+
+#[test]
+fn a_long_name_in_an_archive_makes_no_long_message() {
+    let out = "../".repeat(20_000) + "x.jpg";
+    let error = refused(&zip_of(&[(&out, b"1")]));
+    assert!(error.contains("../../") && error.len() < 1000, "{} bytes", error.len());
+}

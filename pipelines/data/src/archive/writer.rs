@@ -2,6 +2,7 @@
 
 use super::Unpack;
 use super::tape::TooMuch;
+use crate::brief::brief;
 use crate::{DataError, dataset, decode};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -161,7 +162,7 @@ impl<'a> Writer<'a> {
 
     /// Refuses an archive that is whole and cannot be used as it is.
     pub fn unusable(&self, why: String, fix: &'static str) -> DataError {
-        DataError::Archive { path: self.archive.to_owned(), why, fix }
+        DataError::Archive { path: self.archive.to_owned(), why: brief(why), fix }
     }
 
     /// Refuses an archive that nobody packs for a good reason.

@@ -2,6 +2,7 @@
 
 use super::tree::Tree;
 use crate::DataError;
+use crate::brief::brief;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -71,12 +72,12 @@ impl MetadataFile {
 impl Record<'_> {
     /// An error at this line.
     pub fn malformed(&self, why: impl Into<String>) -> DataError {
-        DataError::Malformed { path: self.path.to_owned(), line: self.line, why: why.into() }
+        DataError::Malformed { path: self.path.to_owned(), line: self.line, why: brief(why) }
     }
 
     /// An error about the listed path at this line.
     pub fn outside_root(&self, listed: &str) -> DataError {
-        DataError::OutsideRoot { path: self.path.to_owned(), line: self.line, listed: listed.to_owned() }
+        DataError::OutsideRoot { path: self.path.to_owned(), line: self.line, listed: brief(listed) }
     }
 
     /// Reads field `index` as a number; `what` names it in the error.

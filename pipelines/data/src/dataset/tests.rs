@@ -365,3 +365,11 @@ fn class_folders_in_an_object_store_leave_out_what_those_on_a_disk_do() {
     assert_eq!(found.photos.len(), 4);
     assert!(listed(&tempfile::tempdir().unwrap()).is_err());
 }
+
+#[test]
+fn a_long_field_of_a_list_makes_no_long_message() {
+    for text in ["x".repeat(100_000) + " a.jpg", "1 ../".to_owned() + &"x".repeat(100_000)] {
+        let error = broken("images.txt", &format!("4 002.Gull/b.jpg\n{text}\n"));
+        assert!(error.contains("line 2") && error.len() < 1500, "{} bytes", error.len());
+    }
+}

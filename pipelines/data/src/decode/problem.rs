@@ -1,5 +1,6 @@
 //! What can be wrong with the bytes of a photo.
 
+use crate::brief::brief;
 use thiserror::Error;
 
 /// Why bytes are not accepted as a photo. Its Display is one line: why, then how to fix it.
@@ -67,7 +68,7 @@ impl ImageProblem {
 
     /// Takes a decoder's words, which may hold line breaks, on one line.
     pub(super) fn damaged(words: &str) -> Self {
-        Self::Damaged { detail: words.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self::Damaged { detail: brief(words.split_whitespace().collect::<Vec<_>>().join(" ")) }
     }
 
     /// Quotes the first bytes of something that is no image.

@@ -235,6 +235,17 @@ fn a_header_of_any_format_that_gives_no_area_is_refused() {
 }
 
 #[test]
+fn a_decoder_that_says_a_word_for_each_of_many_samples_is_cut_short() {
+    let mut bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/photos/rgb.tif")).unwrap();
+    let samples = bytes.windows(4).position(|window| window == [0x15, 1, 3, 0]).unwrap();
+    bytes[samples + 8..samples + 10].copy_from_slice(&60_000u16.to_le_bytes());
+    let formats = bytes.windows(4).position(|window| window == [2, 1, 3, 0]).unwrap();
+    bytes[formats + 4..formats + 10].copy_from_slice(&[1, 0, 0, 0, 1, 0]);
+    let problem = open_rgb(&bytes).unwrap_err().to_string();
+    assert!(problem.len() < 1000, "{} bytes", problem.len());
+}
+
+#[test]
 fn every_problem_says_why_and_how_to_fix_it_in_one_line() {
     let problems = [
         ImageProblem::Empty,

@@ -4,6 +4,7 @@ mod claims;
 
 use super::over_white::mixed;
 use super::{ImageProblem, check_size};
+use crate::brief::brief;
 use image::RgbImage;
 use image::metadata::Orientation;
 use std::io::Cursor;
@@ -166,7 +167,7 @@ fn over(value: u8, opacity: Option<u8>, alpha: Alpha) -> u8 {
 }
 
 fn unsupported(what: &str) -> ImageProblem {
-    ImageProblem::Unsupported { format: format!("TIFF ({what})") }
+    ImageProblem::Unsupported { format: format!("TIFF ({})", brief(what)) }
 }
 
 fn problem(error: TiffError) -> ImageProblem {

@@ -9,6 +9,7 @@
 //!          5]
 //! ```
 
+use crate::brief::brief;
 use crate::{DataError, Part};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -144,14 +145,14 @@ impl Reader {
             }
             Entry::Occupied(entry) if *entry.get() == second => Ok(()),
             Entry::Occupied(entry) => {
-                let class = entry.key().escape_debug().to_string();
+                let class = brief(entry.key().escape_debug().to_string());
                 Err(DataError::ClassInTwoParts { class, first: *entry.get(), second })
             }
         }
     }
 
     fn error(&self, why: impl Into<String>) -> DataError {
-        DataError::SplitLine { line: self.line, why: why.into() }
+        DataError::SplitLine { line: self.line, why: brief(why) }
     }
 }
 

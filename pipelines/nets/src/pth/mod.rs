@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 use crate::error::NetError;
 
+/// Characters of a message.
+const MOST_QUOTED: usize = 300;
+
 /// Shape and values of each tensor of a state dict, in C order, converted to f32.
 pub type StateDict = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -30,7 +33,16 @@ pub fn read_pth(bytes: &[u8]) -> Result<StateDict, NetError> {
 
 /// An error about the file, in words.
 fn bad(why: impl Into<String>) -> NetError {
-    NetError::BadPth { why: why.into() }
+    NetError::BadPth { why: brief(why.into()) }
+}
+
+/// What a file says, or what it begins with: names in it may have megabytes.
+fn brief(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_QUOTED) {
+        text.truncate(end);
+        text.push_str(" …");
+    }
+    text
 }
 
 #[cfg(test)]

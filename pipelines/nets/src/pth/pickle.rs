@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::bad;
 use super::tensor::{Element, Storage};
+use super::{bad, brief};
 use crate::error::NetError;
 
 /// A state dict of 100,000 tensors needs about two million values.
@@ -57,7 +57,7 @@ fn global(module: &str, name: &str) -> Result<Global, NetError> {
         ("torch", "IntStorage") => element(Element::I32),
         ("torch", "ByteStorage") => element(Element::U8),
         ("torch", "BoolStorage") => element(Element::Bool),
-        _ => Err(NetError::UnsafePth { global: format!("{module}.{name}") }),
+        _ => Err(NetError::UnsafePth { global: brief(format!("{module}.{name}")) }),
     }
 }
 

@@ -86,6 +86,16 @@ fn a_call_of_a_system_command_is_refused_by_name() {
 }
 
 #[test]
+fn a_long_name_makes_no_long_message() {
+    let name = "x".repeat(100_000);
+    let call = refused(format!("c{name}\nsystem\n.").as_bytes());
+    assert!(matches!(&call, NetError::UnsafePth { global } if global.len() < 1000), "{}", call.explain());
+    let pth = zipped(&("é".repeat(30_000) + ".pth"), b"PK\x03\x04");
+    let error = read_pth(&pth).unwrap_err().explain().to_string();
+    assert!(error.len() < 1000, "{} bytes", error.len());
+}
+
+#[test]
 fn instructions_that_no_state_dict_needs_are_refused() {
     // INST, OBJ, NEWOBJ, EXT1, LONG text, PERSID
     for program in [&b"(ios\nsystem\n."[..], b"(o.", b"\x81.", b"\x82\x01.", b"L5L\n.", b"Px\n."] {
