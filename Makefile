@@ -21,7 +21,7 @@ dist: build
 	python3 src/dist/try.py "$$(python3 src/dist/wheel.py target/release/mlsm target/dist)" .libtorch
 
 test: libtorch
-	python3 store/remote/setup/s3_server.py cargo test --release --workspace
+	python3 store/remote/setup/servers.py cargo test --release --workspace
 
 lint: libtorch
 	cargo fmt --all --check

@@ -2,7 +2,7 @@
 
 Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--outage] [--config FILE]. Without a scheduler's name each is tried.
 Slurm must be installed (Debian: `slurm-wlm munge`, as root); Ray is installed from PyPI into an environment of its own,
-once. The store is an S3 server (store/remote/setup/s3_server.py). One machine of Slurm and of Ray is killed in the middle.
+once. The store is an S3 server (store/remote/setup/servers.py). One machine of Slurm and of Ray is killed in the middle.
 Of Kubernetes no cluster is started: its manifests are checked by the published schemas, and the command of the Job is run as
 it stands for each index in turn. `mlsm status --follow` looks on all the while: the jobs that it names are those of the scheduler.
 Prints a table: seconds on the cluster, what was computed twice, and whether the digests are those of one machine.
@@ -72,7 +72,7 @@ def main():
     given = parser.parse_args()
     environment.inside("clusters", PACKAGES)
     if "MLSM_TEST_S3" not in os.environ:
-        server = ROOT / "store" / "remote" / "setup" / "s3_server.py"
+        server = ROOT / "store" / "remote" / "setup" / "servers.py"
         os.execv(sys.executable, [sys.executable, str(server), sys.executable, *sys.argv])
     names = ["slurm", "ray", "kubernetes"]
     wanted = [name for name in names if getattr(given, name)] or names

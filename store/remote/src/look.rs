@@ -33,6 +33,9 @@ impl Seen {
     }
 }
 
+/// How much older than it is an object may look: some services tell the second alone.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Returns who holds the leases of requests.
 pub(crate) fn holders(
     bucket: &Bucket,
@@ -70,6 +73,6 @@ fn read(bucket: &Bucket, meta: ObjectMeta, has_changed: bool) -> Result<Option<S
     let holder = Holder::from_text(&String::from_utf8_lossy(&bytes));
     #[expect(clippy::disallowed_methods, reason = "a lease ends by time")]
     let since = Instant::now();
-    let lives = holder.is_named() && (has_changed || age <= bucket.0.lease);
+    let lives = holder.is_named() && (has_changed || age <= bucket.0.lease + TICK);
     Ok(Some(Seen { version: meta.e_tag, modified, since, holder, lives }))
 }

@@ -1,4 +1,4 @@
-//! What a peer promises, held against another folder, memory, and the S3 server whose address `MLSM_TEST_S3` gives.
+//! What a peer promises, held against another folder, memory, and servers of S3, Google Cloud Storage and Azure.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests make files, measure and print")]
 
@@ -64,29 +64,56 @@ fn bucket_over(objects: &Arc<dyn ObjectStore>, prefix: &str) -> Bucket {
     Bucket::over("memory:///", Box::new(objects.clone()), Path::from(prefix), LEASE).unwrap()
 }
 
-/// The S3 server's objects, where there is one; each call gets a prefix of its own.
-fn s3() -> Option<(Arc<dyn ObjectStore>, String)> {
+/// The services whose servers run beside the tests, by what their addresses are called in the environment.
+const SERVICES: [(&str, &str, fn(&str) -> Vec<(&'static str, String)>); 3] = [
+    ("MLSM_TEST_S3", "s3://mlsm", |address| {
+        let keys = ["aws_access_key_id", "aws_secret_access_key"].map(|key| (key, "test".to_owned()));
+        let place = [("aws_endpoint", address.to_owned()), ("aws_region", "us-east-1".to_owned())];
+        keys.into_iter().chain(place).collect()
+    }),
+    ("MLSM_TEST_GCS", "gs://mlsm", |address| {
+        let account = serde_json::json!({
+            "private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": true, "gcs_base_url": address,
+        });
+        vec![("google_service_account_key", account.to_string())]
+    }),
+    ("MLSM_TEST_AZURE", "az://mlsm", |address| {
+        // The account that every Azurite has: https://github.com/Azure/Azurite#default-storage-account
+        let key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+        let account = [("azure_storage_account_name", "devstoreaccount1"), ("azure_storage_account_key", key)];
+        let place = ("azure_storage_endpoint", address.to_owned());
+        account.map(|(name, value)| (name, value.to_owned())).into_iter().chain([place]).collect()
+    }),
+];
+
+/// The objects of each server, under a prefix that no other test has.
+fn services() -> Vec<(Arc<dyn ObjectStore>, String)> {
     static PREFIXES: AtomicU64 = AtomicU64::new(0);
-    let endpoint = std::env::var("MLSM_TEST_S3").ok().filter(|address| !address.is_empty())?;
-    let options = [
-        ("aws_endpoint", endpoint.as_str()),
-        ("aws_allow_http", "true"),
-        ("aws_access_key_id", "test"),
-        ("aws_secret_access_key", "test"),
-        ("aws_region", "us-east-1"),
-    ];
-    let (objects, _) = object_store::parse_url_opts(&"s3://mlsm".parse().unwrap(), options).unwrap();
-    let prefix = format!("t{}-{}", std::process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed));
-    Some((Arc::from(objects), prefix))
+    let mut services = Vec::new();
+    for (variable, url, options) in SERVICES {
+        let Some(address) = std::env::var(variable).ok().filter(|address| !address.is_empty()) else {
+            println!("skipped on {url}: {variable} is not set");
+            continue;
+        };
+        // Each bucket has a runtime of its own, and a connection dies with the runtime that opened it: none is kept.
+        let shared =
+            [("allow_http", "true"), ("pool_max_idle_per_host", "0")].map(|(key, value)| (key, value.to_owned()));
+        let options = options(&address).into_iter().chain(shared);
+        let (objects, _) = object_store::parse_url_opts(&url.parse().unwrap(), options).unwrap();
+        let prefix = format!("t{}-{}", std::process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed));
+        services.push((Arc::from(objects), prefix));
+    }
+    services
 }
 
-/// Runs a test on memory and, where there is a server, on S3.
-fn on_each(test: impl Fn(&Arc<dyn ObjectStore>, &str)) {
-    test(&memory(), "a/prefix");
-    match s3() {
-        Some((objects, prefix)) => test(&objects, &prefix),
-        None => println!("skipped on S3: MLSM_TEST_S3 is not set"),
-    }
+/// Runs a test on memory and on each server that there is, side by side: most of the time they wait.
+fn on_each(test: impl Fn(&Arc<dyn ObjectStore>, &str) + Sync) {
+    std::thread::scope(|scope| {
+        for (objects, prefix) in services().into_iter().chain([(memory(), "a/prefix".to_owned())]) {
+            let test = &test;
+            scope.spawn(move || test(&objects, &prefix));
+        }
+    });
 }
 
 /// What every peer promises.
@@ -129,7 +156,7 @@ fn a_folder_conforms() {
 }
 
 #[test]
-fn memory_and_s3_conform() {
+fn memory_and_each_service_conform() {
     on_each(|objects, prefix| conforms(&bucket_over(objects, prefix)));
 }
 
