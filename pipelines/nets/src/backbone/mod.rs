@@ -5,7 +5,6 @@ mod convnext;
 mod efficientnet;
 mod input;
 mod kind;
-mod lite0;
 mod resnet;
 mod vit;
 
@@ -18,8 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::conv4::Conv4;
 use self::convnext::ConvNext;
-use self::efficientnet::EfficientNetB0;
-use self::lite0::Lite0;
+use self::efficientnet::{EfficientNet, Form};
 use self::resnet::ResNet;
 use self::vit::Vit;
 use crate::params::{Params, Precision};
@@ -137,8 +135,8 @@ pub fn backbone(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Bo
         BackboneKind::ResNet12 | BackboneKind::ResNet18 | BackboneKind::ResNet50 => {
             Box::new(ResNet::new(spec, rng, device))
         }
-        BackboneKind::EfficientNetLite0 => Box::new(Lite0::new(spec, rng, device)),
-        BackboneKind::EfficientNetB0 => Box::new(EfficientNetB0::new(spec, rng, device)),
+        BackboneKind::EfficientNetLite0 => Box::new(EfficientNet::new(Form::Lite0, spec, rng, device)),
+        BackboneKind::EfficientNetB0 => Box::new(EfficientNet::new(Form::B0, spec, rng, device)),
         BackboneKind::ConvNextTiny => Box::new(ConvNext::new(spec, rng, device)),
         BackboneKind::VitS16 | BackboneKind::VitB16 | BackboneKind::VitS14 | BackboneKind::VitB14 => {
             Box::new(Vit::new(spec, rng, device))
@@ -149,7 +147,7 @@ pub fn backbone(spec: &BackboneSpec, rng: &mut ChaCha8Rng, device: Device) -> Bo
 /// The mean and scale of a net's input; none where they are taken from photos and kept among its tensors.
 pub fn constant_colours(spec: &BackboneSpec) -> Option<Colours> {
     let own = match spec.kind {
-        BackboneKind::EfficientNetLite0 => lite0::COLOURS,
+        BackboneKind::EfficientNetLite0 => efficientnet::LITE0_COLOURS,
         _ => input::IMAGENET,
     };
     match spec.norm {
