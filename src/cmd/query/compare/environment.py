@@ -13,10 +13,18 @@ DUCKDB = re.search(r'"duckdb-cli==([0-9.]+)"', ENGINE.read_text()).group(1)
 PACKAGES = [f"duckdb=={DUCKDB}", "pyarrow==26.0.1", "polars==2.1.0", "pandas==3.1.1", "numpy==2.4.6", "pytz==2026.6"]
 
 
+def caches():
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+
+
+def duckdb_program():
+    """The engine of `mlsm query`, which fetches it at the first query."""
+    return os.environ.get("MLSM_DUCKDB") or caches() / "mlsm" / f"duckdb-cli-{DUCKDB}" / "duckdb_cli" / "duckdb"
+
+
 def enter():
     """Makes the environment where it is not whole yet, and goes on inside it."""
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    home = caches / "mlsm" / ("sql-" + "-".join(package.split("==")[1] for package in PACKAGES))
+    home = caches() / "mlsm" / ("sql-" + "-".join(package.split("==")[1] for package in PACKAGES))
     if pathlib.Path(sys.prefix) == home:
         return
     python, whole = home / "bin" / "python", home / "whole"
