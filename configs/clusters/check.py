@@ -2,7 +2,7 @@
 
 Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--outage] [--config FILE]. Without a scheduler's name each is tried.
 Slurm must be installed (Debian: `slurm-wlm munge`, as root); Ray is installed from PyPI into an environment of its own,
-once. The store is an S3 server (store/remote/setup/servers.py). One machine of Slurm and of Ray is killed in the middle.
+once. The store is an S3 server (of store/remote/setup/servers.py). One machine of Slurm and of Ray is killed in the middle.
 Of Kubernetes no cluster is started: its manifests are checked by the published schemas, and the command of the Job is run as
 it stands for each index in turn. `mlsm status --follow` looks on all the while: the jobs that it names are those of the scheduler.
 Prints a table: seconds on the cluster, what was computed twice, and whether the digests are those of one machine.

@@ -80,7 +80,7 @@ pub fn pull(args: &TransferArgs, settings: &Settings) -> Result<(), CliError> {
 fn shown(
     settings: &Settings,
     verb: &'static str,
-    work: impl FnOnce(&dyn Fn(usize, usize)) -> Result<Moved, CliError>,
+    work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> Result<Moved, CliError>,
 ) -> Result<Moved, CliError> {
     let bar = bytes::Bar::of(settings, verb, "answers");
     let moved = work(&|done, total| bar.set_of(done as u64, total as u64));

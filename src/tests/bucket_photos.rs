@@ -1,4 +1,4 @@
-//! Photos in a bucket: on the S3 server whose address `MLSM_TEST_S3` gives.
+//! Photos in a bucket: on the servers whose addresses `MLSM_TEST_S3` and `MLSM_TEST_GCS` give.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::program::{Answer, Finished};
+use crate::program::{Answer, Finished, command};
 use crate::scene::{Scene, undisturbed};
-use crate::shared::{endpoint, machine};
+use crate::shared::{endpoint, machine, other_services};
 
 /// Sends a request of one object.
 fn request(endpoint: &str, method: &str, key: &str, bytes: &[u8]) {
@@ -43,16 +43,19 @@ struct Photos {
 }
 
 impl Photos {
-    /// Puts the scene's photos there; nothing where there is no server.
+    /// Puts the scene's photos on the S3 server; nothing where there is none.
     fn put(name: &str) -> Option<Self> {
-        let endpoint = endpoint()?;
+        Some(Self::put_at(endpoint()?, name))
+    }
+
+    fn put_at(endpoint: String, name: &str) -> Self {
         let (scene, key) = (Scene::photos(), format!("photos-{}-{name}", std::process::id()));
         for file in files(&scene.data()) {
             let path = file.strip_prefix(scene.data()).unwrap().to_str().unwrap();
             request(&endpoint, "PUT", &format!("{key}/{path}"), &fs::read(&file).unwrap());
         }
         fs::rename(scene.data(), scene.path("away")).unwrap();
-        Some(Self { scene, endpoint, key })
+        Self { scene, endpoint, key }
     }
 
     /// Runs a verb of the tiny configuration over the photos below a place.
@@ -88,6 +91,17 @@ fn a_run_over_a_bucket_is_that_over_the_folder_to_the_last_digest() {
     let known =
         cache.as_object().unwrap().iter().filter(|(path, entry)| path.starts_with("s3://") && entry["version"] != "");
     assert_eq!(known.count(), 12 * 16, "each is known by its version, and not read again");
+}
+
+#[test]
+fn a_run_over_a_bucket_of_google_s_is_that_over_the_folder_to_the_last_digest() {
+    let Some((_, variables)) = other_services().into_iter().find(|(scheme, _)| *scheme == "gs") else { return };
+    let photos = Photos::put_at(std::env::var("MLSM_TEST_GCS").unwrap(), "gs");
+    let mut run = command(&photos.scene.path("store"));
+    run.envs(variables).args(["run", "--output", "json", "--config", "tiny", "--set"]);
+    run.arg(format!("data.path=gs://mlsm/{}", photos.key));
+    let finished = Finished(Answer::of(run.output().unwrap()).ok().json());
+    assert_eq!(finished.digests(), undisturbed().digests());
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Stores that machines share: on the S3 server whose address `MLSM_TEST_S3` gives, and in another folder.
+//! Stores that machines share: on the servers whose addresses `MLSM_TEST_S3`, `MLSM_TEST_GCS` and `MLSM_TEST_AZURE` give, and
+//! in another folder.
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Answer, Finished, command, mlsm};
 use crate::scene::{Scene, config, undisturbed};
@@ -61,6 +62,55 @@ fn machines_that_start_at_once_on_a_bucket_compute_each_shard_once_and_a_later_o
     assert_eq!(later.digests(), undisturbed().digests());
     let accuracies = third(&["query", "SELECT COUNT(*) AS n FROM results", "--format", "json"]).ok().json();
     assert_ne!(accuracies[0]["n"], Value::from(0));
+}
+
+/// What tells the program where the servers of Google's and Azure's buckets are: the scheme and the variables of each.
+pub fn other_services() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+    let address = |variable| std::env::var(variable).ok().filter(|address| !address.is_empty());
+    let mut services = Vec::new();
+    match address("MLSM_TEST_GCS") {
+        Some(address) => {
+            let account = json!({
+                "private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": true, "gcs_base_url": address,
+            });
+            services.push(("gs", vec![("GOOGLE_SERVICE_ACCOUNT_KEY", account.to_string())]));
+        }
+        None => println!("skipped: MLSM_TEST_GCS is not set"),
+    }
+    match address("MLSM_TEST_AZURE") {
+        Some(address) => {
+            // The account that every Azurite has: https://github.com/Azure/Azurite#default-storage-account
+            let key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+            let account = [("AZURE_STORAGE_ACCOUNT_NAME", "devstoreaccount1"), ("AZURE_STORAGE_ACCOUNT_KEY", key)];
+            let account = account.map(|(name, value)| (name, value.to_owned()));
+            let place = [("AZURE_STORAGE_ENDPOINT", address), ("AZURE_ALLOW_HTTP", "true".to_owned())];
+            services.push(("az", account.into_iter().chain(place).collect()));
+        }
+        None => println!("skipped: MLSM_TEST_AZURE is not set"),
+    }
+    services
+}
+
+#[test]
+fn google_s_and_azure_s_buckets_are_pushed_to_run_on_verified_and_collected() {
+    for (scheme, variables) in other_services() {
+        let (scene, place) = (Scene::finished(), format!("{scheme}://mlsm/{}-a b%20#c", std::process::id()));
+        let on = |store: &str, arguments: &[&str]| {
+            let mut command = command(store.as_ref());
+            command.env("MLSM_CACHE", scene.path("cache")).envs(variables.iter().map(|(name, value)| (name, value)));
+            Answer::of(command.args(arguments).output().unwrap()).ok()
+        };
+        let local = scene.path("store");
+        let sent = on(local.to_str().unwrap(), &["push", &place, "--output", "json"]).json();
+        assert!(sent["manifests"].as_u64().unwrap() > 100 && sent["runs"] == 1, "{sent}");
+        let arguments = run_arguments(&scene);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let finished = Finished(on(&place, &arguments).json());
+        assert_eq!(finished.executed_stages(), Vec::<&str>::new());
+        assert_eq!(finished.digests(), undisturbed().digests());
+        on(&place, &["verify"]);
+        on(&place, &["gc", "--keep-runs", "1", "--apply"]);
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub use runs::{NodeRecord, RunLog, RunRecord, always_kept};
 pub use stat_cache::StatCache;
 pub use store::Store;
 pub use tables::{Publication, TableSource, WriteTable};
-pub use upstream::{Listing, Presence, Upstream};
+pub use upstream::{Listing, Presence, Upstream, side_by_side};
 pub use user_file::{publish_file, publish_stream};
 pub use uses::{LastUse, Recording};
 pub use verify::{Finding, VerifyOptions};

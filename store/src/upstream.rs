@@ -1,7 +1,12 @@
 //! A place that several machines share, behind a store that serves as its cache.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
+
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
 use crate::{Fingerprint, Holder, Manifest, Pin, RunRecord, Store, StoreError};
 
@@ -76,7 +81,42 @@ pub trait Upstream: Send + Sync {
     fn pin(&self, run_id: &str, pin: Pin) -> Result<(), StoreError>;
 }
 
+/// How many answers are moved at once: a service takes a while over each request, whatever is asked.
+const AT_ONCE: usize = 8;
+
+/// Moves many answers, a few at a time, and returns what became of each; ends at the first error.
+///
+/// # Errors
+/// The first of `each`; [`StoreError::Io`] when no threads can be had.
+pub fn side_by_side<T: Sync, R: Send>(
+    many: &[T],
+    each: impl Fn(&T) -> Result<R, StoreError> + Sync,
+) -> Result<Vec<R>, StoreError> {
+    if many.len() < 2 {
+        return many.iter().map(each).collect();
+    }
+    let threads = ThreadPoolBuilder::new().num_threads(many.len().min(AT_ONCE)).build();
+    let threads =
+        threads.map_err(|e| StoreError::io("start threads for", Path::new("answers"), io::Error::other(e)))?;
+    threads.install(|| many.par_iter().with_max_len(1).map(&each).collect())
+}
+
 impl Store {
+    /// Brings what a shared place has of these answers and this store has not, as [`Store::lookup`] would one after another.
+    ///
+    /// # Errors
+    /// As [`Upstream::fetch`].
+    pub fn bring(&self, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
+        let Some(upstream) = self.upstream() else { return Ok(()) };
+        let mut missing = Vec::new();
+        for fingerprint in fingerprints {
+            if self.index().find(self, fingerprint)?.is_none() {
+                missing.push(*fingerprint);
+            }
+        }
+        side_by_side(&missing, |fingerprint| self.fetch(upstream, fingerprint, Listing::Kept)).map(drop)
+    }
+
     /// Makes this store the cache of a shared place; a second one is ignored. `place`: held as long as this store is open.
     pub fn connect(&self, upstream: Box<dyn Upstream>, place: Option<Presence>) {
         let _ = self.0.upstream.set((upstream, place));

@@ -26,6 +26,7 @@ COUNT = itertools.count(1)
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer leaves in one piece
 
     def log_message(self, *_):
         pass

@@ -14,10 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -25,21 +22,15 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::lease::Term;
 use crate::look::Seen;
-use crate::{Peer, lease, look};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use mlsm_store::{
-    Access, Digest, FORMAT, Fingerprint, Holder, Listing, Manifest, Output, Pin, Presence, RunRecord, Store,
-    StoreError, Upstream,
-};
+use mlsm_store::{Access, Digest, FORMAT, Fingerprint, StoreError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use tokio::runtime::{Builder, Runtime};
 
-/// From how many bytes on an artifact is sent in parts.
-const PART: usize = 16 << 20;
 /// How long a lease lasts that its holder does not renew.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
@@ -55,7 +46,7 @@ pub(crate) struct Inner {
     /// The answers that were there when they were last listed, and those that came from here.
     known: Mutex<Option<BTreeSet<Fingerprint>>>,
     pub(crate) lease: Duration,
-    access: Access,
+    pub(crate) access: Access,
     /// Raised when all waiting and moving is to end.
     stop: Arc<AtomicBool>,
     /// This machine's place among those who write, once it has one.
@@ -225,7 +216,7 @@ impl Bucket {
     }
 
     /// Puts an object unless there is one; returns whether this one was put.
-    fn create(&self, place: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
+    pub(crate) fn create(&self, place: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let put = self.0.objects.put_opts(place, PutPayload::from(bytes), PutMode::Create.into());
         match self.ask(put) {
             Ok(_) => Ok(true),
@@ -234,99 +225,9 @@ impl Bucket {
         }
     }
 
-    fn put(&self, place: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) fn put(&self, place: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
         let put = self.ask(self.0.objects.put(place, PutPayload::from(bytes)));
         put.map(drop).map_err(|error| self.failed("write", place, &error))
-    }
-
-    fn has(&self, output: &Output) -> Result<bool, StoreError> {
-        let place = self.blob_place(&output.digest);
-        match self.ask(self.0.objects.head(&place)) {
-            Ok(meta) => Ok(meta.size == output.bytes),
-            Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.failed("look up", &place, &error)),
-        }
-    }
-
-    fn has_all(&self, manifest: &Manifest) -> Result<bool, StoreError> {
-        for output in manifest.outputs.values() {
-            if !self.has(output)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Sends one artifact.
-    fn send_blob(&self, store: &Store, output: &Output) -> Result<(), StoreError> {
-        let (place, blob) = (self.blob_place(&output.digest), store.open_blob(&output.digest)?);
-        if blob.len() <= PART {
-            return self.put(&place, blob.to_vec());
-        }
-        let sent = self.wait(self.upload(&place, &blob));
-        sent.map_err(|error| self.failed("write", &place, &error))
-    }
-
-    /// Sends an artifact in parts. What was sent of one that does not come to its end is given up at the service, which
-    /// would keep and charge for it.
-    async fn upload(&self, place: &Path, bytes: &[u8]) -> object_store::Result<()> {
-        let mut upload = self.0.objects.put_multipart(place).await?;
-        for part in bytes.chunks(PART) {
-            let sent = match self.go_on() {
-                Ok(()) => upload.put_part(PutPayload::from(part.to_vec())).await,
-                Err(_) => Err(Error::Generic { store: "mlsm", source: "stopping was asked for".into() }),
-            };
-            if let Err(error) = sent {
-                let _ = upload.abort().await; // the first error says more
-                return Err(error);
-            }
-        }
-        match upload.complete().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let _ = upload.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Sends those artifacts that are not there; returns how many bytes went.
-    fn send_missing<'a>(&self, store: &Store, outputs: impl Iterator<Item = &'a Output>) -> Result<u64, StoreError> {
-        let mut sent = 0;
-        for output in outputs {
-            self.go_on()?;
-            if !self.has(output)? {
-                self.send_blob(store, output)?;
-                sent += output.bytes;
-            }
-        }
-        Ok(sent)
-    }
-
-    /// Brings one artifact into a store; returns whether it was there.
-    fn receive_blob(&self, store: &Store, output: &Output) -> Result<bool, StoreError> {
-        let place = self.blob_place(&output.digest);
-        let failed = |error: Error| self.failed("read", &place, &error);
-        let found = match self.ask(self.0.objects.get(&place)) {
-            Ok(found) => found,
-            Err(Error::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut writer = store.blob_writer()?;
-        let mut parts = found.into_stream();
-        while let Some(part) = self.ask(async { parts.next().await.transpose() }).map_err(failed)? {
-            writer.write_all(&part).map_err(|e| {
-                let path = store.blob_path(&output.digest);
-                if e.kind() == std::io::ErrorKind::StorageFull { StoreError::Full { path } } else { unwritten(path, e) }
-            })?;
-        }
-        match writer.finish_as(&output.digest)? {
-            true => Ok(true),
-            false => Err(StoreError::Damaged {
-                digest: output.digest,
-                path: PathBuf::from(format!("{} ({place})", self.0.url)),
-            }),
-        }
     }
 
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, StoreError> {
@@ -347,23 +248,9 @@ impl Bucket {
         Ok(())
     }
 
-    /// Refuses when others may have taken this machine for dead: a collection may be removing what an answer counts on.
-    fn check_presence(&self) -> Result<(), StoreError> {
-        let presence = self.0.presence.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if presence.as_ref().is_none_or(Term::is_running) {
-            return Ok(());
-        }
-        let reason = "the service could not be reached for longer than a machine that writes may be silent".to_owned();
-        Err(StoreError::Remote { action: "share answers at", url: self.0.url.clone(), reason })
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<BTreeSet<Fingerprint>>> {
+    pub(crate) fn known(&self) -> MutexGuard<'_, Option<BTreeSet<Fingerprint>>> {
         self.0.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn unwritten(path: PathBuf, source: std::io::Error) -> StoreError {
-    StoreError::Io { action: "write", path, source }
 }
 
 /// The innermost cause, which names what the service said.
@@ -375,128 +262,4 @@ fn reason(error: &Error) -> String {
     let text = cause.to_string();
     let first = text.lines().next().unwrap_or_default();
     if first.is_empty() { error.to_string() } else { first.to_owned() }
-}
-
-impl Peer for Bucket {
-    fn fingerprints(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
-        Ok(self.list("manifests")?.iter().filter_map(|meta| named_by(&meta.location)).collect())
-    }
-
-    fn manifest(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
-        let found = self.get(&self.manifest_place(fingerprint))?;
-        Ok(found.and_then(|(bytes, _)| Manifest::read(&bytes)).filter(|m| m.fingerprint == *fingerprint))
-    }
-
-    fn receive(&self, store: &Store, manifest: &Manifest) -> Result<Option<u64>, StoreError> {
-        let mut bytes = 0;
-        for output in manifest.outputs.values().filter(|output| !store.has(output)) {
-            if !self.receive_blob(store, output)? {
-                return Ok(None);
-            }
-            bytes += output.bytes;
-        }
-        Ok(Some(bytes))
-    }
-
-    fn send(&self, store: &Store, manifest: &Manifest) -> Result<(u64, Manifest), StoreError> {
-        let sent = self.send_missing(store, manifest.outputs.values())?;
-        let place = self.manifest_place(&manifest.fingerprint);
-        if !self.create(&place, manifest.write())? {
-            if let Some(standing) = self.manifest(&manifest.fingerprint)?
-                && self.has_all(&standing)?
-            {
-                return Ok((sent, standing));
-            }
-            self.put(&place, manifest.write())?; // what stood there is no longer whole
-        }
-        if let Some(known) = self.known().as_mut() {
-            known.insert(manifest.fingerprint);
-        }
-        Ok((sent, manifest.clone()))
-    }
-
-    fn runs(&self) -> Result<BTreeSet<String>, StoreError> {
-        let name = |meta: ObjectMeta| Some(meta.location.filename()?.strip_suffix(".json")?.to_owned());
-        Ok(self.list("runs")?.into_iter().filter_map(name).collect())
-    }
-
-    fn run(&self, run_id: &str) -> Result<Option<RunRecord>, StoreError> {
-        let found = self.get(&self.place(&format!("runs/{run_id}.json")))?;
-        Ok(found.and_then(|(bytes, _)| RunRecord::read(&bytes)))
-    }
-
-    fn keep_run(&self, record: &RunRecord) -> Result<(), StoreError> {
-        self.put(&self.place(&format!("runs/{}.json", record.run_id)), record.write())
-    }
-
-    fn join(&self) -> Result<Presence, StoreError> {
-        Ok(Box::new(lease::join(self)?))
-    }
-}
-
-/// Reads the digest or fingerprint that the place of an object is made of.
-pub(crate) fn named_by<T: FromStr>(place: &Path) -> Option<T> {
-    let parts: Vec<_> = place.parts().collect();
-    let [.., folder, file] = parts.as_slice() else { return None };
-    let file = file.as_ref();
-    format!("{}{}", folder.as_ref(), file.strip_suffix(".json").unwrap_or(file)).parse().ok()
-}
-
-impl Upstream for Bucket {
-    fn fetch(&self, cache: &Store, fingerprint: &Fingerprint, list: Listing) -> Result<Option<Manifest>, StoreError> {
-        if list == Listing::Kept {
-            let mut known = self.known();
-            if known.is_none() {
-                *known = Some(self.fingerprints()?); // once: thousands of requests for what is not there would take minutes
-            }
-            if !known.as_ref().is_some_and(|known| known.contains(fingerprint)) {
-                return Ok(None);
-            }
-        }
-        let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
-        if self.0.access.is_writing() {
-            self.send_missing(cache, manifest.outputs.values().filter(|output| cache.has(output)))?; // lost there, not here
-        }
-        Ok(self.receive(cache, &manifest)?.map(|_| manifest))
-    }
-
-    fn offer(&self, cache: &Store, manifest: &Manifest) -> Result<Option<Manifest>, StoreError> {
-        self.check_presence()?;
-        let (_, standing) = self.send(cache, manifest)?;
-        if standing == *manifest {
-            return Ok(None);
-        }
-        self.receive(cache, &standing)?;
-        Ok(Some(standing))
-    }
-
-    fn lease(
-        &self,
-        fingerprint: &Fingerprint,
-        wait: &mut dyn FnMut(&Holder) -> ControlFlow<()>,
-    ) -> Result<Option<Box<dyn Send + Sync>>, StoreError> {
-        let lease = lease::take(self, fingerprint, wait)?;
-        Ok(lease.map(|lease| Box::new(lease) as Box<dyn Send + Sync>))
-    }
-
-    fn holders(&self, wanted: &BTreeSet<Fingerprint>) -> Result<BTreeMap<Fingerprint, Holder>, StoreError> {
-        look::holders(self, wanted)
-    }
-
-    fn answers(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
-        self.fingerprints()
-    }
-
-    fn answer(&self, fingerprint: &Fingerprint) -> Result<Option<Manifest>, StoreError> {
-        self.manifest(fingerprint)
-    }
-
-    fn record(&self, record: &RunRecord) -> Result<(), StoreError> {
-        self.keep_run(record)
-    }
-
-    fn pin(&self, run_id: &str, pin: Pin) -> Result<(), StoreError> {
-        let place = self.place(&format!("pins/{run_id}"));
-        if pin == Pin::Set { self.put(&place, Vec::new()) } else { self.delete(vec![place]) }
-    }
 }

@@ -9,6 +9,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make files and measure"))]
 
 mod address;
+mod answers;
+mod artifacts;
 mod bucket;
 mod lease;
 mod local;

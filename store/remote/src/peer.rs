@@ -9,7 +9,7 @@ use mlsm_store::{Fingerprint, Manifest, Presence, RunRecord, Store, StoreError};
 /// Errors of all methods: [`StoreError::Remote`] where the place cannot be used; [`StoreError::Damaged`] when an artifact
 /// does not have its digest, and nothing of it is kept; those of writing to the local store.
 #[allow(clippy::missing_errors_doc)] // the same for all, above
-pub trait Peer {
+pub trait Peer: Send + Sync {
     /// Lists the answers.
     fn fingerprints(&self) -> Result<BTreeSet<Fingerprint>, StoreError>;
 

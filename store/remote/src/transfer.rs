@@ -2,8 +2,9 @@
 //! taken up where it was.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mlsm_store::{Fingerprint, RunRecord, Store, StoreError};
+use mlsm_store::{Fingerprint, RunRecord, Store, StoreError, side_by_side};
 
 use crate::Peer;
 
@@ -63,15 +64,17 @@ pub fn push(
     store: &Store,
     peer: &dyn Peer,
     selection: &Selection,
-    progress: &dyn Fn(usize, usize),
+    progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Moved, StoreError> {
     let _place = peer.join()?;
     let records = chosen_runs(store.runs().list()?, selection);
-    let (theirs, mut moved) = (peer.fingerprints()?, Moved::default());
+    let theirs = peer.fingerprints()?;
     let wanted = fingerprints(&records, selection, || Ok(store.fingerprints()))?;
-    for (done, fingerprint) in wanted.iter().enumerate() {
-        progress(done, wanted.len());
-        let Some(manifest) = store.lookup(fingerprint)? else { continue }; // collected since
+    let (done, wanted) = (AtomicUsize::new(0), Vec::from_iter(wanted));
+    let each = side_by_side(&wanted, |fingerprint| {
+        progress(done.fetch_add(1, Ordering::Relaxed), wanted.len());
+        let mut moved = Moved::default();
+        let Some(manifest) = store.lookup(fingerprint)? else { return Ok(moved) }; // collected since
         let is_there = theirs.contains(fingerprint);
         let standing = match is_there {
             true => peer.manifest(fingerprint)?,
@@ -81,12 +84,14 @@ pub fn push(
             Some(standing) => standing,
             None => {
                 let (bytes, standing) = peer.send(store, &manifest)?;
-                moved.bytes += bytes;
+                moved.bytes = bytes;
                 standing
             }
         };
         moved.count(is_there, standing.outputs == manifest.outputs);
-    }
+        Ok(moved)
+    })?;
+    let mut moved = Moved::sum(each);
     let known = peer.runs()?;
     for record in records.iter().filter(|record| !known.contains(&record.run_id)) {
         peer.keep_run(record)?;
@@ -103,36 +108,31 @@ pub fn pull(
     store: &Store,
     peer: &dyn Peer,
     selection: &Selection,
-    progress: &dyn Fn(usize, usize),
+    progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Moved, StoreError> {
-    let mut records = Vec::new();
-    for run_id in peer.runs()? {
-        records.extend(peer.run(&run_id)?);
-    }
-    let records = chosen_runs(records, selection);
-    let (ours, mut moved) = (store.fingerprints(), Moved::default());
+    let runs = side_by_side(&Vec::from_iter(peer.runs()?), |run_id| peer.run(run_id))?;
+    let records = chosen_runs(runs.into_iter().flatten().collect(), selection);
+    let ours = store.fingerprints();
     let wanted = fingerprints(&records, selection, || peer.fingerprints())?;
-    for (done, fingerprint) in wanted.iter().enumerate() {
-        progress(done, wanted.len());
-        let Some(manifest) = peer.manifest(fingerprint)? else {
-            moved.broken += 1;
-            continue;
-        };
+    let (done, wanted) = (AtomicUsize::new(0), Vec::from_iter(wanted));
+    let each = side_by_side(&wanted, |fingerprint| {
+        progress(done.fetch_add(1, Ordering::Relaxed), wanted.len());
+        let mut moved = Moved::default();
+        let Some(manifest) = peer.manifest(fingerprint)? else { return Ok(Moved { broken: 1, ..moved }) };
         let is_there = ours.contains(fingerprint);
         let standing = if is_there { store.lookup(fingerprint)? } else { None };
         let standing = match standing {
             Some(standing) => standing,
             None => {
-                let Some(bytes) = peer.receive(store, &manifest)? else {
-                    moved.broken += 1;
-                    continue;
-                };
-                moved.bytes += bytes;
+                let Some(bytes) = peer.receive(store, &manifest)? else { return Ok(Moved { broken: 1, ..moved }) };
+                moved.bytes = bytes;
                 store.adopt(manifest.clone())?
             }
         };
         moved.count(is_there, standing.outputs == manifest.outputs);
-    }
+        Ok(moved)
+    })?;
+    let mut moved = Moved::sum(each);
     let known: BTreeSet<String> = store.runs().list()?.into_iter().map(|run| run.run_id).collect();
     for record in records.iter().filter(|record| !known.contains(&record.run_id)) {
         store.runs().append(record)?;
@@ -142,6 +142,17 @@ pub fn pull(
 }
 
 impl Moved {
+    fn sum(each: Vec<Moved>) -> Self {
+        each.into_iter().fold(Self::default(), |sum, one| Self {
+            manifests: sum.manifests + one.manifests,
+            bytes: sum.bytes + one.bytes,
+            kept: sum.kept + one.kept,
+            differing: sum.differing + one.differing,
+            broken: sum.broken + one.broken,
+            runs: sum.runs + one.runs,
+        })
+    }
+
     fn count(&mut self, was_there: bool, is_same: bool) {
         match (was_there, is_same) {
             (_, false) => self.differing += 1,

@@ -12,7 +12,7 @@ use mlsm_store::{
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStoreExt};
 
-use crate::bucket::named_by;
+use crate::answers::named_by;
 use crate::{Bucket, lease};
 
 /// How many objects are read at once.

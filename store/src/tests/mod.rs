@@ -14,6 +14,7 @@ mod published;
 mod stat_cache;
 mod tables;
 mod truth;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::Path;

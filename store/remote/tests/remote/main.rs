@@ -4,6 +4,7 @@
 
 mod faulty;
 mod leases;
+mod misbehaving;
 mod photos;
 mod upkeep;
 
@@ -64,8 +65,11 @@ fn bucket_over(objects: &Arc<dyn ObjectStore>, prefix: &str) -> Bucket {
     Bucket::over("memory:///", Box::new(objects.clone()), Path::from(prefix), LEASE).unwrap()
 }
 
+/// Credentials and settings of a server, by its address.
+type Options = fn(&str) -> Vec<(&'static str, String)>;
+
 /// The services whose servers run beside the tests, by what their addresses are called in the environment.
-const SERVICES: [(&str, &str, fn(&str) -> Vec<(&'static str, String)>); 3] = [
+const SERVICES: [(&str, &str, Options); 3] = [
     ("MLSM_TEST_S3", "s3://mlsm", |address| {
         let keys = ["aws_access_key_id", "aws_secret_access_key"].map(|key| (key, "test".to_owned()));
         let place = [("aws_endpoint", address.to_owned()), ("aws_region", "us-east-1".to_owned())];
@@ -203,6 +207,32 @@ fn what_one_machine_computed_the_cache_of_another_finds() {
         assert!(guard.is_some());
         assert_eq!(second.store.lookup(&later.fingerprint).unwrap(), Some(later));
         assert_eq!(bucket_over(objects, prefix).runs().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn what_a_cache_brings_at_once_it_has_when_the_service_is_gone() {
+    on_each(|objects, prefix| {
+        let (first, second) = (local(), local());
+        first.store.connect(Box::new(bucket_over(objects, prefix)), None);
+        let manifests: Vec<_> = (0..20).map(|i| commit(&first.store, &format!("{i}"), &[i; 100])).collect();
+        second.store.connect(Box::new(bucket_over(objects, prefix)), None);
+        let mut wanted: Vec<Fingerprint> = manifests.iter().map(|manifest| manifest.fingerprint).collect();
+        wanted.push(request("nobody computed this").fingerprint());
+        second.store.bring(&wanted).unwrap();
+        let bucket = bucket_over(objects, prefix);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for fingerprint in bucket.fingerprints().unwrap() {
+            let hex = fingerprint.to_string();
+            let place = Path::from(format!("{prefix}/manifests/{}/{}.json", &hex[..2], &hex[2..]));
+            runtime.block_on(objects.delete(&place)).unwrap();
+        }
+        for manifest in &manifests {
+            let found = second.store.lookup(&manifest.fingerprint).unwrap();
+            assert_eq!(found.as_ref(), Some(manifest));
+            assert!(second.store.open_blob(&manifest.outputs["out"].digest).is_ok());
+        }
+        assert_eq!(second.store.lookup(wanted.last().unwrap()).unwrap(), None);
     });
 }
 
