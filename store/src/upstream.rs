@@ -102,16 +102,17 @@ pub fn side_by_side<T: Sync, R: Send>(
 }
 
 impl Store {
-    /// Brings what a shared place has of these answers and this store has not, as [`Store::lookup`] would one after another.
+    /// Brings what a shared place has of these answers and this store has not, as [`Store::lookup`] would one after another. They
+    /// are not asked for where there is no such place.
     ///
     /// # Errors
     /// As [`Upstream::fetch`].
-    pub fn bring(&self, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
+    pub fn bring(&self, fingerprints: impl IntoIterator<Item = Fingerprint>) -> Result<(), StoreError> {
         let Some(upstream) = self.upstream() else { return Ok(()) };
         let mut missing = Vec::new();
         for fingerprint in fingerprints {
-            if self.index().find(self, fingerprint)?.is_none() {
-                missing.push(*fingerprint);
+            if self.index().find(self, &fingerprint)?.is_none() {
+                missing.push(fingerprint);
             }
         }
         side_by_side(&missing, |fingerprint| self.fetch(upstream, fingerprint, Listing::Kept)).map(drop)

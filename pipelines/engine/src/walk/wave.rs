@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mlsm_store::{Manifest, Request};
+use mlsm_store::Manifest;
 
 use super::Walker;
 use crate::plan::{UnitPlan, request};
@@ -25,11 +25,10 @@ impl Walker<'_> {
         let node = self.node(index);
         let is_forced = self.bench.is_forced(node);
         let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new(), foreign: None };
-        let requests = node.units.iter().map(|unit| request(unit, &self.manifests)).collect::<Result<Vec<_>, _>>()?;
-        let fingerprints: Vec<_> = requests.iter().flatten().map(Request::fingerprint).collect();
-        self.bench.store.bring(&fingerprints)?;
-        for (i, (unit, request)) in node.units.iter().zip(requests).enumerate() {
-            let Some(request) = request else {
+        let known = node.units.iter().filter_map(|unit| request(unit, &self.manifests).ok()?);
+        self.bench.store.bring(known.map(|request| request.fingerprint()))?;
+        for (i, unit) in node.units.iter().enumerate() {
+            let Some(request) = request(unit, &self.manifests)? else {
                 wave.blocked += 1;
                 self.manifests[index][i] = None;
                 continue;

@@ -219,7 +219,7 @@ fn what_a_cache_brings_at_once_it_has_when_the_service_is_gone() {
         second.store.connect(Box::new(bucket_over(objects, prefix)), None);
         let mut wanted: Vec<Fingerprint> = manifests.iter().map(|manifest| manifest.fingerprint).collect();
         wanted.push(request("nobody computed this").fingerprint());
-        second.store.bring(&wanted).unwrap();
+        second.store.bring(wanted.iter().copied()).unwrap();
         let bucket = bucket_over(objects, prefix);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for fingerprint in bucket.fingerprints().unwrap() {

@@ -1,15 +1,17 @@
-//! A service that ignores conditions, is out of reach, refuses credentials that have expired, or breaks uploads off.
+//! A service that ignores conditions, is out of reach, refuses credentials that have expired, loses answers, or breaks uploads off.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mlsm_errors::Explain;
 use mlsm_remote::{Bucket, Peer};
-use mlsm_store::StoreError;
+use mlsm_store::{GcOptions, StoreError};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
@@ -26,6 +28,8 @@ enum Fault {
     IgnoresConditions,
     IsOutOfReach,
     RefusesCredentials,
+    /// It puts what it is given, and its answer is lost.
+    LosesAnswers,
     /// It takes an upload's first part and no other.
     BreaksUploads,
 }
@@ -76,7 +80,11 @@ impl ObjectStore for Service {
         if self.fault() == Fault::IgnoresConditions {
             options.mode = PutMode::Overwrite;
         }
-        self.inner.put_opts(at, payload, options).await
+        let put = self.inner.put_opts(at, payload, options).await?;
+        match self.fault() {
+            Fault::LosesAnswers => Err(Error::Generic { store: "service", source: "the line went dead".into() }),
+            _ => Ok(put),
+        }
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -201,4 +209,28 @@ fn an_upload_that_breaks_is_given_up_at_the_service_and_sent_whole_later() {
     assert_eq!(bucket.send(&here.store, &large).unwrap().0, 40 << 20);
     assert_eq!(bucket.receive(&there.store, &large).unwrap(), Some(40 << 20));
     assert_eq!(service.given_up.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn who_writes_keeps_its_place_though_answers_to_its_renewals_are_lost() {
+    let service = Service::with(Fault::None);
+    let place = bucket(&service).join().unwrap();
+    let collected = || {
+        let unrecorded_before = SystemTime::now();
+        let options =
+            GcOptions { keep_runs: 1, runs_before: None, unrecorded_before, max_bytes: None, unused_before: None };
+        // Whoever does not renew its place for longer than a lease is taken for dead.
+        let begun = Instant::now();
+        let mut wait = || match begun.elapsed() > 3 * LEASE {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        bucket_over(&service.inner, "p").apply_gc(&options, &mut wait).unwrap()
+    };
+    service.set(Fault::LosesAnswers);
+    assert!(collected().is_none(), "it writes, as far as anybody knows");
+    service.set(Fault::None);
+    assert!(collected().is_none(), "it was never away");
+    drop(place);
+    assert!(collected().is_some());
 }
