@@ -109,7 +109,7 @@ fn google_s_and_azure_s_buckets_are_pushed_to_run_on_verified_and_collected() {
         assert_eq!(finished.executed_stages(), Vec::<&str>::new());
         assert_eq!(finished.digests(), undisturbed().digests());
         on(&place, &["verify"]);
-        on(&place, &["gc", "--keep-runs", "1", "--apply"]);
+        on(&place, &["gc", "--max-size", "1KB", "--apply"]);
     }
 }
 
