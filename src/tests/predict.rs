@@ -29,7 +29,7 @@ pub fn own_photos(scene: &Scene) {
 }
 
 /// The columns of the table, a line for each photo.
-const HEADER: &str = "path,class_name,probability,score,second_class_name,second_probability,second_score\n";
+const HEADER: &str = "path,class_name,score,second_class_name,second_score,probability,second_probability\n";
 
 pub fn predict(scene: &Scene, arguments: &[String]) -> Answer {
     let (support, query) = (scene.path("support"), scene.path("query"));

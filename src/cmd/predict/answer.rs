@@ -26,11 +26,11 @@ pub fn wide(predictions: &Predictions, unknown_below: Option<f64>) -> PolarsResu
     DataFrame::new_infer_height(vec![
         Column::new("path".into(), predictions.photos.iter().map(|photo| photo.path.as_str()).collect::<Vec<_>>()),
         Column::new("class_name".into(), ranked.iter().map(first).collect::<Vec<_>>()),
-        Column::new("probability".into(), sure(0)),
         Column::new("score".into(), scores(0)),
         Column::new("second_class_name".into(), names(1)),
-        Column::new("second_probability".into(), sure(1)),
         Column::new("second_score".into(), scores(1)),
+        Column::new("probability".into(), sure(0)),
+        Column::new("second_probability".into(), sure(1)),
     ])
 }
 
@@ -42,8 +42,8 @@ pub fn long(predictions: &Predictions, top: usize) -> PolarsResult<DataFrame> {
         Column::new("path".into(), lines.iter().map(|c| c.path).collect::<Vec<_>>()),
         Column::new("rank".into(), lines.iter().map(|c| c.rank).collect::<Vec<_>>()),
         Column::new("class_name".into(), lines.iter().map(|c| c.name).collect::<Vec<_>>()),
-        Column::new("probability".into(), lines.iter().map(|c| c.probability).collect::<Vec<_>>()),
         Column::new("score".into(), lines.iter().map(|c| c.score).collect::<Vec<_>>()),
+        Column::new("probability".into(), lines.iter().map(|c| c.probability).collect::<Vec<_>>()),
     ])
 }
 
