@@ -2,6 +2,7 @@
 
 mod data;
 mod evaluate;
+mod image_source;
 mod meta_train;
 mod objects;
 mod train_base;

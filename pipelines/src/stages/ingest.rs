@@ -128,7 +128,11 @@ impl Task for ReadPhotos {
         if bad.is_empty() {
             return Ok(outputs);
         }
-        context.warn(format!("skipped {} photos of class {} that cannot be decoded", bad.len(), self.class_name));
+        let of_class = match self.class_name.as_str() {
+            "" => String::new(),
+            name => format!(" of class {name}"),
+        };
+        context.warn(format!("skipped {} photos{of_class} that cannot be decoded", bad.len()));
         let skipped = table(vec![
             Column::U32("image_id", bad.iter().map(|(p, _)| p.photo.image_id.0).collect()),
             Column::Text("path", bad.iter().map(|(p, _)| p.photo.path.clone()).collect()),

@@ -1,13 +1,11 @@
 //! `[meta-train.NAME]`: what learns in episodes.
 
-use std::borrow::Cow;
-
 use mlsm_errors::{Explain, Fix};
 use mlsm_nets::{Levels, METHODS, MethodKind, Reads, Refused, Switches};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::IntoDeserializer;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::image_source::ImageSource;
 use super::{Augmentation, ObjectSource, OneOrMany, in_range};
 use crate::config::{ConfigError, schema};
 
@@ -157,45 +155,6 @@ pub struct MetaTrain {
     /// The switches of the method, by key, every default filled in.
     #[serde(flatten)]
     pub switches: Switches,
-}
-
-/// What a method without levels looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageSource {
-    /// The whole photo.
-    Raw,
-    /// What an object source cuts out of it.
-    Object(ObjectSource),
-}
-
-impl JsonSchema for ImageSource {
-    fn schema_name() -> Cow<'static, str> {
-        "ImageSource".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let raw = json_schema!({ "const": "raw", "description": "The whole photo." });
-        json_schema!({ "anyOf": [raw, generator.subschema_for::<ObjectSource>()] })
-    }
-}
-
-impl Serialize for ImageSource {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Raw => serializer.serialize_str("raw"),
-            Self::Object(object) => object.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ImageSource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        match word.as_str() {
-            "raw" => Ok(Self::Raw),
-            word => ObjectSource::deserialize(word.into_deserializer()).map(Self::Object),
-        }
-    }
 }
 
 impl Default for MetaTrain {
@@ -399,16 +358,6 @@ impl MetaTrain {
         in_range(&key("clip"), self.clip.unwrap_or(0.0), 0.0, 1e9)?;
         in_range(&key("clip_value"), self.clip_value.unwrap_or(0.0), 0.0, 1e9)?;
         in_range(&key("lr"), self.lr, 1e-12, 100.0)
-    }
-}
-
-impl ImageSource {
-    /// Returns the object source, unless it is the whole photo.
-    pub fn object(self) -> Option<ObjectSource> {
-        match self {
-            Self::Raw => None,
-            Self::Object(object) => Some(object),
-        }
     }
 }
 
