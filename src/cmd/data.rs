@@ -33,7 +33,7 @@ pub enum DataAction {
 /// What to draw.
 #[derive(Debug, Args)]
 pub struct SynthesizeArgs {
-    /// A folder that is empty or does not exist yet
+    /// A folder that is empty or does not exist yet; one whose drawing was stopped is drawn again by the same command
     dir: PathBuf,
     /// How many classes
     #[arg(long, value_name = "N", default_value_t = SyntheticSpec::default().classes)]

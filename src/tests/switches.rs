@@ -80,7 +80,8 @@ const SWITCHES: &[Switch] = &[
     Switch(&[], "meta-train.mlsm.train_query", &["3"], "meta-train"),
     Switch(&[], "meta-train.mlsm.episodes", &["10"], "meta-train"),
     Switch(&[], "meta-train.mlsm.tasks", &["5"], "meta-train"),
-    Switch(&[], "meta-train.mlsm.val_every", &["3"], "meta-train"),
+    // At the usual rate the last model does best, however often models are compared.
+    Switch(&["meta-train.mlsm.lr=0.02"], "meta-train.mlsm.val_every", &["3"], "meta-train"),
     Switch(&[], "meta-train.mlsm.lr", &["1e-2"], "meta-train"),
     Switch(&[], "meta-train.mlsm.schedule", &["\"halve\""], "meta-train"),
     Switch(&["meta-train.mlsm.schedule=\"halve\""], "meta-train.mlsm.lr_halve_every", &["5"], "meta-train"),

@@ -234,3 +234,22 @@ fn no_two_species_look_the_same_and_relatives_share_their_shape() {
         }
     }
 }
+
+#[test]
+fn a_drawing_that_was_stopped_is_begun_again_by_the_same_request_alone() {
+    let (whole, struck) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    draw(whole.path(), &small(), &|_, _| ()).unwrap();
+    let stopped = std::panic::catch_unwind(|| draw(struck.path(), &small(), &|done, _| assert!(done < 5)));
+    assert!(stopped.is_err());
+    fs::write(struck.path().join("images.txt"), "cut o").unwrap();
+    let other = SyntheticSpec { seed: 9, ..small() };
+    let refused = draw(struck.path(), &other, &|_, _| ()).unwrap_err();
+    assert!(matches!(refused, DataError::NotEmpty { .. }), "photos of two requests would lie together: {refused}");
+    draw(struck.path(), &small(), &|_, _| ()).unwrap();
+    assert_eq!(files(struck.path()), files(whole.path()));
+    let marked = tempfile::tempdir().unwrap();
+    fs::write(marked.path().join(".drawing"), "Synth").unwrap(); // stopped within its first write
+    draw(marked.path(), &small(), &|_, _| ()).unwrap();
+    let again = draw(struck.path(), &small(), &|_, _| ()).unwrap_err();
+    assert!(matches!(again, DataError::NotEmpty { .. }), "it is whole: {again}");
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::codecs::jpeg::JpegEncoder;
@@ -16,6 +16,9 @@ use crate::DataError;
 /// JPEG quality of the photos.
 const QUALITY: u8 = 90;
 
+/// Lies in a folder while it is drawn into, and says what is drawn.
+const UNFINISHED: &str = ".drawing";
+
 /// One line of the metadata files.
 struct Entry {
     path: String,
@@ -26,6 +29,8 @@ struct Entry {
 
 /// Draws a data set into `dir` as a CUB folder (official style: ids from 1, boxes as `x y width height`).
 ///
+/// A drawing that was stopped is begun again by the same request: what it drew is written over with the same bytes.
+///
 /// `progress` is told photos done and photos in all, from several threads. The bytes depend on `spec`
 /// alone: a class or photo more changes no other photo (ids are in order, so they may move).
 ///
@@ -33,7 +38,7 @@ struct Entry {
 /// When the spec cannot be drawn, `dir` holds something already, or it cannot be written.
 pub fn draw(dir: &Path, spec: &SyntheticSpec, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(), DataError> {
     spec.check()?;
-    prepare(dir)?;
+    let unfinished = prepare(dir, spec)?;
     let species: Vec<Species> = (0..spec.classes).map(|index| Species::draw(spec, index)).collect();
     let folders: Vec<String> =
         species.iter().enumerate().map(|(index, one)| format!("{:03}.{}", index + 1, one.name)).collect();
@@ -55,16 +60,25 @@ pub fn draw(dir: &Path, spec: &SyntheticSpec, progress: &(dyn Fn(usize, usize) +
             Ok(Entry { path, class_id: index + 1, tight: photo.tight_box(), train: number % 2 == 0 })
         })
         .collect::<Result<Vec<Entry>, DataError>>()?;
-    write_metadata(dir, &folders, &entries)
+    write_metadata(dir, &folders, &entries)?;
+    #[expect(clippy::disallowed_methods, reason = "its own mark")]
+    fs::remove_file(&unfinished).map_err(|source| unwritable(&unfinished, source))
 }
 
-fn prepare(dir: &Path) -> Result<(), DataError> {
+/// Marks the folder as unfinished; returns the mark. Refuses what holds anything but an unfinished drawing of the same spec.
+fn prepare(dir: &Path, spec: &SyntheticSpec) -> Result<PathBuf, DataError> {
     fs::create_dir_all(dir).map_err(|source| unwritable(dir, source))?;
-    let mut listing = fs::read_dir(dir).map_err(|source| unwritable(dir, source))?;
-    match listing.next() {
-        None => Ok(()),
-        Some(_) => Err(DataError::NotEmpty { path: dir.to_path_buf() }),
+    let (unfinished, wanted) = (dir.join(UNFINISHED), format!("{spec:?}\n"));
+    if fs::read_to_string(&unfinished).is_ok_and(|found| found == wanted) {
+        return Ok(unfinished);
     }
+    let mut held = fs::read_dir(dir).map_err(|source| unwritable(dir, source))?;
+    if held.any(|entry| entry.is_ok_and(|entry| entry.file_name() != UNFINISHED)) {
+        return Err(DataError::NotEmpty { path: dir.to_path_buf() });
+    }
+    #[expect(clippy::disallowed_methods, reason = "draws into a folder that the store or a user gave")]
+    fs::write(&unfinished, wanted).map_err(|source| unwritable(&unfinished, source))?;
+    Ok(unfinished)
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> DataError {
