@@ -1,5 +1,6 @@
 //! Signals at random instants: every verb that works ends soon, with its code, and loses nothing.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -75,20 +76,12 @@ const WORK: [Work; 10] = [
     Work {
         name: "push",
         fills: "pushed",
-        start: |bench, other| {
-            let mut push = bench.on("store");
-            push.arg("push").arg(bench.scene.path(other));
-            push
-        },
+        start: |bench, other| bench.with("store", &["push".into(), bench.scene.path(other)]),
     },
     Work {
         name: "pull",
         fills: "pulled",
-        start: |bench, store| {
-            let mut pull = bench.on(store);
-            pull.arg("pull").arg(bench.scene.store());
-            pull
-        },
+        start: |bench, store| bench.with(store, &["pull".into(), bench.scene.store()]),
     },
     Work { name: "verify", fills: "store", start: |bench, store| bench.with(store, &["verify", "--repair"]) },
     Work { name: "gc", fills: "store", start: |bench, store| bench.with(store, &["gc", "--apply"]) },
@@ -116,13 +109,13 @@ impl Bench {
         command(&self.scene.path(store))
     }
 
-    fn with(&self, store: &str, arguments: &[&str]) -> Command {
+    fn with<S: AsRef<OsStr>>(&self, store: &str, arguments: &[S]) -> Command {
         let mut command = self.on(store);
         command.args(arguments);
         command
     }
 
-    fn run<S: AsRef<std::ffi::OsStr>>(&self, store: &str, arguments: &[S]) -> Command {
+    fn run<S: AsRef<OsStr>>(&self, store: &str, arguments: &[S]) -> Command {
         let mut run = self.with(store, &["run", "--output", "json"]);
         run.args(arguments);
         run

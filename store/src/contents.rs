@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::{Digest, StoreError, disk, seal, untouched};
+use crate::{Digest, StoreError, seal, untouched};
 
 /// The list, in the folder itself.
 const NAME: &str = ".contents";
@@ -21,13 +21,7 @@ pub(crate) fn list_of(folder: &Path) -> PathBuf {
 
 /// Lists what lies in a folder that is being built; of none there is no list.
 pub(crate) fn write(folder: &Path, contents: &Contents) -> Result<(), StoreError> {
-    if contents.is_empty() {
-        return Ok(());
-    }
-    let path = folder.join(NAME);
-    let mut file = disk::create(&path)?;
-    disk::write_all(&mut file, &path, &seal::write(contents))?;
-    disk::make_read_only(&file, &path)
+    seal::write_list(folder, NAME, contents)
 }
 
 /// Reads the list of a folder; `None` unless it is there and whole.

@@ -3,10 +3,13 @@
 //! The seal is the last member of the object, `,"seal":"<digest>"}`, and digests all bytes before it: every other
 //! program still reads the file as JSON. What was written before there were seals is read without one.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Digest;
+use crate::{Digest, StoreError, disk};
 
 const MEMBER: &[u8] = b",\"seal\":\"";
 const END: &[u8] = b"\"}";
@@ -21,6 +24,21 @@ pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
     json.extend_from_slice(digest.as_bytes());
     json.extend_from_slice(END);
     json
+}
+
+/// Writes a list into a folder that is being built, under a seal and read-only; of nothing there is no list.
+pub(crate) fn write_list<T: Serialize>(
+    folder: &Path,
+    name: &str,
+    list: &BTreeMap<String, T>,
+) -> Result<(), StoreError> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    let path = folder.join(name);
+    let mut file = disk::create(&path)?;
+    disk::write_all(&mut file, &path, &write(list))?;
+    disk::make_read_only(&file, &path)
 }
 
 /// Reads what [`write`] wrote, or what was written before there were seals; `None` when it is damaged.
@@ -45,8 +63,6 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     type Map = BTreeMap<String, u32>;

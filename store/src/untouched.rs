@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::stat::Stat;
-use crate::{StoreError, disk, seal};
+use crate::{StoreError, seal};
 
 /// The list, in the folder itself.
 pub(crate) const NAME: &str = ".untouched";
@@ -29,13 +29,7 @@ pub(crate) fn note(untouched: &mut Untouched, relative: &str, path: &Path) -> Re
 
 /// Lists the files in the folder that is being built; of none there is no list.
 pub(crate) fn write(folder: &Path, untouched: &Untouched) -> Result<(), StoreError> {
-    if untouched.is_empty() {
-        return Ok(());
-    }
-    let path = folder.join(NAME);
-    let mut file = disk::create(&path)?;
-    disk::write_all(&mut file, &path, &seal::write(untouched))?;
-    disk::make_read_only(&file, &path)
+    seal::write_list(folder, NAME, untouched)
 }
 
 /// Reads the list of a folder; empty when there is none that is whole.
