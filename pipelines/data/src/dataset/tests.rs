@@ -230,6 +230,22 @@ fn numbered_class_folders_keep_their_numbers() {
 }
 
 #[test]
+fn an_added_class_changes_no_other_id() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["gull", "owl", "wren"] {
+        write(&folder, &format!("{class}/1.jpg"), "");
+    }
+    let before = open(&folder).unwrap();
+    for class in ["auk", "kite", "zebra finch"] {
+        write(&folder, &format!("{class}/1.jpg"), "");
+    }
+    let after = open(&folder).unwrap();
+    assert_eq!((after.classes.len(), after.photos.len()), (6, 6));
+    assert!(before.classes.iter().all(|class| after.classes.contains(class)), "in front, between and behind");
+    assert!(before.photos.iter().all(|photo| after.photo(photo.image_id) == Some(photo)));
+}
+
+#[test]
 fn an_added_photo_changes_no_other_id() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..50 {
