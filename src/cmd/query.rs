@@ -17,7 +17,8 @@ use clap::Args;
 use mlsm_store::{StoreError, publish_stream};
 
 use crate::cmd::query::answer::{Answer, AnswerArgs, Format};
-use crate::cmd::query::engine::{AnswerColumn, Asked, Engine, Refusal, name, text};
+use crate::cmd::query::catalogue::Table;
+use crate::cmd::query::engine::{AnswerColumn, Engine, Refusal, name, not_running, text};
 use crate::cmd::report;
 use crate::error::CliError;
 use crate::settings::Settings;
@@ -43,26 +44,30 @@ pub struct QueryArgs {
 /// [`CliError::Usage`] when nothing is published or the SQL is refused.
 pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
     let format = args.answer.format(settings)?;
-    let published = report::published(&report::open(settings)?, args.run.as_deref())?;
+    // The engine gets ready while the run and its tables are found.
+    let (published, engine) = thread::scope(|scope| {
+        let engine = scope.spawn(Engine::start);
+        let published = report::open(settings).and_then(|store| report::published(&store, args.run.as_deref()));
+        (published, engine.join().expect("starting the engine does not panic"))
+    });
+    let (published, mut engine) = (published?, engine?);
     let tables = catalogue::listed(&published);
-    let engine = Engine::new(published.folder(), &tables, settings.threads)?;
     let refused = |refusal| refused(refusal, &tables);
     // The engine begins while the tables are read through; nothing of its answer goes out before they are known to be whole.
-    let asked = thread::scope(|scope| {
+    thread::scope(|scope| {
         let check = scope.spawn(|| catalogue::check(&published));
-        let asked = engine.ask(&args.sql).and_then(|(mut asked, columns)| {
-            asked.answer(&statement(&engine, &columns, args, format))?;
-            Ok(asked)
-        });
+        let asked = engine
+            .ask(&args.sql, published.folder(), &tables, settings.threads)
+            .and_then(|columns| engine.answer(&statement(&engine, &columns, args, format)));
         check.join().expect("a check does not panic")?;
         asked.map_err(refused)
     })?;
     if format == Format::Table {
-        return show(asked, args, settings, &refused);
+        return show(engine, args, settings, &refused);
     }
     let write = |out: &mut dyn Write, unwritten: &dyn Fn(io::Error) -> CliError| match format {
-        Format::Arrow => convert(&engine, asked, out, unwritten, &refused),
-        _ => deliver(asked, format, out, unwritten, &refused),
+        Format::Arrow => convert(engine, out, unwritten, &refused),
+        _ => deliver(engine, format, out, unwritten, &refused),
     };
     match &args.answer.out {
         None => write(&mut io::stdout().lock(), &CliError::Stdout),
@@ -95,14 +100,13 @@ fn parquet_of_arrow(engine: &Engine) -> PathBuf {
 
 /// Writes an Arrow file, which DuckDB does not: it makes a Parquet file that is then read piece by piece.
 fn convert(
-    engine: &Engine,
-    asked: Asked,
+    mut engine: Engine,
     out: &mut dyn Write,
     unwritten: &dyn Fn(io::Error) -> CliError,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
-    asked.finish().map_err(refused)?;
-    let file = File::open(parquet_of_arrow(engine)).map_err(|e| refused(Refusal::Engine(e)))?;
+    engine.finish().map_err(refused)?;
+    let file = File::open(parquet_of_arrow(&engine)).map_err(|e| refused(Refusal::Engine(e)))?;
     arrow_file::from_parquet(file, out).map_err(|e| match e {
         ArrowError::IoError(_, error) => unwritten(error),
         other => refused(Refusal::Sql(other.to_string())),
@@ -111,36 +115,36 @@ fn convert(
 
 /// Prints or writes the first rows as a text table.
 fn show(
-    mut asked: Asked,
+    mut engine: Engine,
     args: &QueryArgs,
     settings: &Settings,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     let mut parquet = Vec::new();
-    asked.out().read_to_end(&mut parquet).map_err(|e| refused(Refusal::Engine(e)))?;
-    asked.finish().map_err(refused)?;
+    engine.out().read_to_end(&mut parquet).map_err(|e| refused(Refusal::Engine(e)))?;
+    engine.finish().map_err(refused)?;
     Answer::read(&parquet)?.deliver(&args.answer, settings)
 }
 
 /// Hands an answer on as it arrives. A reader that went away, such as `head`, is no error.
 fn deliver(
-    mut asked: Asked,
+    mut engine: Engine,
     format: Format,
     out: &mut dyn Write,
     unwritten: &dyn Fn(io::Error) -> CliError,
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     let written = match format {
-        Format::Json => copy_lines(asked.out(), out, b"[", b","),
-        Format::Jsonl => copy_lines(asked.out(), out, b"", b"\n"),
-        _ => io::copy(asked.out(), out).map(|bytes| bytes > 0),
+        Format::Json => copy_lines(engine.out(), out, b"[", b","),
+        Format::Jsonl => copy_lines(engine.out(), out, b"", b"\n"),
+        _ => io::copy(engine.out(), out).map(|bytes| bytes > 0),
     };
     let has_rows = match written.and_then(|has_rows| out.flush().map(|()| has_rows)) {
         Ok(has_rows) => has_rows,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
         Err(error) => return Err(unwritten(error)),
     };
-    asked.finish().map_err(refused)?;
+    engine.finish().map_err(refused)?;
     // An array is closed only when it is whole, so that nobody takes the beginning of an answer for all of it.
     let end: &[u8] = match (format, has_rows) {
         (Format::Json, true) => b"]\n",
@@ -235,12 +239,9 @@ fn cast(column: &str, kind: &str, others: &[(&str, &str)]) -> String {
     if found == kind { column.to_owned() } else { format!("CAST({column} AS {found})") }
 }
 
-fn refused(refusal: Refusal, tables: &[catalogue::Table]) -> CliError {
+fn refused(refusal: Refusal, tables: &[Table]) -> CliError {
     match refusal {
-        Refusal::Engine(error) => {
-            let fix = "set MLSM_DUCKDB to a program `duckdb` that runs on this machine";
-            CliError::usage("cannot run the SQL engine", error.to_string(), fix)
-        }
+        Refusal::Engine(error) => not_running(&error),
         Refusal::Sql(why) => {
             let names: Vec<_> = tables.iter().map(|t| t.name.as_str()).collect();
             let fix = match why.contains("INT128") || why.contains("UINT64") {

@@ -11,6 +11,9 @@ use rayon::prelude::*;
 use crate::cmd::query::engine::text;
 use crate::error::CliError;
 
+/// What every way to DuckDB's list of tables has in its name.
+const NAMES_TABLES: [&str; 6] = ["schema", "duckdb_", "sqlite_", "pg_", "pragma_", "show"];
+
 /// A published table.
 pub struct Table {
     /// Its name in SQL.
@@ -40,6 +43,14 @@ pub fn listed(published: &Published) -> Vec<Table> {
     tables.into_iter().map(|(name, files)| Table { name: name.to_owned(), files }).collect()
 }
 
+/// Returns the tables that a query can see a trace of: those that it names, or all where it may ask which there are. To lay
+/// out a table, the engine opens its files; a query that fails without the others is asked again with all of them.
+pub fn named<'t>(tables: &'t [Table], sql: &str) -> Vec<&'t Table> {
+    let sql = sql.to_lowercase();
+    let asks_for_names = NAMES_TABLES.iter().any(|word| sql.contains(word));
+    tables.iter().filter(|table| asks_for_names || sql.contains(&table.name)).collect()
+}
+
 /// Reads the files of all tables through.
 ///
 /// # Errors
@@ -59,5 +70,28 @@ impl Table {
         let files: Vec<_> = self.files.iter().map(|file| text(&file.display().to_string())).collect();
         let options = "hive_partitioning=false, union_by_name=true";
         format!("SELECT * FROM read_parquet([{}], {options})", files.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_gets_the_tables_that_it_names_and_one_that_lists_tables_gets_all() {
+        let tables = ["images", "results"].map(|name| Table { name: name.to_owned(), files: Vec::new() });
+        let names = |sql| named(&tables, sql).iter().map(|table| table.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names("SELECT * FROM \"Images\""), ["images"]);
+        assert_eq!(names("SELECT 1"), [""; 0]);
+        for all in [
+            "FROM (SHOW TABLES)",
+            "FROM information_schema.tables",
+            "FROM duckdb_views()",
+            "FROM pg_catalog.pg_class",
+            "FROM sqlite_master",
+            "FROM pragma_show_tables()",
+        ] {
+            assert_eq!(names(all), ["images", "results"], "{all}");
+        }
     }
 }

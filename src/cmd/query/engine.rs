@@ -4,13 +4,13 @@
 //! of which DuckDB accepts a single SELECT.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
-use crate::cmd::query::catalogue::Table;
+use crate::cmd::query::catalogue::{self, Table};
 use crate::environment;
 use crate::error::CliError;
 
@@ -28,36 +28,29 @@ pub struct AnswerColumn {
     pub column_type: String,
 }
 
-/// The engine over some tables.
+/// The engine at work on one query. It is told the tables and the query, then one statement more; what that copies to
+/// `/dev/stdout` can be read.
 pub struct Engine {
     program: PathBuf,
-    prelude: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
     /// Holds what does not fit in memory.
     spilled: tempfile::TempDir,
 }
 
 impl Engine {
-    /// Prepares the engine. `folder`: the tables, with no link in its path.
+    /// Starts the engine, which gets ready while its caller finds the tables.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when the engine is not there and cannot be fetched, or there is no temporary folder.
-    pub fn new(folder: &Path, tables: &[Table], threads: usize) -> Result<Self, CliError> {
+    /// [`CliError::Usage`] when the engine is not there and cannot be fetched, does not run, or there is no temporary folder.
+    pub fn start() -> Result<Self, CliError> {
         let program = program()?;
         let spilled = tempfile::tempdir().map_err(|e| {
             CliError::usage("cannot make a temporary folder", e.to_string(), "set TMPDIR to a folder you can write to")
         })?;
-        let views = tables.iter().map(|table| format!("CREATE VIEW {} AS {};", name(&table.name), table.select()));
-        let prelude = format!(
-            "SET enable_progress_bar=false; SET enable_logging=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
-             SET temp_directory={}; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; \
-             SET allowed_directories=[{}, {}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
-             SET lock_configuration=true;",
-            text(&spilled.path().display().to_string()),
-            text(&folder.display().to_string()),
-            text(&spilled.path().display().to_string()),
-            views.collect::<String>(),
-        );
-        Ok(Self { program, prelude, spilled })
+        let (child, stdin, stdout) = spawn(&program, spilled.path()).map_err(|e| not_running(&e))?;
+        Ok(Self { program, child, stdin: Some(stdin), stdout, spilled })
     }
 
     /// Returns a place for a file that lives as long as the engine.
@@ -65,43 +58,53 @@ impl Engine {
         self.spilled.path().join(name)
     }
 
-    /// Starts the engine with a query; returns it with the columns of the answer.
+    /// Asks a query of some tables; returns the columns of the answer. `folder`: the tables, with no link in its path.
     ///
     /// # Errors
     /// [`Refusal::Sql`] with DuckDB's reason.
-    pub fn ask(&self, sql: &str) -> Result<(Asked, Vec<AnswerColumn>), Refusal> {
-        let mut child = Command::new(&self.program)
-            .args(["-init", "/dev/null", "-batch", "-bail", "-json"])
-            .current_dir(self.spilled.path())
-            .env_remove("DUCKDB_RC_PATH")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(Refusal::Engine)?;
-        let stdin = child.stdin.take().expect("piped just above");
-        let stdout = BufReader::new(child.stdout.take().expect("piped just above"));
-        let mut asked = Asked { child, stdin: Some(stdin), stdout };
-        asked.say(&format!("{}\nDESCRIBE SELECT * FROM query({})", self.prelude, text(sql)))?;
-        let described =
-            serde_json::Deserializer::from_reader(&mut asked.stdout).into_iter::<Vec<AnswerColumn>>().next();
-        if let Some(Ok(columns)) = described {
-            asked.stdout.skip_until(b'\n').map_err(Refusal::Engine)?;
-            return Ok((asked, columns));
+    pub fn ask(
+        &mut self,
+        sql: &str,
+        folder: &Path,
+        tables: &[Table],
+        threads: usize,
+    ) -> Result<Vec<AnswerColumn>, Refusal> {
+        let named = catalogue::named(tables, sql);
+        match self.describe(sql, &self.prelude(folder, &named, threads)) {
+            Err(Refusal::Sql(_)) if named.len() < tables.len() => {
+                let (child, stdin, stdout) = spawn(&self.program, self.spilled.path()).map_err(Refusal::Engine)?;
+                (self.child, self.stdin, self.stdout) = (child, Some(stdin), stdout);
+                self.describe(sql, &self.prelude(folder, &tables.iter().collect::<Vec<_>>(), threads))
+            }
+            described => described,
         }
-        asked.finish()?;
+    }
+
+    fn describe(&mut self, sql: &str, prelude: &str) -> Result<Vec<AnswerColumn>, Refusal> {
+        self.say(&format!("{prelude}\nDESCRIBE SELECT * FROM query({})", text(sql)))?;
+        let described = serde_json::Deserializer::from_reader(&mut self.stdout).into_iter::<Vec<AnswerColumn>>().next();
+        if let Some(Ok(columns)) = described {
+            self.stdout.skip_until(b'\n').map_err(Refusal::Engine)?;
+            return Ok(columns);
+        }
+        self.finish()?;
         Err(Refusal::Sql("the SQL engine describes no answer".to_owned()))
     }
-}
 
-/// The engine at work on one query: it takes a second statement, and what that copies to `/dev/stdout` can be read.
-pub struct Asked {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-}
+    /// Returns the statements that lay out the tables and shut everything else.
+    fn prelude(&self, folder: &Path, tables: &[&Table], threads: usize) -> String {
+        let views = tables.iter().map(|table| format!("CREATE VIEW {} AS {};", name(&table.name), table.select()));
+        let spilled = text(&self.spilled.path().display().to_string());
+        format!(
+            "SET enable_progress_bar=false; SET enable_logging=false; SET threads={threads}; SET memory_limit='{MEMORY}'; SET TimeZone='UTC'; \
+             SET parquet_metadata_cache=true; SET temp_directory={spilled}; SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; \
+             SET allowed_directories=[{}, {spilled}]; SET allowed_paths=['/dev/stdout']; SET enable_external_access=false; {} \
+             SET lock_configuration=true;",
+            text(&folder.display().to_string()),
+            views.collect::<String>(),
+        )
+    }
 
-impl Asked {
     /// Hands the last statement over, which begins at once.
     ///
     /// # Errors
@@ -121,7 +124,7 @@ impl Asked {
     ///
     /// # Errors
     /// [`Refusal::Sql`] with DuckDB's reason.
-    pub fn finish(mut self) -> Result<(), Refusal> {
+    pub fn finish(&mut self) -> Result<(), Refusal> {
         self.stdin = None;
         let mut said = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
@@ -141,18 +144,38 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for Engine {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
 }
 
+fn spawn(program: &Path, folder: &Path) -> io::Result<(Child, ChildStdin, BufReader<ChildStdout>)> {
+    let mut child = Command::new(program)
+        .args(["-init", "/dev/null", "-batch", "-bail", "-json"])
+        .current_dir(folder)
+        .env_remove("DUCKDB_RC_PATH")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdin = child.stdin.take().expect("piped just above");
+    let stdout = BufReader::new(child.stdout.take().expect("piped just above"));
+    Ok((child, stdin, stdout))
+}
+
+/// Says that the engine does not run.
+pub fn not_running(error: &io::Error) -> CliError {
+    let fix = "set MLSM_DUCKDB to a program `duckdb` that runs on this machine";
+    CliError::usage("cannot run the SQL engine", error.to_string(), fix)
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Refusal {
     /// The engine does not run.
-    Engine(std::io::Error),
+    Engine(io::Error),
     /// The query is refused, or fails.
     Sql(String),
 }
