@@ -15,7 +15,7 @@ use mlsm_store::{Access, Store, publish_file};
 use polars::prelude::PolarsError;
 
 use self::labelled::{Labelled, Prepared};
-use crate::cmd::query::answer::{Answer, AnswerArgs};
+use crate::cmd::query::answer::{Answer, AnswerArgs, Format};
 use crate::cmd::run;
 use crate::error::CliError;
 use crate::render::report::predictions::to_html;
@@ -64,7 +64,7 @@ pub struct PredictArgs {
 /// [`CliError`] of the set-up, of the first node that failed, or [`CliError::Cancelled`].
 pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> {
     let cancel = run::cancellable()?;
-    args.answer.format(settings)?; // refused before anything is computed
+    let format = args.answer.format(settings)?; // refused before anything is computed
     if let Some(file) = &args.log_file {
         json::log().begin_in(file)?;
     }
@@ -108,6 +108,7 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
         Some(top) => answer::long(&predictions, top as usize),
         None => answer::wide(&predictions, args.unknown_threshold),
     };
+    let table = if format == Format::Table { table.and_then(answer::rounded) } else { table };
     let unmade = |e: PolarsError| CliError::BadData(Explanation::defect(format!("cannot make the table: {e}")));
     let answer = Answer::of(table.map_err(unmade)?);
     answer.deliver(&args.answer, settings)?;

@@ -1,7 +1,7 @@
 //! Predictions as a table: a line for each photo, or its likeliest classes on a line each.
 
 use mlsm_pipelines::predictions::{Photo, Predictions};
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult};
 
 /// What stands in place of the class of a photo that none of the classes is probable enough for.
 pub const UNKNOWN: &str = "unknown";
@@ -32,6 +32,17 @@ pub fn wide(predictions: &Predictions, unknown_below: Option<f64>) -> PolarsResu
         Column::new("probability".into(), sure(0)),
         Column::new("second_probability".into(), sure(1)),
     ])
+}
+
+/// Rounds the probabilities to thousandths, for a table that people read.
+pub fn rounded(table: DataFrame) -> PolarsResult<DataFrame> {
+    let round = |column: &Column| -> PolarsResult<Column> {
+        let rounded = |p: Option<f64>| p.map(|p| (p * 1e3).round() / 1e3);
+        Ok(Column::new(column.name().clone(), column.f64()?.iter().map(rounded).collect::<Vec<_>>()))
+    };
+    let columns =
+        table.columns().iter().map(|c| if *c.dtype() == DataType::Float64 { round(c) } else { Ok(c.clone()) });
+    DataFrame::new_infer_height(columns.collect::<PolarsResult<Vec<_>>>()?)
 }
 
 /// Returns the `top` likeliest classes of each photo, a line each; a photo that could not be read has one empty line.
@@ -116,6 +127,9 @@ mod tests {
     fn a_photo_below_the_threshold_is_unknown() {
         let predictions = predictions();
         let all = wide(&predictions, None).unwrap();
+        let shown = rounded(all.clone()).unwrap();
+        assert_eq!(shown.column("probability").unwrap().f64().unwrap().get(0), Some(0.844));
+        assert_eq!(shown.column("score").unwrap(), all.column("score").unwrap());
         assert_eq!(text(&all, "class_name"), ["wren", "kite", ""]);
         assert_eq!(text(&all, "second_class_name"), ["owl", "wren", ""]);
         assert_eq!(text(&wide(&predictions, Some(0.5)).unwrap(), "class_name"), ["wren", UNKNOWN, ""]);
