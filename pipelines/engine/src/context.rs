@@ -1,8 +1,8 @@
 //! What a stage sees while it runs: its inputs, the store, checkpoints, progress and the request to stop.
 
-use mlsm_store::{Blob, Digest, Fingerprint, Input, Output, Store};
+use mlsm_store::{Blob, Digest, Fingerprint, Input, Output, Request, Store};
 
-use crate::{Cancel, Event, Item, StageError, Subscriber, UnitInput};
+use crate::{Cancel, Event, Item, StageError, Subscriber, Task, UnitInput};
 
 /// The surroundings of one unit of work.
 pub struct Context<'a> {
@@ -19,6 +19,17 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Returns the fingerprint of the unit's request.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Returns that of another unit, which gives the same inputs to another task.
+    pub fn fingerprint_of(&self, task: &dyn Task) -> Fingerprint {
+        let (stage, version, recipe) = (task.stage().to_owned(), task.version(), task.recipe());
+        Request { stage, version, recipe, inputs: self.inputs.to_vec() }.fingerprint()
+    }
+
     /// Returns the inputs in the order of the request.
     pub fn inputs(&self) -> &[Input] {
         self.inputs

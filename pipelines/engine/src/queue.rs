@@ -1,6 +1,7 @@
-//! Which unit is computed next: in the order of the graph, as long as threads are free.
+//! Which unit is computed next: in the order of the graph, as long as threads are free, and those of one shard one after
+//! another, so that what one of them keeps in memory is there for the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use mlsm_store::Request;
@@ -16,17 +17,24 @@ pub(crate) struct Job {
     pub request: Request,
     /// How many threads it keeps busy.
     pub threads: usize,
+    /// Its shard, empty where its node is not sharded.
+    shard: String,
     /// How long it waits when another process holds it.
     pause: Duration,
 }
 
 impl Job {
-    pub(crate) fn new(place: (usize, usize), request: Request, threads: usize) -> Self {
-        Self { place, request, threads: threads.max(1), pause: PAUSE.0 }
+    pub(crate) fn new(place: (usize, usize), request: Request, threads: usize, shard: &str) -> Self {
+        Self { place, request, threads: threads.max(1), shard: shard.to_owned(), pause: PAUSE.0 }
     }
 
     pub(crate) fn node(&self) -> usize {
         self.place.0
+    }
+
+    /// What is computed of at most once at a time: a shard of its node.
+    fn lane(&self) -> Option<(usize, String)> {
+        (!self.shard.is_empty()).then(|| (self.node(), self.shard.clone()))
     }
 
     /// Tells whether no other process was found to hold it yet.
@@ -40,6 +48,7 @@ pub(crate) struct Queue {
     threads: usize,
     busy: usize,
     running: usize,
+    lanes: BTreeSet<(usize, String)>,
     ready: BTreeMap<(usize, usize), Job>,
     held: Vec<(Instant, Job)>,
 }
@@ -47,7 +56,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// A queue for so many threads.
     pub(crate) fn new(threads: usize) -> Self {
-        Self { threads, busy: 0, running: 0, ready: BTreeMap::new(), held: Vec::new() }
+        Self { threads, busy: 0, running: 0, lanes: BTreeSet::new(), ready: BTreeMap::new(), held: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, mut job: Job) {
@@ -60,11 +69,14 @@ impl Queue {
         let (due, later) = std::mem::take(&mut self.held).into_iter().partition(|(until, _)| *until <= now);
         self.held = later;
         due.into_iter().for_each(|(_, job): (Instant, Job)| self.push(job));
-        let first = self.ready.first_entry()?;
-        if self.busy + first.get().threads > self.threads {
+        let is_free = |job: &&Job| job.lane().is_none_or(|lane| !self.lanes.contains(&lane));
+        let first = self.ready.values().find(is_free)?;
+        if self.busy + first.threads > self.threads {
             return None;
         }
-        let job = first.remove();
+        let place = first.place;
+        let job = self.ready.remove(&place)?;
+        self.lanes.extend(job.lane());
         (self.busy, self.running) = (self.busy + job.threads, self.running + 1);
         Some(job)
     }
@@ -72,6 +84,9 @@ impl Queue {
     /// Notes that a unit is not computed any more.
     pub(crate) fn ended(&mut self, job: &Job) {
         (self.busy, self.running) = (self.busy - job.threads, self.running - 1);
+        if let Some(lane) = job.lane() {
+            self.lanes.remove(&lane);
+        }
     }
 
     /// Puts a unit aside that another process computes: others come first.
@@ -106,7 +121,7 @@ mod tests {
 
     fn job(node: usize, unit: usize, threads: usize) -> Job {
         let request = Request { stage: "x".to_owned(), version: 1, recipe: Vec::new(), inputs: Vec::new() };
-        Job::new((node, unit), request, threads)
+        Job::new((node, unit), request, threads, "")
     }
 
     fn taken(queue: &mut Queue, now: Instant) -> Vec<Job> {
@@ -127,6 +142,17 @@ mod tests {
         assert!(queue.next(now).is_none(), "one thread is free, and the next wants two");
         queue.ended(&first[1]);
         assert_eq!(places(&taken(&mut queue, now)), [(2, 0)]);
+    }
+
+    #[test]
+    fn units_of_one_shard_are_computed_one_after_another_and_others_beside_them() {
+        let (mut queue, now) = (Queue::new(3), Instant::now());
+        let of_shard = |unit, shard: &str| Job { shard: shard.to_owned(), ..job(0, unit, 1) };
+        [of_shard(0, "wren"), of_shard(1, "wren"), of_shard(2, "owl")].into_iter().for_each(|job| queue.push(job));
+        let first = taken(&mut queue, now);
+        assert_eq!(places(&first), [(0, 0), (0, 2)]);
+        queue.ended(&first[0]);
+        assert_eq!(places(&taken(&mut queue, now)), [(0, 1)]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{AssembleError, Execution};
 use crate::config::{BackboneMode, Baseline, Config, ObjectSource, Protocol};
 use crate::prepare::{Scene, Source};
 use crate::runtime::Runtime;
-use crate::stages::ingest::PixelShape;
+use crate::stages::pixels::{PixelShape, Waiting};
 use crate::stages::ports::{self, Side};
 use crate::stages::splits::WriteSplit;
 
@@ -28,6 +28,8 @@ pub(super) struct Builder<'a> {
     pub shards: Rc<[(Shard, Part)]>,
     pub parts: BTreeMap<ClassId, Part>,
     pub runtime: Arc<Runtime>,
+    /// What units of a shard pack for each other.
+    pub waiting: Waiting,
     pub graph: Graph,
     pub kinds: BTreeMap<String, NodeKind>,
     /// Packed pixels of whole photos.
@@ -51,6 +53,7 @@ impl<'a> Builder<'a> {
             shards: shards.map(|(part, shard)| (shard, part)).collect(),
             parts,
             runtime: Arc::new(Runtime::new(execution.device, config.numerics.threads)),
+            waiting: Waiting::default(),
             graph: Graph::new(),
             kinds: BTreeMap::new(),
             pixels: BTreeMap::new(),

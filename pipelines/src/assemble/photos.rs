@@ -13,9 +13,10 @@ use super::plan_graph::NodeKind;
 use crate::base_net::{BaseNetCache, BaseNetShape};
 use crate::config::{Cam, CamClass, CropFrom, ObjectSource, TrainBase};
 use crate::photo_file::PhotoFile;
-use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes};
-use crate::stages::ingest::{PHOTO, PixelShape, ReadPhotos, SquashPhotos};
+use crate::stages::crop::{BoxRule, CutFrom, CutObjects, DrawBoxes, ShardObjects};
+use crate::stages::ingest::{PHOTO, ReadPhotos, ShardPhotos, SquashPhotos};
 use crate::stages::locate::{AskedClass, FitDescriptors, LocateObjects, MapMethod};
+use crate::stages::pixels::{PixelShape, Shapes};
 use crate::stages::ports::Side;
 
 /// The paper's input, in which raw pixels are compared.
@@ -27,15 +28,17 @@ pub(super) fn ingest(builder: &mut Builder<'_>) -> Result<(), AssembleError> {
     let node = builder.begin("ingest".to_owned(), "ingest", NodeKind::Ingest)?;
     builder.pixels = shapes.iter().map(|shape| (*shape, Vec::new())).collect();
     for (shard, _) in builder.shards.clone().iter() {
-        let photos = files(builder, shard);
-        let inputs = photo_inputs(builder, &photos);
+        let shapes_of_shard = Shapes::new(shapes.iter().copied(), builder.waiting.clone());
+        let photos = ShardPhotos { files: files(builder, shard), on_bad_image, shapes: shapes_of_shard };
+        let photos = Arc::new(photos);
+        let inputs = photo_inputs(builder, &photos.files);
         let class = builder.scene.source.dataset.class(shard.class_id);
         let class_name = class.map_or_else(String::new, |c| c.name.clone());
-        let read = Arc::new(ReadPhotos { photos: photos.clone(), class_name, on_bad_image });
+        let read = Arc::new(ReadPhotos { shard: photos.clone(), class_name });
         let source = builder.shard(node, shard, "source", read, inputs.clone())?;
         builder.sources.push(source);
         for pixels in &shapes {
-            let squash = Arc::new(SquashPhotos { photos: photos.clone(), pixels: *pixels, on_bad_image });
+            let squash = Arc::new(SquashPhotos { shard: photos.clone(), pixels: *pixels });
             let packed = builder.shard(node, shard, &pixels.aspect(), squash, inputs.clone())?;
             builder.pixels.entry(*pixels).or_default().push(packed);
         }
@@ -202,22 +205,24 @@ fn cut(
     drawn: UnitRef,
     (object, shapes): (ObjectSource, &BTreeSet<PixelShape>),
 ) -> Result<(), AssembleError> {
+    let mut inputs = vec![UnitInput::one("relative", drawn.output("relative"))];
+    let from = match builder.config.cam.crop_from {
+        CropFrom::Original => {
+            inputs.push(UnitInput::one("content", builder.sources[s].output("content")));
+            CutFrom::Photos(files(builder, shard))
+        }
+        CropFrom::Squashed => {
+            let whole = builder.pixels.keys().filter(|shape| shape.resize == Resize::Squash);
+            let largest = whole.max().copied().unwrap_or(PAPER_PIXELS);
+            inputs.push(UnitInput::one("pixels", builder.pixels[&largest][s].output("pixels")));
+            CutFrom::Packed
+        }
+    };
+    let objects = ShardObjects { from, shapes: Shapes::new(shapes.iter().copied(), builder.waiting.clone()) };
+    let objects = Arc::new(objects);
     for pixels in shapes {
-        let mut inputs = vec![UnitInput::one("relative", drawn.output("relative"))];
-        let from = match builder.config.cam.crop_from {
-            CropFrom::Original => {
-                inputs.push(UnitInput::one("content", builder.sources[s].output("content")));
-                CutFrom::Photos(files(builder, shard))
-            }
-            CropFrom::Squashed => {
-                let whole = builder.pixels.keys().filter(|shape| shape.resize == Resize::Squash);
-                let largest = whole.max().copied().unwrap_or(PAPER_PIXELS);
-                inputs.push(UnitInput::one("pixels", builder.pixels[&largest][s].output("pixels")));
-                CutFrom::Packed
-            }
-        };
-        let task = Arc::new(CutObjects { from, pixels: *pixels });
-        let added = builder.shard(node, shard, &pixels.aspect(), task, inputs)?;
+        let task = Arc::new(CutObjects { shard: objects.clone(), pixels: *pixels });
+        let added = builder.shard(node, shard, &pixels.aspect(), task, inputs.clone())?;
         builder.objects.entry((object, *pixels)).or_default().push(added);
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! the pixels inside the boxes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array as _, Float32Array, UInt32Array};
 use arrow::datatypes::{DataType, Float32Type, UInt32Type};
@@ -15,7 +16,8 @@ use mlsm_nets::{BoxOptions, Region, cam_box, enlarge_map};
 use mlsm_store::Field;
 use tch::{Kind, Tensor};
 
-use super::ingest::{PixelShape, WHOLE, content_digest, pack_pixels};
+use super::ingest::content_digest;
+use super::pixels::{Packing, PixelShape, Shapes, WHOLE};
 use crate::artifact::{Array, Column, decode, encode, read_table, table};
 use crate::config::CamRegion;
 use crate::error::{misfit, torch_error};
@@ -240,12 +242,20 @@ pub enum CutFrom {
     Packed,
 }
 
+/// The objects of one shard, which several units pack.
+pub struct ShardObjects {
+    /// What they are cut out of.
+    pub(crate) from: CutFrom,
+    /// The shapes at which they are packed.
+    pub(crate) shapes: Shapes,
+}
+
 /// Cuts the boxes out and squashes them.
 ///
 /// Inputs: `relative`, and `content` or `pixels`. Output: `pixels` (image_id, pixels u8 `[n, s, s, 3]`).
 pub struct CutObjects {
     /// What is cut.
-    pub from: CutFrom,
+    pub shard: Arc<ShardObjects>,
     /// What the result looks like.
     pub pixels: PixelShape,
 }
@@ -260,7 +270,8 @@ impl Task for CutObjects {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { from, pixels } = self;
+        let Self { shard, pixels } = self;
+        let ShardObjects { from, shapes: _ } = shard.as_ref();
         let from = match from {
             CutFrom::Photos(_) => "original",
             CutFrom::Packed => "squashed",
@@ -271,7 +282,7 @@ impl Task for CutObjects {
     }
 
     fn inputs(&self) -> Vec<Port> {
-        let pixels = match &self.from {
+        let pixels = match &self.shard.from {
             CutFrom::Photos(_) => "content",
             CutFrom::Packed => "pixels",
         };
@@ -283,25 +294,36 @@ impl Task for CutObjects {
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
+        let shapes = &self.shard.shapes;
+        let packed = shapes.take(context).map_or_else(|| self.pack(context), Ok)?;
+        Ok(Outputs::default().with("pixels", context.put(&packed.encode()?)?))
+    }
+}
+
+impl CutObjects {
+    /// Cuts all boxes out; packs by the way what other units of the shard lack.
+    fn pack(&self, context: &Context<'_>) -> Result<Packing, StageError> {
         let blob = context.open("relative")?;
         let ids = decode(&blob, "image_id")?.to_i64(&blob);
         let flat = decode(&blob, "box")?.to_f32(&blob);
         let boxes: BTreeMap<i64, [f32; 4]> =
             ids.iter().zip(flat.chunks_exact(4)).map(|(id, b)| (*id, [b[0], b[1], b[2], b[3]])).collect();
-        let mut pixels = Vec::new();
-        let mut cut = Vec::new();
+        let ShardObjects { from, shapes } = self.shard.as_ref();
+        let unit = |pixels| Self { shard: self.shard.clone(), pixels };
+        let (mut own, mut others) = (Packing::new(self.pixels), shapes.of_neighbours(boxes.len(), context, unit)?);
         let mut one = |id: i64, image: &RgbImage| {
             if let Some(relative) = boxes.get(&id) {
-                cut.push(id);
-                pixels.extend(self.pixels.cut(image, *relative));
+                own.add(id, image, *relative);
+                others.add(id, image, *relative);
             }
         };
-        match &self.from {
+        match from {
             CutFrom::Photos(photos) if photos.is_empty() => return Err(unread()),
             CutFrom::Photos(photos) => reopen(photos, &boxes, context, &mut one)?,
             CutFrom::Packed => unpack(context, &mut one)?,
         }
-        Ok(Outputs::default().with("pixels", context.put(&pack_pixels(&cut, pixels, self.pixels.size_px)?)?))
+        shapes.leave(others);
+        Ok(own)
     }
 }
 

@@ -4,13 +4,15 @@
 //! digests their decoded pixels (`content`), so that whoever reopens a photo later depends on what it shows rather
 //! than on its bytes. [`SquashPhotos`] packs the pixels at one size.
 
-use mlsm_data::resize::{self, Resize};
+use std::sync::Arc;
+
 use mlsm_data::{ImageProblem, Photo, decode};
 use mlsm_engine::{Context, Outputs, Port, StageError, Task};
 use mlsm_errors::{Explanation, Fix};
 use mlsm_store::{Digest, Field, Value};
 
-use crate::artifact::{Array, Column, ElementType, encode, table};
+use super::pixels::{Packing, PixelShape, Shapes, WHOLE};
+use crate::artifact::{Column, table};
 use crate::config::BadImage;
 use crate::photo_file::{PhotoFile, read_each};
 use crate::recipe::{field, word};
@@ -18,25 +20,45 @@ use crate::recipe::{field, word};
 /// The port that takes photos.
 pub const PHOTO: &str = "photo";
 
-/// Decodes a shard's photos one after another, each checked to be the one that was planned with; returns the bad ones, each with what is wrong with it.
-fn decode_all(
-    photos: &[PhotoFile],
-    context: &Context<'_>,
-    mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage) -> Result<(), StageError>,
-) -> Result<Vec<(PhotoFile, ImageProblem)>, StageError> {
-    let mut bad = Vec::new();
-    read_each(photos, context, |photo, bytes| {
-        let (found, planned) = (Digest::of(&bytes), context.item(PHOTO, photo.photo.image_id.0)?);
-        if found != planned {
-            return Err(photo.changed(found, planned, context)?);
-        }
-        match decode::open_rgb(&bytes) {
-            Ok(image) => each(photo, &bytes, &image)?,
-            Err(problem) => bad.push((photo.clone(), problem)),
-        }
-        Ok(())
-    })?;
-    Ok(bad)
+/// The photos of one shard, which several units read.
+pub struct ShardPhotos {
+    /// The photos, ids ascending.
+    pub(crate) files: Vec<PhotoFile>,
+    /// What to do with bad ones.
+    pub(crate) on_bad_image: BadImage,
+    /// The shapes at which they are packed.
+    pub(crate) shapes: Shapes,
+}
+
+impl ShardPhotos {
+    /// Decodes the photos one after another, each checked to be the one that was planned with; packs by the way what other units
+    /// of the shard lack. Returns the bad ones, each with what is wrong with it.
+    fn read(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+        mut each: impl FnMut(&PhotoFile, &[u8], &decode::RgbImage),
+    ) -> Result<Vec<(PhotoFile, ImageProblem)>, StageError> {
+        let unit = |pixels| SquashPhotos { shard: self.clone(), pixels };
+        let mut packings = self.shapes.of_neighbours(self.files.len(), context, unit)?;
+        let mut bad = Vec::new();
+        read_each(&self.files, context, |photo, bytes| {
+            let (found, planned) = (Digest::of(&bytes), context.item(PHOTO, photo.photo.image_id.0)?);
+            if found != planned {
+                return Err(photo.changed(found, planned, context)?);
+            }
+            match decode::open_rgb(&bytes) {
+                Ok(image) => {
+                    packings.add(photo.photo.image_id.0.into(), &image, WHOLE);
+                    each(photo, &bytes, &image);
+                }
+                Err(problem) => bad.push((photo.clone(), problem)),
+            }
+            Ok(())
+        })?;
+        judge(&bad, self.on_bad_image)?;
+        self.shapes.leave(packings);
+        Ok(bad)
+    }
 }
 
 /// Applies `data.on_bad_image`.
@@ -58,12 +80,10 @@ fn judge(bad: &[(PhotoFile, ImageProblem)], policy: BadImage) -> Result<(), Stag
 
 /// Describes the photos of one shard.
 pub struct ReadPhotos {
-    /// The photos, ids ascending.
-    pub photos: Vec<PhotoFile>,
+    /// The photos.
+    pub shard: Arc<ShardPhotos>,
     /// The name of their class.
     pub class_name: String,
-    /// What to do with bad ones.
-    pub on_bad_image: BadImage,
 }
 
 impl Task for ReadPhotos {
@@ -76,13 +96,14 @@ impl Task for ReadPhotos {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { photos, class_name, on_bad_image } = self;
+        let Self { shard, class_name } = self;
+        let ShardPhotos { files, on_bad_image, shapes: _ } = shard.as_ref();
         let mut fields = vec![
             field("what", "source"),
             field("class_name", class_name.as_str()),
             field("on_bad_image", word(*on_bad_image)),
         ];
-        for PhotoFile { photo, root: _, planned: _ } in photos {
+        for PhotoFile { photo, root: _, planned: _ } in files {
             let Photo { image_id, class_id, path, bbox } = photo;
             let bbox = match bbox {
                 Some(b) => Value::List([b.x, b.y, b.w, b.h].iter().map(|v| Value::from(f64::from(*v))).collect()),
@@ -105,13 +126,11 @@ impl Task for ReadPhotos {
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
         let mut rows: Vec<(Photo, u32, u32, Digest, u64)> = Vec::new();
         let mut content = Vec::new();
-        let bad = decode_all(&self.photos, context, |photo, bytes, image| {
+        let bad = self.shard.read(context, |photo, bytes, image| {
             let (width, height) = image.dimensions();
             rows.push((photo.photo.clone(), width, height, Digest::of(bytes), bytes.len() as u64));
             content.push(format!("{} {}\n", photo.photo.image_id, content_digest(image)));
-            Ok(())
         })?;
-        judge(&bad, self.on_bad_image)?;
         let boxes = table(boxes_columns(&rows))?;
         let mut columns = boxes_columns(&rows);
         columns.extend([
@@ -164,45 +183,12 @@ pub(crate) fn content_digest(image: &decode::RgbImage) -> Digest {
     Digest::of(&bytes)
 }
 
-/// The square pixels that a backbone reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PixelShape {
-    /// The side.
-    pub size_px: u32,
-    /// How a photo, or a box of it, becomes square.
-    pub resize: Resize,
-}
-
-impl PixelShape {
-    /// Returns the name of the units that make them.
-    pub fn aspect(self) -> String {
-        let suffix = if self.resize == Resize::Squash { "" } else { "-center" };
-        format!("pixels-{}{suffix}", self.size_px)
-    }
-
-    /// Returns what identifies them in a recipe.
-    pub(crate) fn fields(self) -> Vec<Field> {
-        let Self { size_px, resize } = self;
-        vec![field("size_px", i64::from(size_px)), field("resize", word(resize))]
-    }
-
-    /// Cuts a box, `[x0, y0, x1, y1]` in 0..1, out of an image.
-    pub(crate) fn cut(self, image: &decode::RgbImage, relative: [f32; 4]) -> Vec<u8> {
-        resize::crop_squash(image, self.resize.kept(relative), self.size_px)
-    }
-}
-
-/// The whole of a photo.
-pub(crate) const WHOLE: [f32; 4] = [0.0, 0.0, 1.0, 1.0];
-
 /// Packs the photos of one shard at one size.
 pub struct SquashPhotos {
-    /// The photos, ids ascending.
-    pub photos: Vec<PhotoFile>,
+    /// The photos.
+    pub shard: Arc<ShardPhotos>,
     /// What is packed.
     pub pixels: PixelShape,
-    /// What to do with bad ones.
-    pub on_bad_image: BadImage,
 }
 
 impl Task for SquashPhotos {
@@ -215,7 +201,8 @@ impl Task for SquashPhotos {
     }
 
     fn recipe(&self) -> Vec<Field> {
-        let Self { photos: _, pixels, on_bad_image } = self; // the inputs name the photos
+        let Self { shard, pixels } = self;
+        let ShardPhotos { files: _, on_bad_image, shapes: _ } = shard.as_ref(); // the inputs name the photos
         let mut fields = vec![field("what", "pixels")];
         fields.extend(pixels.fields());
         fields.push(field("on_bad_image", word(*on_bad_image)));
@@ -231,21 +218,15 @@ impl Task for SquashPhotos {
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outputs, StageError> {
-        let (mut ids, mut pixels) = (Vec::new(), Vec::new());
-        let bad = decode_all(&self.photos, context, |photo, _, image| {
-            ids.push(i64::from(photo.photo.image_id.0));
-            pixels.extend(self.pixels.cut(image, WHOLE));
-            Ok(())
-        })?;
-        judge(&bad, self.on_bad_image)?;
-        let bytes = pack_pixels(&ids, pixels, self.pixels.size_px)?;
-        Ok(Outputs::default().with("pixels", context.put(&bytes)?))
+        let packed = self.shard.shapes.take(context).map_or_else(|| self.pack(context), Ok)?;
+        Ok(Outputs::default().with("pixels", context.put(&packed.encode()?)?))
     }
 }
 
-/// Packs `pixels` u8 `[n, size, size, 3]` with their image ids.
-pub(crate) fn pack_pixels(ids: &[i64], pixels: Vec<u8>, size_px: u32) -> Result<Vec<u8>, StageError> {
-    let size = size_px as usize;
-    let array = Array::from_bytes(ElementType::U8, &[ids.len(), size, size, 3], pixels);
-    encode(&[("image_id", Array::i64(ids)), ("pixels", array)])
+impl SquashPhotos {
+    fn pack(&self, context: &Context<'_>) -> Result<Packing, StageError> {
+        let mut own = Packing::new(self.pixels);
+        self.shard.read(context, |photo, _, image| own.add(photo.photo.image_id.0.into(), image, WHOLE))?;
+        Ok(own)
+    }
 }

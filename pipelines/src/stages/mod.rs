@@ -3,9 +3,9 @@
 //! | stage | does | file |
 //! |---|---|---|
 //! | `splits` | says which class is base, val or novel | `splits.rs` |
-//! | `ingest` | checks, decodes and resizes photos | `ingest.rs` |
+//! | `ingest` | checks, decodes and resizes photos | `ingest.rs`, `pixels.rs` |
 //! | `train-base` | trains base CNNs on base classes | `train_base.rs` |
-//! | `crop` | locates objects and cuts them out | `locate.rs`, `crop.rs` |
+//! | `crop` | locates objects and cuts them out | `locate.rs`, `crop.rs`, `pixels.rs` |
 //! | `extract` | embeds photos and crops | `extract.rs` |
 //! | `meta-train` | learns a method in episodes | `meta_train.rs` |
 //! | `evaluate` | measures a row on novel classes, one of many episodes in slices | `evaluate.rs`, `evaluate/` |
@@ -18,6 +18,7 @@ pub mod extract;
 pub mod ingest;
 pub mod locate;
 pub mod meta_train;
+pub mod pixels;
 pub mod ports;
 pub mod predict;
 pub mod splits;

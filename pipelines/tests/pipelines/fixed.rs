@@ -2,14 +2,15 @@
 //! whole numbers. `MLSM_WRITE_FIXTURES=1` writes `fixed/` anew, after the versions were raised.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mlsm_engine::{Cancel, Event, Graph, RunIdentity, RunOptions};
-use mlsm_store::{Digest, Request};
+use mlsm_engine::{Cancel, Event, Graph, RunIdentity, RunOptions, RunReport, Subscriber};
+use mlsm_store::{Digest, Request, Store};
 
 use crate::config::with;
-use crate::graph::assembled;
-use mlsm_pipelines::Purpose;
+use crate::graph::{assembled, over_store};
+use mlsm_pipelines::{Config, Purpose};
 
 /// Configurations that together have a unit of every kind.
 const CONFIGURATIONS: &[&[(&str, &str)]] = &[
@@ -68,21 +69,9 @@ fn a_recipe_is_written_alike_until_its_stages_version_is_raised() {
 #[test]
 fn stages_of_whole_numbers_give_the_same_bytes_until_their_version_is_raised() {
     let config = with(&[("evaluate.baselines", "['pixels', 'cl2n:conv+grad-cam', 'cl2n:conv+centre-box']")]).unwrap();
-    let (_folder, store, assembly) = crate::graph::over_store(&config, Purpose::Run);
+    let (_folder, store, assembly) = over_store(&config, Purpose::Run);
     let graph = assembly.unwrap().graph;
-    let identity = RunIdentity {
-        run_id: "1".to_owned(),
-        config_name: "whole".to_owned(),
-        config_digest: config.digest(),
-        version: "0".to_owned(),
-        device: "cpu".to_owned(),
-    };
-    let options =
-        RunOptions { targets: WHOLE_NUMBERS.map(str::to_owned).to_vec(), threads: 1, ..RunOptions::default() };
-    let clock = || "2026-01-01T00:00:00Z".to_owned();
-    let report =
-        mlsm_engine::run(&graph, &store, &identity, &options, &Cancel::default(), &|_: &Event| {}, &clock).unwrap();
-    assert_eq!(report.outcome, "ok", "{:?}", report.errors);
+    let report = ran(&graph, &store, &WHOLE_NUMBERS, &|_: &Event| {});
     let mut found = BTreeMap::new();
     for node in graph.nodes().iter().filter(|node| WHOLE_NUMBERS.contains(&node.id.as_str())) {
         let made = node.units.iter().map(|unit| &report.manifests[&node.id][&unit.key()].outputs);
@@ -90,4 +79,68 @@ fn stages_of_whole_numbers_give_the_same_bytes_until_their_version_is_raised() {
         found.insert((node.id.clone(), node.units[0].task.version()), Digest::of(&bytes));
     }
     compare("artifacts.txt", &found);
+}
+
+/// Runs some nodes with one thread.
+fn ran(graph: &Graph, store: &Store, targets: &[&str], subscriber: &dyn Subscriber) -> RunReport {
+    let identity = RunIdentity {
+        run_id: "1".to_owned(),
+        config_name: "whole".to_owned(),
+        config_digest: Digest::of(b""),
+        version: "0".to_owned(),
+        device: "cpu".to_owned(),
+    };
+    let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+    let options = RunOptions { targets, threads: 1, ..RunOptions::default() };
+    let clock = || "2026-01-01T00:00:00Z".to_owned();
+    let report = mlsm_engine::run(graph, store, &identity, &options, &Cancel::default(), subscriber, &clock).unwrap();
+    assert_eq!(report.outcome, "ok", "{:?}", report.errors);
+    report
+}
+
+/// The nodes that open photos, of two shapes each.
+const OPENERS: [&str; 2] = ["ingest", "crop[source=centre-box]"];
+
+/// The configuration of [`OPENERS`], with these rows.
+fn of_two_shapes(rows: &str) -> Config {
+    with(&[("train-base.other.resize", "'squash-center'"), ("evaluate.baselines", rows)]).unwrap()
+}
+
+#[test]
+fn photos_are_opened_once_for_all_shapes() {
+    let config = of_two_shapes("['cl2n:conv+centre-box', 'cl2n:other+centre-box']");
+    let (folder, store, assembly) = over_store(&config, Purpose::Run);
+    let graph = assembly.unwrap().graph;
+    let photos = folder_named("images", folder.path()).unwrap();
+    let away = photos.with_file_name("away");
+    let hidden = AtomicUsize::new(0);
+    // They are there for the first unit of each shard alone.
+    let hide = |event: &Event| {
+        let Event::Progress { node, detail, .. } = event else { return };
+        let Some(node) = graph.nodes().iter().find(|n| n.id == *node && OPENERS.contains(&n.id.as_str())) else {
+            return;
+        };
+        let openers: Vec<_> = node.units.iter().filter(|unit| unit.aspect != "boxes").collect();
+        let Some(at) = openers.iter().position(|unit| unit.key() == *detail) else { return };
+        if openers.get(at + 1).is_none_or(|next| next.shard != openers[at].shard) {
+            std::fs::rename(&away, &photos).unwrap();
+        } else if photos.exists() {
+            std::fs::rename(&photos, &away).unwrap();
+            hidden.fetch_add(1, Relaxed);
+        }
+    };
+    let made = ran(&graph, &store, &OPENERS, &hide).manifests;
+    assert_eq!(hidden.into_inner(), 2 * 12, "once for each shard of both nodes");
+
+    let config = of_two_shapes("['cl2n:other+centre-box']");
+    let (_folder, store, assembly) = over_store(&config, Purpose::Run);
+    let alone = ran(&assembly.unwrap().graph, &store, &OPENERS, &|_: &Event| {}).manifests;
+    for (key, manifest) in &alone[OPENERS[1]] {
+        assert_eq!(manifest.outputs, made[OPENERS[1]][key].outputs, "{key} differs where it is packed by the way");
+    }
+}
+
+fn folder_named(name: &str, below: &Path) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    folders.into_iter().find_map(|path| if path.ends_with(name) { Some(path) } else { folder_named(name, &path) })
 }

@@ -49,7 +49,7 @@ impl Walker<'_> {
             wave.plans.push(UnitPlan { key, action, request: None, fingerprint, reason });
             self.manifests[index][i] = if is_wanted { None } else { found };
             if is_wanted {
-                wave.missing.push(Job::new((index, i), request, unit.task.threads()));
+                wave.missing.push(Job::new((index, i), request, unit.task.threads(), &unit.shard));
             }
         }
         Ok(wave)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::in_range;
 use crate::config::{ConfigError, schema};
-use crate::stages::ingest::PixelShape;
+use crate::stages::pixels::PixelShape;
 use crate::weights;
 
 /// How photos are varied while a base CNN is trained.
