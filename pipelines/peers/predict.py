@@ -1,7 +1,7 @@
-"""Measures `mlsm predict` on small sets: `python3 predict.py MLSM STORE [CUB_FOLDER…]`.
+"""Measures `mlsm predict` on small sets: `python3 predict.py MLSM STORE [FOLDER…]`.
 
 Sets: drawn birds, and what scikit-learn, scikit-image and matplotlib ship (digits, patches of textures and photos,
-letters in several fonts); each folder given is a set more, of its `images/`. Of each, 5 classes are drawn 10 times, with 1,
+letters in several fonts); each folder given, of CUB or with a folder a class, is a set more. Of each, 5 classes are drawn 10 times, with 1,
 2, 5 and 10 labelled photos, and 10 other photos of each class are predicted. For each number the table states accuracy ±
 the spread between draws, the temperature under which the true classes of the predicted photos are most probable, the expected
 calibration error (10 bins; at the usual temperature and at the fitted one), how well the probability tells photos of those
@@ -82,6 +82,15 @@ def classes_of(folder):
     return {name: photos for name, photos in found.items() if len(photos) >= PHOTOS}
 
 
+def classes_below(place):
+    """The folder that holds the folders of classes: `images/` of CUB, or the place itself."""
+    place = pathlib.Path(place).resolve()
+    found = next((f for f in (place / "images", place / "CUB_200_2011" / "images", place) if f.is_dir()), None)
+    if found is None or len(classes_of(found)) < WAYS:
+        sys.exit(f"error: {place} is no set\n  why: it lacks {WAYS} folders with {PHOTOS} photos each\n  fix: give a CUB folder, or one with a folder a class")
+    return found
+
+
 def sets(mlsm, folder, given):
     """All sets by name: classes, with their photos."""
     for make in (digits, patches, letters):
@@ -91,7 +100,7 @@ def sets(mlsm, folder, given):
         subprocess.run([*command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     places = {f"drawn birds, seed {n}": folder / f"birds-{n}" / "images" for n in "01"}
     places |= {make.__name__: folder / make.__name__ for make in (digits, patches, letters)}
-    places |= {pathlib.Path(place).resolve().parent.name: pathlib.Path(place) / "images" for place in given}
+    places |= {pathlib.Path(place).resolve().name: below for place, below in given.items()}
     return {name: classes_of(place) for name, place in places.items()}
 
 
@@ -180,13 +189,14 @@ def measure(mlsm, store, classes, k_shot):
 
 def main():
     if len(sys.argv) < 3:
-        sys.exit("usage: predict.py MLSM STORE [CUB_FOLDER…]")
+        sys.exit("usage: predict.py MLSM STORE [FOLDER…]")
+    given = {place: classes_below(place) for place in sys.argv[3:]}
     environment.inside("sets", PACKAGES)
     mlsm, store = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     subprocess.run([mlsm, "weights", "fetch", "efficientnet-lite0", "--store", store, "--quiet"], check=True)
     print(f"{'set':24} shots  accuracy ± spread  best temperature  calibration error, usual → fitted  others told  seconds", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, classes in sets(mlsm, pathlib.Path(folder), sys.argv[3:]).items():
+        for name, classes in sets(mlsm, pathlib.Path(folder), given).items():
             for k_shot in SHOTS:
                 m = measure(mlsm, store, classes, k_shot)
                 print(
