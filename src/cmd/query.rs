@@ -75,26 +75,29 @@ pub fn query(args: &QueryArgs, settings: &Settings) -> Result<(), CliError> {
     }
 }
 
-/// Returns the statement that copies the answer to the engine's stdout; Arrow files go by way of a Parquet file.
+/// Returns the statement that copies the answer to the engine's stdout; tables and Arrow files go by way of a Parquet file.
 fn statement(engine: &Engine, columns: &[AnswerColumn], args: &QueryArgs, format: Format) -> String {
     let select = select(columns, &args.sql, format, args.answer.escape_formulas);
+    let kept = text(&kept(engine).display().to_string());
     let copy = |to: &str, form: &str| format!("COPY ({select}) TO {to} (FORMAT {form})");
     match format {
+        // A table in the engine would be among those that a query may list.
         Format::Table => format!(
-            "CREATE TEMP TABLE answer AS {select}; COPY (SELECT *, (SELECT count(*) FROM answer) AS \"{}\" FROM answer \
-             LIMIT {}) TO '/dev/stdout' (FORMAT parquet)",
+            "{}; COPY (SELECT *, (SELECT count(*) FROM {kept}) AS \"{}\" FROM {kept} LIMIT {}) TO {STDOUT} (FORMAT parquet)",
+            copy(&kept, "parquet"),
             answer::ROWS_IN_ALL,
             frame::ROWS
         ),
         Format::Csv => copy(STDOUT, "csv, HEADER"),
         Format::Tsv => copy(STDOUT, "csv, HEADER, DELIMITER '\t'"),
         Format::Parquet => copy(STDOUT, "parquet, COMPRESSION zstd"),
-        Format::Arrow => copy(&text(&parquet_of_arrow(engine).display().to_string()), "parquet, COMPRESSION zstd"),
+        Format::Arrow => copy(&kept, "parquet, COMPRESSION zstd"),
         Format::Json | Format::Jsonl => copy(STDOUT, "json"),
     }
 }
 
-fn parquet_of_arrow(engine: &Engine) -> PathBuf {
+/// Where an answer is kept that goes on only when it is whole.
+fn kept(engine: &Engine) -> PathBuf {
     engine.temporary("answer.parquet")
 }
 
@@ -106,7 +109,7 @@ fn convert(
     refused: &dyn Fn(Refusal) -> CliError,
 ) -> Result<(), CliError> {
     engine.finish().map_err(refused)?;
-    let file = File::open(parquet_of_arrow(&engine)).map_err(|e| refused(Refusal::Engine(e)))?;
+    let file = File::open(kept(&engine)).map_err(|e| refused(Refusal::Engine(e)))?;
     arrow_file::from_parquet(file, out).map_err(|e| match e {
         ArrowError::IoError(_, error) => unwritten(error),
         other => refused(Refusal::Sql(other.to_string())),

@@ -117,6 +117,16 @@ fn sql_joins_aggregates_and_ranks_over_every_format() {
     assert_eq!(csv, "n\n192\n");
     let text = mlsm(&scene.store(), ["query", "SELECT COUNT(*) AS n FROM images"]).ok().stdout;
     assert_eq!(text, "  n\n───\n192\n");
+    for listing in ["FROM (DESCRIBE)", "FROM (SHOW TABLES)", "FROM information_schema.tables"] {
+        for format in ["table", "csv"] {
+            let sql = format!("SELECT COUNT(*) AS n {listing}");
+            let text = mlsm(&scene.store(), ["query", &sql, "--format", format]).ok().stdout;
+            assert!(text.trim_end().ends_with("10"), "{listing} as {format}: {text}");
+        }
+    }
+    // What is shown of a long answer are its first rows.
+    let text = mlsm(&scene.store(), ["query", "SELECT i FROM range(1000000) t(i) ORDER BY -i"]).ok().stdout;
+    assert_eq!(text.lines().nth(2).map(str::trim), Some("999999"), "{text}");
     let file = scene.path("answer.parquet");
     mlsm(&scene.store(), ["query", "SELECT * FROM features LIMIT 3", "--out", file.to_str().unwrap()]).ok();
     assert_eq!(&fs::read(file).unwrap()[..4], b"PAR1");

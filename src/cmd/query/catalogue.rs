@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use crate::cmd::query::engine::text;
 use crate::error::CliError;
 
-/// What every way to DuckDB's list of tables has in its name.
-const NAMES_TABLES: [&str; 6] = ["schema", "duckdb_", "sqlite_", "pg_", "pragma_", "show"];
+/// What every way to DuckDB's list of tables has in its name: `DESC` without a table is one, and `query('…')` may hold any.
+const NAMES_TABLES: [&str; 8] = ["schema", "duckdb_", "sqlite_", "pg_", "pragma_", "show", "desc", "query"];
 
 /// A published table.
 pub struct Table {
@@ -85,6 +85,9 @@ mod tests {
         assert_eq!(names("SELECT 1"), [""; 0]);
         for all in [
             "FROM (SHOW TABLES)",
+            "FROM (DESCRIBE)",
+            "FROM (DESC)",
+            "FROM query('SH' || 'OW TABLES')",
             "FROM information_schema.tables",
             "FROM duckdb_views()",
             "FROM pg_catalog.pg_class",
