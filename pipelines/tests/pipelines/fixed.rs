@@ -2,15 +2,14 @@
 //! whole numbers. `MLSM_WRITE_FIXTURES=1` writes `fixed/` anew, after the versions were raised.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::path::Path;
 
 use mlsm_engine::{Cancel, Event, Graph, RunIdentity, RunOptions, RunReport, Subscriber};
 use mlsm_store::{Digest, Request, Store};
 
 use crate::config::with;
 use crate::graph::{assembled, over_store};
-use mlsm_pipelines::{Config, Purpose};
+use mlsm_pipelines::Purpose;
 
 /// Configurations that together have a unit of every kind.
 const CONFIGURATIONS: &[&[(&str, &str)]] = &[
@@ -82,7 +81,7 @@ fn stages_of_whole_numbers_give_the_same_bytes_until_their_version_is_raised() {
 }
 
 /// Runs some nodes with one thread.
-fn ran(graph: &Graph, store: &Store, targets: &[&str], subscriber: &dyn Subscriber) -> RunReport {
+pub fn ran(graph: &Graph, store: &Store, targets: &[&str], subscriber: &dyn Subscriber) -> RunReport {
     let identity = RunIdentity {
         run_id: "1".to_owned(),
         config_name: "whole".to_owned(),
@@ -96,51 +95,4 @@ fn ran(graph: &Graph, store: &Store, targets: &[&str], subscriber: &dyn Subscrib
     let report = mlsm_engine::run(graph, store, &identity, &options, &Cancel::default(), subscriber, &clock).unwrap();
     assert_eq!(report.outcome, "ok", "{:?}", report.errors);
     report
-}
-
-/// The nodes that open photos, of two shapes each.
-const OPENERS: [&str; 2] = ["ingest", "crop[source=centre-box]"];
-
-/// The configuration of [`OPENERS`], with these rows.
-fn of_two_shapes(rows: &str) -> Config {
-    with(&[("train-base.other.resize", "'squash-center'"), ("evaluate.baselines", rows)]).unwrap()
-}
-
-#[test]
-fn photos_are_opened_once_for_all_shapes() {
-    let config = of_two_shapes("['cl2n:conv+centre-box', 'cl2n:other+centre-box']");
-    let (folder, store, assembly) = over_store(&config, Purpose::Run);
-    let graph = assembly.unwrap().graph;
-    let photos = folder_named("images", folder.path()).unwrap();
-    let away = photos.with_file_name("away");
-    let hidden = AtomicUsize::new(0);
-    // They are there for the first unit of each shard alone.
-    let hide = |event: &Event| {
-        let Event::Progress { node, detail, .. } = event else { return };
-        let Some(node) = graph.nodes().iter().find(|n| n.id == *node && OPENERS.contains(&n.id.as_str())) else {
-            return;
-        };
-        let openers: Vec<_> = node.units.iter().filter(|unit| unit.aspect != "boxes").collect();
-        let Some(at) = openers.iter().position(|unit| unit.key() == *detail) else { return };
-        if openers.get(at + 1).is_none_or(|next| next.shard != openers[at].shard) {
-            std::fs::rename(&away, &photos).unwrap();
-        } else if photos.exists() {
-            std::fs::rename(&photos, &away).unwrap();
-            hidden.fetch_add(1, Relaxed);
-        }
-    };
-    let made = ran(&graph, &store, &OPENERS, &hide).manifests;
-    assert_eq!(hidden.into_inner(), 2 * 12, "once for each shard of both nodes");
-
-    let config = of_two_shapes("['cl2n:other+centre-box']");
-    let (_folder, store, assembly) = over_store(&config, Purpose::Run);
-    let alone = ran(&assembly.unwrap().graph, &store, &OPENERS, &|_: &Event| {}).manifests;
-    for (key, manifest) in &alone[OPENERS[1]] {
-        assert_eq!(manifest.outputs, made[OPENERS[1]][key].outputs, "{key} differs where it is packed by the way");
-    }
-}
-
-fn folder_named(name: &str, below: &Path) -> Option<PathBuf> {
-    let folders = std::fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    folders.into_iter().find_map(|path| if path.ends_with(name) { Some(path) } else { folder_named(name, &path) })
 }

@@ -5,4 +5,5 @@
 mod config;
 mod fixed;
 mod graph;
+mod opened_once;
 mod schema;
