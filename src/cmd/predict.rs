@@ -129,15 +129,16 @@ fn read(report: &RunReport, node: &str, store: &Store) -> Result<Predictions, Cl
 /// Says beside the table what it cannot: photos without a prediction, and what the probabilities rest on.
 fn comments(predictions: &Predictions, unknown_threshold: Option<f64>) -> Vec<String> {
     let mut lines = Vec::new();
+    let photos = predictions.photos.len();
     let unread = predictions.photos.iter().filter(|photo| photo.ranked.is_empty()).count();
     if unread > 0 {
-        lines.push(format!("{unread} photos could not be read: nothing is predicted of them"));
+        lines.push(format!("not predicted, because they could not be read: {unread} of {photos} photos"));
     }
     let certainty = &predictions.row.certainty;
     lines.push(match certainty.held_out {
-        0 => "how sure: not checked, because no class has two labelled photos; the probabilities are rough".to_owned(),
+        0 => "the probabilities are rough: no class has two labelled photos to check them on".to_owned(),
         n => format!(
-            "how sure: of {n} labelled photos, each predicted by the others, {} were right ({:.0} %); the probabilities are \
+            "predicted by the other labelled photos, {} of {n} labelled photos are right ({:.0} %); the probabilities are \
              fitted on them",
             certainty.right,
             100.0 * certainty.right as f64 / n as f64
@@ -145,7 +146,7 @@ fn comments(predictions: &Predictions, unknown_threshold: Option<f64>) -> Vec<St
     });
     if let Some(threshold) = unknown_threshold {
         let unknown = answer::unknown(predictions, threshold);
-        lines.push(format!("{unknown} photos are unknown: no class has a probability of {threshold}"));
+        lines.push(format!("unknown, because no class has a probability of {threshold}: {unknown} of {photos} photos"));
     }
     lines
 }

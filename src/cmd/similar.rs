@@ -77,7 +77,7 @@ pub fn similar(args: &SimilarArgs, settings: &Settings) -> Result<(), CliError> 
     let made = Made { assembly: &assembly, scene: &scene, node: &node, report: &report, store: &store };
     let ranking = similar::rank(&made, &row)?;
     if !ranking.unread.is_empty() && settings.verbosity != Verbosity::Quiet {
-        stderr::line(&format!("{} photos could not be read: they are not compared", ranking.unread.len()));
+        stderr::line(&format!("photos that could not be read, and are not compared: {}", ranking.unread.len()));
     }
     let unmade = |e: PolarsError| CliError::BadData(Explanation::defect(format!("cannot make the table: {e}")));
     Answer::of(table(&ranking, args.top as usize).map_err(unmade)?).deliver(&args.answer, settings)?;

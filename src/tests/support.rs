@@ -65,7 +65,7 @@ fn a_support_file_predicts_as_its_folder_to_the_last_digit_and_needs_nothing_els
             let _ = fs::remove_dir_all(scene.path("other"));
             let of_file = by_file(&scene, &["--format", "json", "--top", "9"]).ok();
             assert_eq!(of_file.stdout, of_folder.stdout, "{row}");
-            assert!(of_file.stderr.contains("how sure: of 20 labelled photos"), "{}", of_file.stderr);
+            assert!(of_file.stderr.contains(" of 20 labelled photos are right"), "{}", of_file.stderr);
             fs::rename(scene.path("away"), scene.path(folder)).unwrap();
         }
         let _ = fs::remove_dir_all(scene.path("other"));

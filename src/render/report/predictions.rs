@@ -244,7 +244,7 @@ fn all(predicted: &Predicted) -> Found<Block> {
     let unread: String = predicted.unread.iter().map(|path| format!("<li>{}</li>\n", escape::name(path))).collect();
     let unread = match predicted.unread.len() {
         0 => String::new(),
-        n => details(&format!("{n} photos could not be read"), &format!("<ul>\n{unread}</ul>\n")),
+        n => details(&format!("Photos that could not be read: {n}"), &format!("<ul>\n{unread}</ul>\n")),
     };
     let html = region("All predictions", &table.to_html(), &left_out) + &unread;
     Ok(Block { id: "all", title: "All predictions".to_owned(), html, figures: Vec::new() })
@@ -271,7 +271,7 @@ mod tests {
             run_id: "r".to_owned(),
             row: "cl2n".to_owned(),
             classes: BTreeMap::from([("owl".to_owned(), 2), ("<wren>".to_owned(), 1)]),
-            comments: vec!["how sure: rough".to_owned()],
+            comments: vec!["the probabilities are rough".to_owned()],
             photos: vec![photo(1, "a.jpg", "owl", 0.9), photo(2, "b.jpg", "unknown", 0.55)],
             unread: vec!["c<.jpg".to_owned()],
             pixels: [1, 2, 7].map(|id| (id, Square { side_px: 2, rgb: vec![9; 12] })).into(),
@@ -286,7 +286,7 @@ mod tests {
         let plain = html.replace("<bdi>", "").replace("</bdi>", "");
         assert!(plain.contains("<strong>owl</strong><br>owl 90.0 %, &lt;wren&gt; 10.0 %<br>resembles owl (-0.250)"));
         assert!(html.contains("<rect class=\"drawn\" x=\"25.00\" y=\"25.00\" width=\"50.00\" height=\"25.00\"/>"));
-        assert!(html.contains("c&lt;.jpg") && html.contains("how sure: rough") && !html.contains("<wren>"));
+        assert!(html.contains("c&lt;.jpg") && html.contains("the probabilities are rough") && !html.contains("<wren>"));
         assert_eq!(html.matches("data:image/jpeg").count(), 3, "each photo lies in the page once");
     }
 
