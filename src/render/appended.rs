@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use mlsm_store::StoreError;
+use mlsm_store::{StoreError, standard_stream};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -28,7 +28,10 @@ impl Appended {
             let what = format!("cannot write to `{}`", path.display());
             CliError::usage(what, error.to_string(), "name a file in a folder that exists and that you may write")
         };
-        let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(refused)?;
+        let mut file = match standard_stream(path).map_err(refused)? {
+            Some(stream) => stream,
+            None => OpenOptions::new().append(true).create(true).open(path).map_err(refused)?,
+        };
         if file.metadata().map_err(refused)?.is_file() && lacks_end(path).map_err(refused)? {
             file.write_all(b"\n").map_err(refused)?;
         }

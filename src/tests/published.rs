@@ -1,10 +1,11 @@
 //! What an analyst finds: tables, SQL, reports.
 
 use std::fs;
+use std::io::Write;
 
 use serde_json::Value;
 
-use crate::program::mlsm;
+use crate::program::{command, mlsm};
 use crate::scene::Scene;
 
 #[test]
@@ -130,6 +131,25 @@ fn sql_joins_aggregates_and_ranks_over_every_format() {
     let file = scene.path("answer.parquet");
     mlsm(&scene.store(), ["query", "SELECT * FROM features LIMIT 3", "--out", file.to_str().unwrap()]).ok();
     assert_eq!(&fs::read(file).unwrap()[..4], b"PAR1");
+}
+
+#[test]
+fn what_is_written_to_the_output_of_the_process_follows_what_others_print_there() {
+    let scene = Scene::finished();
+    let file = scene.path("log.txt");
+    let log = fs::File::create(&file).unwrap();
+    for (sql, out) in [("SELECT 1 AS n", "-"), ("SELECT 2 AS n", "/dev/stdout"), ("SELECT 3 AS n", "/dev/fd/2")] {
+        writeln!(&log, "before {out}").unwrap();
+        let mut command = command(&scene.store());
+        command.args(["query", sql, "--out", out]).current_dir(scene.folder());
+        command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+        assert!(command.status().unwrap().success());
+        writeln!(&log, "after {out}").unwrap();
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("before -\nn\n─\n1\nafter -\nbefore /dev/stdout\nn\n─\n2\nafter /dev/stdout\n"), "{text}");
+    assert!(text.ends_with("before /dev/fd/2\nn\n─\n3\nafter /dev/fd/2\n"), "{text}");
+    assert!(!scene.path("-").exists());
 }
 
 #[test]

@@ -84,6 +84,6 @@ pub use stat_cache::StatCache;
 pub use store::Store;
 pub use tables::{Publication, TableSource, WriteTable};
 pub use upstream::{Listing, Presence, Upstream, side_by_side};
-pub use user_file::{publish_file, publish_stream};
+pub use user_file::{publish_file, publish_stream, standard_stream};
 pub use uses::{LastUse, Recording};
 pub use verify::{Finding, VerifyOptions};

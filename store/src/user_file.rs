@@ -1,10 +1,11 @@
 //! Files that a user named: written wholly or not at all, and never in place of what is no plain file.
 //!
 //! A link stays a link, and what it leads to is written. A pipe, a device, or an open file such as `/dev/stdout` takes the
-//! bytes as they come.
+//! bytes as they come. `-` is what the process prints to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{folder_of, prepare_folder, settle, temporary};
@@ -57,8 +58,37 @@ enum Destination {
     Opened(File),
 }
 
+/// Returns what the process prints to, or tells its errors to, where a name stands for it: `-`, `/dev/stdout`, `/proc/self/fd/2`.
+/// It is not opened anew, since others who write there would then write over it.
+///
+/// # Errors
+/// An error of the system when it cannot be had twice.
+pub fn standard_stream(path: &Path) -> io::Result<Option<File>> {
+    let own = Path::new("/proc").join(std::process::id().to_string()).join("fd");
+    let mut path = if path == Path::new("-") { own.join("1") } else { path.to_owned() };
+    for _ in 0..MAX_LINKS {
+        let folder = fs::canonicalize(folder_of(&path)).unwrap_or_default();
+        let descriptor = match path.file_name().and_then(|name| name.to_str()) {
+            Some("1") if folder == own => io::stdout().as_fd().try_clone_to_owned(),
+            Some("2") if folder == own => io::stderr().as_fd().try_clone_to_owned(),
+            _ => match fs::read_link(&path) {
+                Ok(next) => {
+                    path = folder.join(next);
+                    continue;
+                }
+                Err(_) => return Ok(None),
+            },
+        };
+        return descriptor.map(|descriptor| Some(File::from(descriptor)));
+    }
+    Ok(None)
+}
+
 /// Follows links to what a name stands for.
 fn destination(path: &Path) -> io::Result<Destination> {
+    if let Some(stream) = standard_stream(path)? {
+        return Ok(Destination::Opened(stream));
+    }
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         if path.file_name().is_none() {

@@ -23,7 +23,7 @@ pub struct AnswerArgs {
     /// How to write the answer [default: by the ending of --out, else table]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Writes the answer to this file; its ending names the format
+    /// Writes the answer to this file, whose ending names the format; - is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Puts ' before text in CSV and TSV that a spreadsheet would take for a formula
