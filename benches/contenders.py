@@ -37,10 +37,6 @@ class Contender:
         """Changes the late parameter."""
         (self.folder / "params.yaml").write_text(f"episodes: {value}\n")
 
-    def photos(self):
-        return sorted((self.folder / "data").rglob("*.jpg"))
-
-
 class Dvc(Contender):
     def __init__(self, folder, photos):
         super().__init__("dvc", DVC, folder, photos)

@@ -36,6 +36,7 @@ ClusterName=mlsm
 SlurmctldHost=localhost
 SlurmctldPort=17000
 AuthType=auth/munge
+AuthInfo=cred_expire=5
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -80,12 +81,9 @@ def main():
         check = Check(given.program.resolve(), given.config, pathlib.Path(folder))
         rows = []
         for name in wanted:
-            if given.outage:
-                for delay, number in ((15, signal.SIGSTOP), (45, signal.SIGCONT)):
-                    threading.Timer(delay, signal_server, [number]).start()
-            rows.append(check.cluster(name))
+            rows.append(check.cluster(name, given.outage))
             print(rows[-1], file=sys.stderr)
-    print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | again in vain | digests | verify | second submission | jobs that status named |")
+    print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | computed twice | digests | verify | second submission | jobs that status named |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
@@ -133,13 +131,18 @@ class Check:
     def finished(self, *arguments, cache=None):
         return json.loads(self.mlsm(*arguments, cache=cache).stdout.splitlines()[-1])
 
-    def cluster(self, name):
-        """Computes everything on a cluster, one machine of which is killed; returns a row of the table."""
+    def cluster(self, name, outage):
+        """Computes everything on a cluster, one machine of which is killed; returns a row of the table.
+
+        outage: whether the S3 server stops for 30 seconds after 8.
+        """
         store, out = f"s3://mlsm/{name}-{os.getpid()}", self.folder / f"{name}-plan"
         cluster = {"slurm": Slurm, "ray": Ray, "kubernetes": Kubernetes}[name](self, out)
         follower = Follower(self, store)
         try:
             began = time.monotonic()
+            for delay, number in ((8, signal.SIGSTOP), (38, signal.SIGCONT)) if outage else ():
+                threading.Timer(delay, signal_server, [number]).start()
             cluster.submit(store)
             seconds = time.monotonic() - began
             again = self.submit(name, store, out / "again")
@@ -152,13 +155,14 @@ class Check:
         if computed or "nothing is submitted" not in again.stderr:
             print(f"{name} left {computed}\n{again.stderr}{cluster.log()}", file=sys.stderr)
         verify = self.mlsm("verify", "--config", self.config, "--store", store, cache="after", check=False)
-        twice = {node: count for node, count in cluster.executed().items() if count > 1}
+        executed = cluster.executed()
+        twice = [node for node, count in executed.items() if count > 1]
         return [
             name,
             f"{self.seconds:.0f}",
             f"{seconds:.0f}",
             cluster.killed or "WRONG: none",
-            ", ".join(twice) or "nothing",
+            (", ".join(twice) or f"none of {len(executed)}") if executed else "WRONG: no task told what it computed",
             "WRONG" if not same else f"equal, {len(computed)} computed afterwards",
             "whole" if verify.returncode == 0 else "WRONG",
             "nothing" if "nothing is submitted" in again.stderr else "WRONG",
@@ -340,7 +344,7 @@ class Ray:
         return ""
 
     def executed(self):
-        return collections.Counter()
+        return executed_in(path.read_text() for path in self.out.glob("task-*.jsonl"))
 
     def stop(self):
         subprocess.run([self.ray, "stop", "--force"], capture_output=True)
@@ -352,7 +356,7 @@ class Kubernetes:
     POD = "mlsm-test-0"
 
     def __init__(self, check, out):
-        self.check, self.out, self.killed = check, out, "no cluster"
+        self.check, self.out, self.killed, self.said = check, out, "no cluster", []
 
     def submit(self, store):
         import kubernetes_validate
@@ -366,7 +370,8 @@ class Kubernetes:
         command[-1] = command[-1].replace("/plan/", f"{self.out}/").replace("exec mlsm ", f"exec {self.check.program} ")
         for index in range(job["spec"]["completions"]):
             pod = {"JOB_COMPLETION_INDEX": str(index), "HOSTNAME": self.POD}
-            subprocess.run(command, env=self.check.variables | pod, check=True, capture_output=True)
+            done = subprocess.run(command, env=self.check.variables | pod, check=True, capture_output=True, text=True)
+            self.said.append(done.stdout)
 
     def is_job(self, job):
         return bool(re.fullmatch(rf"kubernetes pod {self.POD}, index \d+", job))
@@ -375,7 +380,7 @@ class Kubernetes:
         return ""
 
     def executed(self):
-        return collections.Counter()
+        return executed_in(self.said)
 
     def stop(self):
         pass

@@ -1,7 +1,8 @@
 """Computes a plan of mlsm on a Ray cluster: level after level, each task one process of `mlsm work`.
 
 Usage: ray_driver.py PLAN PROGRAM STORE ADDRESS RETRIES. Every machine must see the plan, the program and the photos; the
-store holds what is computed, so that a task which was lost with its machine is done again without loss.
+store holds what is computed, so that a task which was lost with its machine is done again without loss. The events of each
+task are added to `task-N.jsonl` beside the plan.
 """
 
 import json
@@ -16,7 +17,9 @@ import ray
 @ray.remote
 def work(program, plan, store, task, threads):
     """Does one task; its output goes to the driver's when it fails."""
-    command = [program, "work", "--plan", plan, "--store", store, "--threads", str(threads), "--task", str(task), "--quiet"]
+    log = os.path.join(os.path.dirname(plan), f"task-{task}.jsonl")
+    command = [program, "work", "--plan", plan, "--store", store, "--threads", str(threads), "--task", str(task)]
+    command += ["--log-file", log, "--quiet"]
     here = ray.get_runtime_context()
     job = {"MLSM_JOB": f"ray job {here.get_job_id()}, task {here.get_task_id()}"}  # what `mlsm status` shows
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **job})

@@ -69,9 +69,16 @@ fn of_folders(
     mut left_out: Vec<LeftOut>,
 ) -> Result<Dataset, DataError> {
     if folders.is_empty() {
+        let beside = left_out.iter().find(|entry| entry.reason == Reason::BesideClasses);
         return Err(DataError::NoDataset {
             path: root.to_owned(),
-            why: "it holds neither CUB's lists (images.txt …) nor a folder with photos".into(),
+            why: match beside {
+                Some(file) => format!(
+                    "no folder in it holds photos, and its own files, such as {}, belong to no class",
+                    file.path
+                ),
+                None => "it holds neither CUB's lists (images.txt …) nor a folder with photos".into(),
+            },
             fix: "give a CUB folder, or a folder with one folder of photos per class",
         });
     }

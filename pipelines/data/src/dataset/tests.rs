@@ -266,6 +266,7 @@ fn what_is_no_dataset_is_refused_by_name() {
     assert!(reason(folder.path()).contains("neither CUB's lists"));
     assert!(reason(&folder.path().join("missing")).contains("there is no such folder"));
     write(&folder, "CUB_200_2011.tgz", "");
+    assert!(reason(folder.path()).contains("such as CUB_200_2011.tgz, belong to no class"));
     assert!(reason(&folder.path().join("CUB_200_2011.tgz")).contains("it is a file, not a folder"));
 }
 
