@@ -37,6 +37,7 @@ class Contender:
         """Changes the late parameter."""
         (self.folder / "params.yaml").write_text(f"episodes: {value}\n")
 
+
 class Dvc(Contender):
     def __init__(self, folder, photos):
         super().__init__("dvc", DVC, folder, photos)
