@@ -75,7 +75,7 @@ fn of_folders(
             why: match beside {
                 Some(file) => format!(
                     "no folder in it holds photos, and its own files, such as {}, belong to no class",
-                    file.path
+                    file.path.escape_debug()
                 ),
                 None => "it holds neither CUB's lists (images.txt …) nor a folder with photos".into(),
             },
