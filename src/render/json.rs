@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use mlsm_engine::{Event, Subscriber};
 use serde_json::{Map, Value, json};
@@ -10,14 +11,20 @@ use serde_json::{Map, Value, json};
 use crate::clock;
 use crate::error::CliError;
 use crate::render::appended::Appended;
+use crate::render::pace::Pace;
 use crate::render::stdout;
 
 /// The version of the documents: raised when a reader of the earlier ones would misread them.
 const SCHEMA: u32 = 1;
 
+/// How often a document says how far a node is, besides the one that says that it is done.
+const EVERY: Duration = Duration::from_millis(100);
+
 /// What this process has written of its run to one place.
-#[derive(Default)]
-pub struct JsonEvents(Mutex<State>);
+pub struct JsonEvents {
+    state: Mutex<State>,
+    pace: Pace,
+}
 
 /// Where the documents go.
 #[derive(Default)]
@@ -41,13 +48,13 @@ struct State {
 /// Returns the one stream of this process: there is one stdout.
 pub fn stream() -> &'static JsonEvents {
     static STREAM: OnceLock<JsonEvents> = OnceLock::new();
-    STREAM.get_or_init(JsonEvents::default)
+    STREAM.get_or_init(|| JsonEvents::to(Place::Stdout))
 }
 
 /// Returns the log file of this process, into which nothing is written before [`JsonEvents::begin_in`].
 pub fn log() -> &'static JsonEvents {
     static LOG: OnceLock<JsonEvents> = OnceLock::new();
-    LOG.get_or_init(|| JsonEvents(Mutex::new(State { place: Place::Nowhere, ..State::default() })))
+    LOG.get_or_init(|| JsonEvents::to(Place::Nowhere))
 }
 
 /// Ends both, as [`JsonEvents::finish`] does; the first failure is returned.
@@ -65,8 +72,12 @@ pub fn add(key: &str, value: &str) {
 }
 
 impl JsonEvents {
+    fn to(place: Place) -> Self {
+        Self { state: Mutex::new(State { place, ..State::default() }), pace: Pace::new(EVERY) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Promises that the last line will be `run-finished`.
@@ -139,6 +150,11 @@ fn headed(document: Value) -> Value {
 
 impl Subscriber for JsonEvents {
     fn on(&self, event: &Event) {
+        match event {
+            Event::NodeStarted { node, .. } => drop(self.pace.is_due(node)),
+            Event::Progress { node, done, total, .. } if done != total && !self.pace.is_due(node) => return,
+            _ => {}
+        }
         let Ok(document) = serde_json::to_value(event) else { return };
         let mut state = self.state();
         if matches!(state.place, Place::Nowhere) || state.is_finished {

@@ -1,48 +1,34 @@
 //! A run as plain lines on stderr, for logs: a node's start and end, and now and then how far it is.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlsm_engine::{Event, NodeSummary, Outcome, Subscriber};
 
+use crate::render::pace::Pace;
 use crate::render::stderr;
 use crate::settings::Verbosity;
 
 /// Prints lines; a node's progress at most once in `every`.
 pub struct Lines {
-    every: Duration,
+    pace: Pace,
     is_verbose: bool,
-    told: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Lines {
     /// Prints progress at most once in `every` for each node, or always when verbose.
     pub fn new(every: Duration, verbosity: Verbosity) -> Self {
-        Self { every, is_verbose: verbosity == Verbosity::Verbose, told: Mutex::default() }
-    }
-
-    fn is_due(&self, node: &str) -> bool {
-        let mut told = self.told.lock().expect("no holder of this lock panics");
-        #[expect(clippy::disallowed_methods, reason = "when a line is due")]
-        let now = Instant::now();
-        // The clock starts with the node: the first line of a short node would say nothing.
-        let last = *told.entry(node.to_owned()).or_insert(now);
-        let is_due = self.is_verbose || now - last >= self.every;
-        if is_due {
-            told.insert(node.to_owned(), now);
-        }
-        is_due
+        let is_verbose = verbosity == Verbosity::Verbose;
+        Self { pace: Pace::new(if is_verbose { Duration::ZERO } else { every }), is_verbose }
     }
 
     fn text(&self, event: &Event) -> Option<String> {
         match event {
             Event::RunStarted { run_id, nodes } if self.is_verbose => Some(format!("run {run_id}: {nodes} nodes")),
             Event::NodeStarted { node, execute, cached, reason } => {
-                self.is_due(node);
+                self.pace.is_due(node);
                 Some(started(node, *execute, *cached, reason))
             }
-            Event::Progress { node, done, total, unit, detail } if self.is_due(node) => {
+            Event::Progress { node, done, total, unit, detail } if self.pace.is_due(node) => {
                 let detail = if detail.is_empty() { String::new() } else { format!(", {detail}") };
                 Some(format!("{node}: {done}/{total} {unit}{detail}"))
             }

@@ -6,6 +6,7 @@ pub mod json;
 pub mod lineage;
 pub mod lines;
 pub mod metrics;
+pub mod pace;
 pub mod progress;
 pub mod report;
 pub mod screen;
