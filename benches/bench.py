@@ -152,19 +152,20 @@ class Tools:
         lines = subprocess.run(command, check=True, capture_output=True, text=True, env=bench.environment()).stdout.splitlines()
         novel = [json.loads(line)["path"] for line in lines]  # of the other photos, training would begin anew
 
-        def edited(photos, run, folder):
+        def edited(photos, run, folder, first):
             def once(round):
-                photo = photos / novel[(round * 97) % len(novel)]
-                other = (photos / novel[(round * 97 + 1) % len(novel)]).read_bytes()
+                photo = photos / novel[(first + round * 97) % len(novel)]
+                other = (photos / novel[(first + round * 97 + 1) % len(novel)]).read_bytes()
                 photo.unlink()
                 photo.write_bytes(other)
                 return bench.timed(run, folder)
 
             return once
 
-        toys = [(tool.name, edited(tool.folder / "data", tool.run, tool.folder)) for tool in self.all]
-        for work, verb in (("its crops and features", ["run", "--until", "extract"]), ("all that follows", ["run"])):
-            ways = [("mlsm", edited(bench.photos, bench.mlsm(*verb), None)), *toys]
+        for first, (work, verb) in enumerate((("its crops and features", ["run", "--until", "extract"]), ("all that follows", ["run"]))):
+            first *= 2  # another photo each time
+            ways = [("mlsm", edited(bench.photos / "images", bench.mlsm(*verb), None, first))]
+            ways += [(tool.name, edited(tool.folder / "data" / "images", tool.run, tool.folder, first)) for tool in self.all]
             bench.row(f"one photo of a novel class changed, of {bench.count}: {work} (toys copy)", ways)
 
     def late(self):
