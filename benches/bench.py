@@ -254,7 +254,7 @@ def memory(bench):
         (tenth / photo.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(photo, tenth / photo.parent.name / photo.name)
     few = bench.configure("tenth.toml", tenth)
-    for stage in ("ingest", "crop", "extract"):
+    for stage in ("ingest", "train-base", "crop", "extract"):
         measured = {}
         for name, config in (("all photos", bench.config), ("a tenth", few)):
             store = bench.folder / f"memory-{name.split()[0]}"
