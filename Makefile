@@ -89,9 +89,10 @@ check-clusters: build
 notebooks: demo
 	python3 configs/notebooks/check.py target/release/mlsm $(STORE)
 
-# How well `mlsm predict` does on small sets, and how sure it is; DATA, if given, is one more.
+# How well `mlsm predict` does on small sets, how sure it is, and what its choices bring; DATA, if given, is one more.
 measure-predict: build
 	python3 pipelines/peers/predict.py target/release/mlsm .mlsm/sets $(DATA)
+	python3 pipelines/peers/choices.py target/release/mlsm .mlsm/sets $(DATA)
 
 # Fuzzes what reads foreign bytes, each target for FUZZ_SECONDS; FUZZ names some of them. Wants rustup and a C++ compiler.
 # What it learns stays in target/fuzz, what fails in pipelines/fuzz/artifacts.

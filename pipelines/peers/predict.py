@@ -22,7 +22,7 @@ import time
 
 import environment
 
-PACKAGES = ["scikit-image==0.26.0", "scikit-learn==1.9.1", "matplotlib==3.11.2", "pillow==13.0.0"]
+PACKAGES = ["safetensors==0.8.0", "scikit-image==0.26.0", "scikit-learn==1.9.1", "matplotlib==3.11.2", "pillow==13.0.0"]
 SHOTS, DRAWS, WAYS, QUERIES = (1, 2, 5, 10), 10, 5, 10
 PHOTOS = max(SHOTS) + QUERIES  # of each class
 USUAL = 0.45  # the usual temperature with one photo a class, as in `src/scoring.rs`

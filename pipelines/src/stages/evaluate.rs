@@ -23,7 +23,7 @@ use crate::runtime::Runtime;
 use crate::scoring::{Scorer, Scoring};
 
 /// The version of all tasks of the stage.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// How a row is measured, on whichever episodes.
 #[derive(Clone)]

@@ -77,7 +77,7 @@ impl Task for Predict {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn recipe(&self) -> Vec<Field> {
