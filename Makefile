@@ -82,8 +82,9 @@ bench: build
 	python3 benches/bench.py target/release/mlsm $(ROWS)
 
 # A plan on Slurm, Ray and by Kubernetes' Job, with an S3 store and a machine killed in the middle. Wants `slurm-wlm munge`.
+# CLUSTERS="--kubernetes --container" does the steps of the container file, too, and wants `debootstrap`.
 check-clusters: build
-	python3 configs/clusters/check.py target/release/mlsm
+	python3 configs/clusters/check.py target/release/mlsm $(CLUSTERS)
 
 # The notebooks, executed over the demo; STORE names another store.
 notebooks: demo

@@ -1,16 +1,19 @@
 """Runs a plan of mlsm on a real Slurm and a real Ray, three machines each on loopback, and compares with one machine.
 
-Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes] [--outage] [--config FILE]. Without a scheduler's name each is tried.
+Usage: python3 check.py PROGRAM [--slurm] [--ray] [--kubernetes [--container]] [--outage] [--config FILE]. Without a scheduler's
+name each is tried.
 Slurm must be installed (Debian: `slurm-wlm munge`, as root); Ray is installed from PyPI into an environment of its own,
 once. The store is an S3 server (of store/remote/setup/servers.py). One machine of Slurm and of Ray is killed in the middle.
 Of Kubernetes no cluster is started: its manifests are checked by the published schemas, and the command of the Job is run as
-it stands for each index in turn. `mlsm status --follow` looks on all the while: the jobs that it names are those of the scheduler.
+it stands for each index in turn: on this machine or, with `--container`, where the steps of the container file were done
+(see container.py). `mlsm status --follow` looks on all the while: the jobs that it names are those of the scheduler.
 Prints a table: seconds on the cluster, what was computed twice, and whether the digests are those of one machine.
 """
 
 import argparse
 import collections
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -28,8 +31,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "pipelines" / "peers"))
 import environment  # noqa: E402
+from container import Container  # noqa: E402
 
-PACKAGES = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]
+PACKAGES = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "dockerfile-parse==2.0.1"]
 RAY = ["ray==2.60.0"]
 SLURM_CONF = """
 ClusterName=mlsm
@@ -68,6 +72,8 @@ def main():
     parser.add_argument("--slurm", action="store_true")
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--kubernetes", action="store_true")
+    parser.add_argument("--container", action="store_true", help="runs the Job's command where the container file's steps were done")
+    parser.add_argument("--build-arg", metavar="NAME=VALUE", action="append", default=[], help="an argument of the container file")
     parser.add_argument("--outage", action="store_true", help="stops the S3 server for 30 seconds in the middle, too")
     parser.add_argument("--config", default=str(HERE / "quick.toml"))
     given = parser.parse_args()
@@ -79,9 +85,13 @@ def main():
     wanted = [name for name in names if getattr(given, name)] or names
     with tempfile.TemporaryDirectory(prefix="mlsm-clusters-", ignore_cleanup_errors=True) as folder:
         check = Check(given.program.resolve(), given.config, pathlib.Path(folder))
+        schedulers = {"slurm": Slurm, "ray": Ray, "kubernetes": Kubernetes}
+        if given.container:
+            arguments = dict(argument.split("=", 1) for argument in given.build_arg)
+            schedulers["kubernetes"] = functools.partial(Pods, arguments)
         rows = []
         for name in wanted:
-            rows.append(check.cluster(name, given.outage))
+            rows.append(check.cluster(name, schedulers[name], given.outage))
             print(rows[-1], file=sys.stderr)
     print("\n| scheduler | computing, one machine, s | cluster, s | a machine killed | computed twice | digests | verify | second submission | jobs that status named |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -131,13 +141,13 @@ class Check:
     def finished(self, *arguments, cache=None):
         return json.loads(self.mlsm(*arguments, cache=cache).stdout.splitlines()[-1])
 
-    def cluster(self, name, outage):
+    def cluster(self, name, scheduler, outage):
         """Computes everything on a cluster, one machine of which is killed; returns a row of the table.
 
         outage: whether the S3 server stops for 30 seconds after 8.
         """
         store, out = f"s3://mlsm/{name}-{os.getpid()}", self.folder / f"{name}-plan"
-        cluster = {"slurm": Slurm, "ray": Ray, "kubernetes": Kubernetes}[name](self, out)
+        cluster = scheduler(self, out)
         follower = Follower(self, store)
         try:
             began = time.monotonic()
@@ -366,12 +376,19 @@ class Kubernetes:
         job = yaml.safe_load((self.out / "job.yaml").read_text())
         kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
         assert yaml.safe_load((self.out / "kustomization.yaml").read_text())["resources"] == ["job.yaml"]
-        command = job["spec"]["template"]["spec"]["containers"][0]["command"]
-        command[-1] = command[-1].replace("/plan/", f"{self.out}/").replace("exec mlsm ", f"exec {self.check.program} ")
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        self.prepare()
         for index in range(job["spec"]["completions"]):
-            pod = {"JOB_COMPLETION_INDEX": str(index), "HOSTNAME": self.POD}
-            done = subprocess.run(command, env=self.check.variables | pod, check=True, capture_output=True, text=True)
-            self.said.append(done.stdout)
+            self.pod(container, {"JOB_COMPLETION_INDEX": str(index), "HOSTNAME": self.POD})
+
+    def prepare(self):
+        """Nothing is needed: the program is here."""
+
+    def pod(self, container, variables):
+        *shell, line = container["command"]
+        line = line.replace("/plan/", f"{self.out}/").replace("exec mlsm ", f"exec {self.check.program} ")
+        variables = self.check.variables | variables
+        self.said.append(subprocess.run([*shell, line], env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     def is_job(self, job):
         return bool(re.fullmatch(rf"kubernetes pod {self.POD}, index \d+", job))
@@ -384,6 +401,32 @@ class Kubernetes:
 
     def stop(self):
         pass
+
+
+class Pods(Kubernetes):
+    """The command of the Job as it stands, where the steps of the container file were done."""
+
+    def __init__(self, arguments, *more):
+        super().__init__(*more)
+        self.arguments = arguments
+
+    def prepare(self):
+        wheel = [sys.executable, ROOT / "src" / "dist" / "wheel.py", self.check.program, self.out]
+        subprocess.run(wheel, check=True, stdout=subprocess.DEVNULL)
+        self.container = Container(self.check.folder / "root", self.out / "Containerfile", self.arguments)
+        said = self.container.run([*self.container.entry, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        print(f"container: {said.strip()}", file=sys.stderr)
+        for name in ("plan", "cache"):
+            (self.container.root / name).mkdir()
+        shutil.copy(self.out / "plan.json", self.container.root / "plan")
+        os.chown(self.container.root / "cache", int(self.container.user), int(self.container.user))
+
+    def pod(self, container, variables):
+        variables = {name: value for name, value in self.check.variables.items() if name.startswith("AWS_")} | variables
+        variables |= {"MLSM_OUTPUT": "json"} | {entry["name"]: entry["value"] for entry in container["env"]}
+        photos = [self.check.folder / "cache"]  # the store's drawn photos, as this machine has them
+        done = self.container.run(container["command"], variables, photos, check=True, stdout=subprocess.PIPE, text=True)
+        self.said.append(done.stdout)
 
 
 if __name__ == "__main__":
