@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use mlsm_data::{Part, mean_ci};
 use mlsm_engine::RunReport;
-use mlsm_store::{Manifest, Store};
+use mlsm_store::{Answer, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::read_table;
@@ -140,15 +140,15 @@ pub(crate) fn summary(assembly: &Assembly, store: &Store, report: &RunReport) ->
     let mut rows = Vec::new();
     let mut crops = Vec::new();
     for node in assembly.graph.nodes() {
-        let Some(manifests) = report.manifests.get(&node.id) else { continue };
+        let Some(answers) = report.answers.get(&node.id) else { continue };
         match &assembly.kinds[&node.id] {
             NodeKind::Evaluate { row } => {
                 // Of a row that is measured in slices: what joins them.
-                for manifest in manifests.values().filter(|manifest| manifest.outputs.contains_key("episodes")) {
-                    rows.push(read_row(store, &node.id, row, manifest)?);
+                for answer in answers.values().filter(|answer| answer.outputs.contains_key("episodes")) {
+                    rows.push(read_row(store, &node.id, row, answer)?);
                 }
             }
-            NodeKind::Crop => crops.extend(audit(assembly, store, &node.id, manifests)?),
+            NodeKind::Crop => crops.extend(audit(assembly, store, &node.id, answers)?),
             _ => {}
         }
     }
@@ -165,9 +165,9 @@ pub(crate) fn fingerprints(report: &RunReport) -> BTreeMap<String, String> {
     report.nodes.iter().filter_map(|n| Some((n.node.clone(), n.fingerprint?.to_string()))).collect()
 }
 
-fn batches(store: &Store, manifest: &Manifest, output: &str) -> Result<Vec<RecordBatch>, AssembleError> {
-    let digest = manifest.outputs.get(output).map(|o| o.digest);
-    let digest = digest.ok_or_else(|| misfit("cannot read a manifest", format!("it has no output {output}")))?;
+fn batches(store: &Store, answer: &Answer, output: &str) -> Result<Vec<RecordBatch>, AssembleError> {
+    let digest = answer.outputs.get(output).map(|o| o.digest);
+    let digest = digest.ok_or_else(|| misfit("cannot read an answer", format!("it has no output {output}")))?;
     Ok(read_table(&store.open_blob(&digest)?)?)
 }
 
@@ -175,9 +175,9 @@ fn batches(store: &Store, manifest: &Manifest, output: &str) -> Result<Vec<Recor
 type Row = (ResultRow, Vec<f64>);
 
 /// Joins the description of a row with what its artifact holds.
-fn read_row(store: &Store, node: &str, spec: &RowSpec, manifest: &Manifest) -> Result<Row, AssembleError> {
+fn read_row(store: &Store, node: &str, spec: &RowSpec, answer: &Answer) -> Result<Row, AssembleError> {
     let mut accuracies = Vec::new();
-    for batch in batches(store, manifest, "episodes")? {
+    for batch in batches(store, answer, "episodes")? {
         let column = batch.column_by_name("accuracy").and_then(|c| c.as_primitive_opt::<Float64Type>());
         let column =
             column.ok_or_else(|| misfit(format!("cannot read the episodes of {node}"), "they have no accuracy"))?;
@@ -190,14 +190,13 @@ fn audit(
     assembly: &Assembly,
     store: &Store,
     node: &str,
-    manifests: &BTreeMap<String, Arc<Manifest>>,
+    answers: &BTreeMap<String, Arc<Answer>>,
 ) -> Result<Vec<CropRow>, AssembleError> {
     let mut rows = Vec::new();
     for part in Part::ALL {
         let (mut ious, mut fallback) = (Vec::new(), 0);
         for shard in assembly.shards.iter().filter(|s| s.part == part) {
-            let Some(output) = manifests.get(&format!("{}/boxes", shard.id)).and_then(|m| m.outputs.get("crops"))
-            else {
+            let Some(output) = answers.get(&format!("{}/boxes", shard.id)).and_then(|m| m.outputs.get("crops")) else {
                 continue;
             };
             let table = read_audit(&store.open_blob(&output.digest)?)?;

@@ -118,7 +118,7 @@ pub fn predict(args: &PredictArgs, settings: &Settings) -> Result<(), CliError> 
 
 /// Reads what a node predicted.
 fn read(report: &RunReport, node: &str, store: &Store) -> Result<Predictions, CliError> {
-    let outputs: Vec<_> = report.manifests[node].values().flat_map(|manifest| &manifest.outputs).collect();
+    let outputs: Vec<_> = report.answers[node].values().flat_map(|answer| &answer.outputs).collect();
     let open = |name: &str| {
         let found = outputs.iter().find(|(output, _)| *output == name);
         store.open_blob(&found.expect("a node that predicts has both outputs").1.digest)

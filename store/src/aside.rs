@@ -74,7 +74,8 @@ impl Store {
             }
             Finding::DamagedManifest { path } => {
                 let read = Manifest::read(&read(path));
-                path.exists() && !read.is_some_and(|m| self.manifest_path(&m.fingerprint) == *path && self.has_all(&m))
+                path.exists()
+                    && !read.is_some_and(|m| self.manifest_path(&m.fingerprint) == *path && self.has_all(&m.outputs))
             }
             Finding::DamagedCheckpoint { path } => path.exists() && !is_whole(&read(path)),
             Finding::DamagedRun { path } => path.exists() && RunRecord::read(&read(path)).is_none(),

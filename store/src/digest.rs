@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -42,7 +43,7 @@ macro_rules! identity {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
             }
         }
 
@@ -68,8 +69,7 @@ macro_rules! identity {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(HexDigits).map(Self)
             }
         }
     };
@@ -85,16 +85,23 @@ identity!(
 );
 
 fn parse(text: &str) -> Result<[u8; 32], ParseHexError> {
-    let wrong = || ParseHexError(text.to_owned());
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
+    let found = blake3::Hash::from_hex(text).map_err(|_| ParseHexError(text.to_owned()))?;
+    Ok(*found.as_bytes())
+}
+
+/// Reads an identity out of a document without a copy of its text.
+struct HexDigits;
+
+impl Visitor<'_> for HexDigits {
+    type Value = [u8; 32];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("64 hexadecimal digits")
     }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16).ok_or_else(wrong);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<[u8; 32], E> {
+        parse(text).map_err(E::custom)
     }
-    Ok(bytes)
 }
 
 impl Digest {

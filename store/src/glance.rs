@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::{Fingerprint, Manifest, Store, StoreError};
+use crate::{Answer, Fingerprint, Store, StoreError};
 
 /// The answers that are there at one moment.
 pub struct Glance<'a> {
@@ -29,12 +29,12 @@ impl Glance<'_> {
     ///
     /// # Errors
     /// [`StoreError::Io`] when the index cannot be read; those of [`crate::Upstream::answer`] where the store is a cache.
-    pub fn find(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Manifest>>, StoreError> {
-        if let Some(here) = self.store.index().find(self.store, fingerprint)? {
+    pub fn find(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Answer>>, StoreError> {
+        if let Some(here) = self.store.index().answer(self.store, fingerprint)? {
             return Ok(Some(here));
         }
         match self.store.upstream().filter(|_| self.shared.contains(fingerprint)) {
-            Some(upstream) => Ok(upstream.answer(fingerprint)?.map(Arc::new)),
+            Some(upstream) => Ok(upstream.answer(fingerprint)?.map(|manifest| Arc::new(Answer::from(&manifest)))),
             None => Ok(None),
         }
     }

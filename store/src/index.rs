@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Fingerprint, Manifest, Store, StoreError, disk, durable};
+use crate::{Answer, Fingerprint, Manifest, Store, StoreError, disk, durable};
 
 /// A manifest as it lies in the index, parsed when it is asked for.
 enum Entry {
@@ -40,7 +40,7 @@ impl Index {
         fingerprint: &Fingerprint,
     ) -> Result<Option<Arc<Manifest>>, StoreError> {
         self.refresh(store)?;
-        if let Some(manifest) = self.get(fingerprint).filter(|m| store.has_all(m)) {
+        if let Some(manifest) = self.get(fingerprint).filter(|m| store.has_all(&m.outputs)) {
             return Ok(store.manifest_path(fingerprint).exists().then_some(manifest));
         }
         // The index does not know it, or knows an older one.
@@ -50,6 +50,24 @@ impl Index {
             false => drop(self.entries.insert(*fingerprint, Entry::Parsed(manifest.clone()))),
         }
         Ok(Some(manifest))
+    }
+
+    /// Finds what answers a request, as [`Index::find`] does, and reads no more of the manifest than that.
+    pub(crate) fn answer(
+        &mut self,
+        store: &Store,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Arc<Answer>>, StoreError> {
+        self.refresh(store)?;
+        let told = match self.entries.get(fingerprint) {
+            Some(Entry::Line(line)) => Answer::read(line.as_bytes()),
+            Some(Entry::Parsed(manifest)) => Some(Answer::from(manifest.as_ref())),
+            None => None,
+        };
+        match told.filter(|answer| answer.fingerprint == *fingerprint && store.has_all(&answer.outputs)) {
+            Some(answer) => Ok(store.manifest_path(fingerprint).exists().then(|| Arc::new(answer))),
+            None => Ok(self.find(store, fingerprint)?.map(|manifest| Arc::new(Answer::from(manifest.as_ref())))),
+        }
     }
 
     fn get(&mut self, fingerprint: &Fingerprint) -> Option<Arc<Manifest>> {

@@ -73,7 +73,7 @@ pub use faults::{ParseTrialError, Trial};
 pub use gc::{GcOptions, GcPlan, Inventory, Pin, Stored};
 pub use glance::Glance;
 pub use lock::{Holder, LockGuard};
-pub use manifest::{Manifest, Output};
+pub use manifest::{Answer, Manifest, Output};
 pub use objects::{Object, Objects, OpenObjects, is_address};
 pub use open::{Access, FORMAT};
 pub use patience::Patience;

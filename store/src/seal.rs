@@ -43,7 +43,12 @@ pub(crate) fn write_list<T: Serialize>(
 
 /// Reads what [`write`] wrote, or what was written before there were seals; `None` when it is damaged.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    if split(bytes).is_some() { read_sealed(bytes) } else { serde_json::from_slice(bytes).ok() }
+    if is_sealed(bytes) { read_sealed(bytes) } else { serde_json::from_slice(bytes).ok() }
+}
+
+/// Tells whether there is a seal, whole or not.
+pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
+    split(bytes).is_some()
 }
 
 /// Reads what [`write`] wrote; `None` when it is damaged or has no seal.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stat {
     pub(crate) size: u64,
-    pub(crate) mtime_ns: i128,
-    pub(crate) ctime_ns: i128,
+    pub(crate) mtime_ns: i64,
+    pub(crate) ctime_ns: i64,
     pub(crate) device: u64,
     pub(crate) inode: u64,
 }
@@ -20,7 +20,8 @@ pub(crate) struct Stat {
 impl Stat {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let stat = fs::metadata(path)?;
-        let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        // Times beyond the year 2262 are all that year's end.
+        let ns = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Ok(Self {
             size: stat.len(),
             mtime_ns: ns(stat.mtime(), stat.mtime_nsec()),

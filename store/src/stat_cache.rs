@@ -18,19 +18,19 @@ use crate::stat::Stat;
 use crate::{Digest, Object, Store, StoreError, durable, seal};
 
 /// How close to its own writing an entry's file may have changed and still be doubted, in nanoseconds.
-const DOUBT_NS: i128 = 2_000_000_000;
+const DOUBT_NS: i64 = 2_000_000_000;
 
 /// A file as it was when it was read. What entries of an older program lack matches no file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     size: u64,
-    mtime_ns: i128,
+    mtime_ns: i64,
     #[serde(default)]
-    ctime_ns: i128,
+    ctime_ns: i64,
     #[serde(default)]
     device: u64,
     inode: u64,
-    written_ns: i128,
+    written_ns: i64,
     digest: Digest,
     /// Of a file in an object store: the version that the service gives it, in place of times and inode.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -40,7 +40,7 @@ struct Entry {
 type Entries = BTreeMap<String, Entry>;
 
 impl Entry {
-    fn new(stat: Stat, written_ns: i128, digest: Digest) -> Self {
+    fn new(stat: Stat, written_ns: i64, digest: Digest) -> Self {
         let Stat { size, mtime_ns, ctime_ns, device, inode } = stat;
         Self { size, mtime_ns, ctime_ns, device, inode, written_ns, digest, version: String::new() }
     }
@@ -51,9 +51,9 @@ impl Entry {
     }
 
     /// Tells whether a file with this stat still has the digest, by a clock that says `now_ns`.
-    fn vouches_for(&self, stat: &Stat, now_ns: i128) -> bool {
+    fn vouches_for(&self, stat: &Stat, now_ns: i64) -> bool {
         let changed_ns = stat.mtime_ns.max(stat.ctime_ns);
-        self.is_of(stat) && self.written_ns - changed_ns > DOUBT_NS && self.written_ns <= now_ns
+        self.is_of(stat) && self.written_ns.saturating_sub(changed_ns) > DOUBT_NS && self.written_ns <= now_ns
     }
 }
 
@@ -68,17 +68,18 @@ pub struct StatCache {
     old: Entries,
     new: Mutex<Entries>,
     /// When the cache was opened: no later than any file was looked at.
-    now_ns: i128,
+    now_ns: i64,
 }
 
 impl StatCache {
     pub(crate) fn open(store: &Store) -> Self {
         #[expect(clippy::disallowed_methods, reason = "an entry as young as its file is not trusted")]
-        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
+        let now_ns =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos().try_into().unwrap_or(i64::MAX));
         Self::open_at(store, now_ns)
     }
 
-    pub(crate) fn open_at(store: &Store, now_ns: i128) -> Self {
+    pub(crate) fn open_at(store: &Store, now_ns: i64) -> Self {
         let old = if store.0.rehash.get().is_some() { Entries::new() } else { read(store) };
         Self { store: store.clone(), old, new: Mutex::default(), now_ns }
     }

@@ -22,8 +22,8 @@ use crate::open::unwritable;
 use crate::patience::Hold;
 use crate::sweep::Writers;
 use crate::{
-    Access, FORMAT, Fingerprint, Listing, LockGuard, Manifest, Output, Patience, Presence, Request, RunLog, StatCache,
-    StoreError, Upstream, durable,
+    Access, Answer, FORMAT, Fingerprint, Listing, LockGuard, Manifest, Output, Patience, Presence, Request, RunLog,
+    StatCache, StoreError, Upstream, durable,
 };
 
 /// A store in a local folder. Clones share one index.
@@ -87,6 +87,20 @@ impl Store {
         }
     }
 
+    /// Finds the artifacts that answer a request, as [`Store::lookup`] does, without what was asked.
+    ///
+    /// # Errors
+    /// Those of [`Store::lookup`].
+    pub fn answer(&self, fingerprint: &Fingerprint) -> Result<Option<Arc<Answer>>, StoreError> {
+        if let Some(here) = self.index().answer(self, fingerprint)? {
+            return Ok(Some(here));
+        }
+        match self.upstream() {
+            Some(_) => Ok(self.lookup(fingerprint)?.map(|manifest| Arc::new(Answer::from(manifest.as_ref())))),
+            None => Ok(None),
+        }
+    }
+
     /// Takes over what a shared place has.
     pub(crate) fn fetch(
         &self,
@@ -118,11 +132,11 @@ impl Store {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io("read", &path, e)),
         };
-        Ok(Manifest::read(&bytes).filter(|m| m.fingerprint == *fingerprint && self.has_all(m)))
+        Ok(Manifest::read(&bytes).filter(|m| m.fingerprint == *fingerprint && self.has_all(&m.outputs)))
     }
 
-    pub(crate) fn has_all(&self, manifest: &Manifest) -> bool {
-        manifest.outputs.values().all(|o| self.has(o))
+    pub(crate) fn has_all(&self, outputs: &BTreeMap<String, Output>) -> bool {
+        outputs.values().all(|o| self.has(o))
     }
 
     /// Tells whether an artifact is there in its full size.

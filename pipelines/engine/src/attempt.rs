@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use mlsm_store::{Fingerprint, LockGuard, Manifest, Request, Store};
+use mlsm_store::{Answer, Fingerprint, LockGuard, Request, Store};
 
 use crate::queue::Job;
 use crate::{Cancel, Context, Event, Graph, Node, RunOptions, StageError, Subscriber, Unit};
@@ -19,7 +19,7 @@ pub(crate) struct Bench<'a> {
 }
 
 /// An answer, and whether it was computed here.
-pub(crate) type Made = (Arc<Manifest>, bool);
+pub(crate) type Made = (Arc<Answer>, bool);
 
 /// How an attempt at a unit ended.
 pub(crate) enum Attempt {
@@ -72,7 +72,7 @@ impl Bench<'_> {
     ) -> Result<Made, StageError> {
         let fingerprint = request.fingerprint();
         if !self.is_forced(node)
-            && let Some(found) = self.store.lookup(&fingerprint)?
+            && let Some(found) = self.store.answer(&fingerprint)?
         {
             return Ok((found, false));
         }
@@ -88,12 +88,12 @@ impl Bench<'_> {
         };
         let outputs = unit.task.run(&context)?.check(unit.task.as_ref())?;
         let made = outputs.artifacts.clone();
-        let manifest = self.store.commit(request.clone(), outputs.artifacts, outputs.provenance)?;
-        if manifest.outputs != made {
+        let answer = self.store.commit(request.clone(), outputs.artifacts, outputs.provenance)?;
+        if answer.outputs != made {
             context.warn(format!("{} gave other bytes than before; the first result is kept", unit.key()));
         }
         self.store.clear_checkpoint(&fingerprint)?;
-        Ok((manifest, true))
+        Ok((Arc::new(Answer::from(answer.as_ref())), true))
     }
 
     /// Takes the lock of a request, or says who holds it.

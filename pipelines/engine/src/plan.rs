@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlsm_store::{Digest, Field, Fingerprint, Input, Manifest, Request, Store, Value};
+use mlsm_store::{Answer, Digest, Field, Fingerprint, Input, Request, Store, Value};
 
 use crate::explain::History;
 use crate::{EngineError, Graph, InputSource, Node, Unit, UnitRef};
@@ -65,8 +65,8 @@ impl Plan {
     }
 }
 
-/// Manifests found or made so far, by node and unit.
-pub(crate) type Manifests = Vec<Vec<Option<Arc<Manifest>>>>;
+/// Answers found or made so far, by node and unit.
+pub(crate) type Answers = Vec<Vec<Option<Arc<Answer>>>>;
 
 /// Plans without running anything and without taking a lock.
 ///
@@ -77,7 +77,7 @@ pub(crate) type Manifests = Vec<Vec<Option<Arc<Manifest>>>>;
 pub fn plan(graph: &Graph, store: &Store, config_name: &str, targets: &[String]) -> Result<Plan, EngineError> {
     let needed = graph.needed_by(targets)?;
     let history = History::new(store, config_name);
-    let mut manifests: Manifests = vec![Vec::new(); graph.nodes().len()];
+    let mut answers: Answers = vec![Vec::new(); graph.nodes().len()];
     let mut nodes = Vec::new();
     for (i, node) in graph.nodes().iter().enumerate() {
         if !needed[i] {
@@ -85,13 +85,13 @@ pub fn plan(graph: &Graph, store: &Store, config_name: &str, targets: &[String])
         }
         let mut units = Vec::with_capacity(node.units.len());
         for unit in &node.units {
-            let request = request(unit, &manifests)?;
+            let request = request(unit, &answers)?;
             let found = match &request {
-                Some(request) => store.lookup(&request.fingerprint())?,
+                Some(request) => store.answer(&request.fingerprint())?,
                 None => None,
             };
             units.push(unit_plan(unit, request, found.is_some(), &history, node));
-            manifests[i].push(found);
+            answers[i].push(found);
         }
         nodes.push(node_plan(node, units));
     }
@@ -167,13 +167,13 @@ pub(crate) fn node_fingerprint(node: &Node, units: &[(String, Fingerprint)]) -> 
 }
 
 /// Builds a unit's request, or nothing while an input's bytes are not known.
-pub(crate) fn request(unit: &Unit, manifests: &Manifests) -> Result<Option<Request>, EngineError> {
+pub(crate) fn request(unit: &Unit, answers: &Answers) -> Result<Option<Request>, EngineError> {
     let mut inputs = Vec::with_capacity(unit.inputs.len());
     for input in &unit.inputs {
         let digest = match &input.source {
             InputSource::Known(digest) => *digest,
             InputSource::Pending(_) => return Ok(None),
-            InputSource::Output(from, output) => match digest_of(manifests, *from, output, unit)? {
+            InputSource::Output(from, output) => match digest_of(answers, *from, output, unit)? {
                 Some(digest) => digest,
                 None => return Ok(None),
             },
@@ -184,14 +184,14 @@ pub(crate) fn request(unit: &Unit, manifests: &Manifests) -> Result<Option<Reque
     Ok(Some(Request { stage, version, recipe, inputs }))
 }
 
-fn digest_of(manifests: &Manifests, from: UnitRef, output: &str, unit: &Unit) -> Result<Option<Digest>, EngineError> {
-    let Some(manifest) = manifests[from.node.0].get(from.unit).and_then(Option::as_ref) else { return Ok(None) };
-    match manifest.outputs.get(output) {
+fn digest_of(answers: &Answers, from: UnitRef, output: &str, unit: &Unit) -> Result<Option<Digest>, EngineError> {
+    let Some(answer) = answers[from.node.0].get(from.unit).and_then(Option::as_ref) else { return Ok(None) };
+    match answer.outputs.get(output) {
         Some(found) => Ok(Some(found.digest)),
         None => Err(EngineError::MissingOutput {
             unit: unit.key(),
             output: output.to_owned(),
-            fingerprint: manifest.fingerprint,
+            fingerprint: answer.fingerprint,
         }),
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mlsm_store::{Digest, Manifest, NodeRecord, RunRecord};
+use mlsm_store::{Answer, Digest, NodeRecord, RunRecord};
 
 use crate::{NodeSummary, Outcome, StageError};
 
-/// Manifests by node id and unit key.
-pub(crate) type ByName = BTreeMap<String, BTreeMap<String, Arc<Manifest>>>;
+/// Answers by node id and unit key.
+pub(crate) type ByName = BTreeMap<String, BTreeMap<String, Arc<Answer>>>;
 
 /// What the run log says about a run besides its nodes.
 #[derive(Clone, Debug)]
@@ -34,8 +34,8 @@ pub struct RunReport {
     pub nodes: Vec<NodeSummary>,
     /// The first error of each node that failed.
     pub errors: Vec<(String, StageError)>,
-    /// Manifests by node id and unit key, as far as they exist.
-    pub manifests: ByName,
+    /// Answers by node id and unit key, as far as they exist.
+    pub answers: ByName,
     /// What the run log says of it, unless it only found what was there.
     pub record: RunRecord,
     /// The recorded run that reached the same: this one, or an earlier one when this one only found what was there.
@@ -63,7 +63,7 @@ pub(crate) fn record(
     finished: String,
     is_whole: bool,
     walk: &Walk,
-    manifests: &ByName,
+    answers: &ByName,
 ) -> RunRecord {
     let nodes = walk.nodes.iter().map(|n| NodeRecord {
         node: n.node.clone(),
@@ -73,7 +73,7 @@ pub(crate) fn record(
         outputs: n.outputs.clone(),
         seconds: n.seconds,
         reason: n.reason.clone(),
-        units: manifests[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
+        units: answers[&n.node].iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect(),
     });
     RunRecord {
         run_id: identity.run_id.clone(),
@@ -101,12 +101,12 @@ pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
 }
 
 /// What the unit without a key makes as it is; for other units, per name the digest of the list of all digests.
-pub(crate) fn combined_outputs(units: &[(String, &Arc<Manifest>)]) -> BTreeMap<String, Digest> {
+pub(crate) fn combined_outputs(units: &[(String, &Arc<Answer>)]) -> BTreeMap<String, Digest> {
     let (own, sharded): (Vec<_>, Vec<_>) = units.iter().partition(|(key, _)| key.is_empty());
-    let own = own.into_iter().flat_map(|(_, manifest)| &manifest.outputs).map(|(name, o)| (name.clone(), o.digest));
+    let own = own.into_iter().flat_map(|(_, answer)| &answer.outputs).map(|(name, o)| (name.clone(), o.digest));
     let mut lists: BTreeMap<String, String> = BTreeMap::new();
-    for (key, manifest) in sharded {
-        for (name, output) in &manifest.outputs {
+    for (key, answer) in sharded {
+        for (name, output) in &answer.outputs {
             let list = lists.entry(name.clone()).or_default();
             list.push_str(&format!("{key} {}\n", output.digest));
         }

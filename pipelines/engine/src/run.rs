@@ -61,11 +61,11 @@ pub fn run(
     subscriber.on(&Event::RunStarted { run_id: identity.run_id.clone(), nodes });
     let bench = Bench { graph, store, options, cancel, subscriber };
     let history = History::new(store, &identity.config_name);
-    let (walk, manifests) = walk(bench, history, &needed, options.threads.max(1))?;
-    let record = record(identity, started, now(), options.extent == Extent::Whole, &walk, &manifests);
+    let (walk, answers) = walk(bench, history, &needed, options.threads.max(1))?;
+    let record = record(identity, started, now(), options.extent == Extent::Whole, &walk, &answers);
     let Walk { outcome, nodes, errors } = walk;
     let recorded_as = identity.run_id.clone();
-    let mut report = RunReport { outcome, nodes, errors, manifests, record, recorded_as };
+    let mut report = RunReport { outcome, nodes, errors, answers, record, recorded_as };
     if options.extent != Extent::Units {
         report.recorded_as = keep_record(store, &report)?;
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use mlsm_store::{Fingerprint, Holder, Store};
 
-use crate::plan::{Manifests, request};
+use crate::plan::{Answers, request};
 use crate::{Action, EngineError, Graph, InputSource, Unit};
 
 /// What is known of a graph.
 pub struct Survey<'a> {
     graph: &'a Graph,
-    manifests: Manifests,
+    answers: Answers,
     /// The fingerprints of the units that are not there, as far as their inputs are known.
     missing: Vec<Vec<Option<Fingerprint>>>,
 }
@@ -39,7 +39,7 @@ impl<'a> Survey<'a> {
         let lengths = || graph.nodes().iter().map(|node| node.units.len());
         Self {
             graph,
-            manifests: lengths().map(|units| vec![None; units]).collect(),
+            answers: lengths().map(|units| vec![None; units]).collect(),
             missing: lengths().map(|units| vec![None; units]).collect(),
         }
     }
@@ -52,16 +52,16 @@ impl<'a> Survey<'a> {
         let glance = store.glance()?;
         for (n, node) in self.graph.nodes().iter().enumerate() {
             for (u, unit) in node.units.iter().enumerate() {
-                if self.manifests[n][u].is_some() {
+                if self.answers[n][u].is_some() {
                     continue;
                 }
                 let known = match self.missing[n][u] {
                     Some(fingerprint) => Some(fingerprint),
-                    None => request(unit, &self.manifests)?.map(|request| request.fingerprint()),
+                    None => request(unit, &self.answers)?.map(|request| request.fingerprint()),
                 };
                 let found = known.map(|fingerprint| glance.find(&fingerprint)).transpose()?.flatten();
                 self.missing[n][u] = known.filter(|_| found.is_none());
-                self.manifests[n][u] = found;
+                self.answers[n][u] = found;
             }
         }
         self.progress(store)
@@ -71,8 +71,8 @@ impl<'a> Survey<'a> {
         let wanted: BTreeSet<Fingerprint> = self.missing.iter().flatten().flatten().copied().collect();
         let holders = store.holders(&wanted)?;
         let node = |(n, node): (usize, &crate::Node)| {
-            let (manifests, missing) = (&self.manifests[n], &self.missing[n]);
-            let done = manifests.iter().filter(|manifest| manifest.is_some()).count();
+            let (answers, missing) = (&self.answers[n], &self.missing[n]);
+            let done = answers.iter().filter(|answer| answer.is_some()).count();
             let holder = |(unit, fingerprint): (&Unit, &Option<Fingerprint>)| {
                 Some((unit.key(), holders.get(fingerprint.as_ref()?)?.clone()))
             };

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlsm_errors::{Explain, Explanation, Fix};
-use mlsm_store::{Digest, Manifest, StoreError};
+use mlsm_store::{Answer, Digest, StoreError};
 
 use self::workers::Workers;
 use crate::attempt::{Attempt, Bench, Made};
 use crate::explain::History;
-use crate::plan::{Manifests, node_fingerprint, node_reason, request};
+use crate::plan::{Answers, node_fingerprint, node_reason, request};
 use crate::queue::{Job, Queue};
 use crate::report::{ByName, Walk, combined_outputs};
 use crate::{EngineError, Event, Node, NodeSummary, Outcome, ShardCount, StageError, Unit};
@@ -70,7 +70,7 @@ struct Walker<'a> {
     upstream: Vec<BTreeSet<usize>>,
     states: Vec<State>,
     queue: Queue,
-    manifests: Manifests,
+    answers: Answers,
     /// Why nothing new begins.
     stopped: Option<Outcome>,
     errors: Vec<(String, StageError)>,
@@ -122,7 +122,7 @@ impl<'a> Walker<'a> {
             upstream: upstream.collect(),
             states: needed.iter().map(state).collect(),
             queue: Queue::new(threads),
-            manifests: nodes.iter().map(|n| vec![None; n.units.len()]).collect(),
+            answers: nodes.iter().map(|n| vec![None; n.units.len()]).collect(),
             stopped: None,
             errors: Vec::new(),
         }
@@ -247,8 +247,8 @@ impl<'a> Walker<'a> {
         let (index, unit) = job.place;
         let node = self.node(index);
         match result {
-            Ok((manifest, is_new)) => {
-                self.manifests[index][unit] = Some(manifest);
+            Ok((answer, is_new)) => {
+                self.answers[index][unit] = Some(answer);
                 let work = self.work(index);
                 work.executed.extend(is_new.then_some(unit));
                 work.done += 1;
@@ -324,9 +324,9 @@ impl<'a> Walker<'a> {
     /// Remakes the upstream units whose output was found damaged; false when none can be.
     fn repair(&mut self, reader: &Node, digest: Digest) -> Result<bool, EngineError> {
         let mut damaged = Vec::new();
-        for (n, units) in self.manifests.iter().enumerate() {
-            for (u, manifest) in units.iter().enumerate() {
-                if manifest.as_ref().is_some_and(|m| m.outputs.values().any(|o| o.digest == digest)) {
+        for (n, units) in self.answers.iter().enumerate() {
+            for (u, answer) in units.iter().enumerate() {
+                if answer.as_ref().is_some_and(|m| m.outputs.values().any(|o| o.digest == digest)) {
                     damaged.push((n, u));
                 }
             }
@@ -336,9 +336,9 @@ impl<'a> Walker<'a> {
             let unit = &node.units[*u];
             let message = format!("artifact {} of {} {} was damaged: remade", digest.short(), node.id, unit.key());
             self.bench.subscriber.on(&Event::Warning { node: reader.id.clone(), message });
-            let Some(again) = request(unit, &self.manifests)? else { return Ok(false) };
+            let Some(again) = request(unit, &self.answers)? else { return Ok(false) };
             match self.bench.remake(node, unit, again, reader) {
-                Ok((manifest, _)) => self.manifests[*n][*u] = Some(manifest),
+                Ok((answer, _)) => self.answers[*n][*u] = Some(answer),
                 Err(StageError::Store(StoreError::Damaged { digest, .. })) => return self.repair(reader, digest),
                 Err(_) => return Ok(false),
             }
@@ -348,7 +348,7 @@ impl<'a> Walker<'a> {
 
     fn finish(&mut self, index: usize, work: Work, outcome: Outcome) {
         let node = self.node(index);
-        let whole: Option<Vec<_>> = self.manifests[index].iter().map(Option::as_ref).collect();
+        let whole: Option<Vec<_>> = self.answers[index].iter().map(Option::as_ref).collect();
         let keyed: Vec<_> = node.units.iter().map(Unit::key).zip(whole.unwrap_or_default()).collect();
         let fingerprints: Vec<_> = keyed.iter().map(|(k, m)| (k.clone(), m.fingerprint)).collect();
         let shards = |units: &mut dyn Iterator<Item = usize>| -> BTreeSet<String> {
@@ -373,11 +373,11 @@ impl<'a> Walker<'a> {
 
     /// Sums up, nodes upstream first.
     fn end(self) -> (Walk, ByName) {
-        let Self { bench, states, manifests, errors, .. } = self;
+        let Self { bench, states, answers, errors, .. } = self;
         let mut named = BTreeMap::new();
-        for (node, manifests) in bench.graph.nodes().iter().zip(manifests) {
-            let units = node.units.iter().zip(manifests);
-            let units: BTreeMap<String, Arc<Manifest>> = units.filter_map(|(u, m)| Some((u.key(), m?))).collect();
+        for (node, answers) in bench.graph.nodes().iter().zip(answers) {
+            let units = node.units.iter().zip(answers);
+            let units: BTreeMap<String, Arc<Answer>> = units.filter_map(|(u, m)| Some((u.key(), m?))).collect();
             named.insert(node.id.clone(), units);
         }
         let ended = states.into_iter().filter_map(|state| match state {

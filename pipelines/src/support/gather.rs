@@ -163,8 +163,8 @@ impl Made<'_> {
     fn digest(&self, at: UnitRef, output: &str) -> Result<Digest, AssembleError> {
         let graph = &self.assembly.graph;
         let (node, unit) = (&graph.node(at.node).id, graph.unit(at).key());
-        let manifest = self.report.manifests.get(node).and_then(|units| units.get(&unit));
-        let found = manifest.and_then(|manifest| manifest.outputs.get(output)).map(|output| output.digest);
+        let answer = self.report.answers.get(node).and_then(|units| units.get(&unit));
+        let found = answer.and_then(|answer| answer.outputs.get(output)).map(|output| output.digest);
         found.ok_or_else(|| StageError::defect(format!("{node} {unit} has not made {output}")).into())
     }
 

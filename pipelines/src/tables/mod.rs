@@ -118,8 +118,8 @@ impl Assembly {
             let mut units: Vec<_> = node.units.iter().map(|unit| (self.part_of(&unit.shard), unit)).collect();
             units.sort_by_key(|(part, _)| *part);
             for (part, unit) in units {
-                let Some(manifest) = report.manifests.get(&node.id).and_then(|m| m.get(&unit.key())) else { continue };
-                for (output, artifact) in &manifest.outputs {
+                let Some(answer) = report.answers.get(&node.id).and_then(|m| m.get(&unit.key())) else { continue };
+                for (output, artifact) in &answer.outputs {
                     let part = part.map(|part| part.to_string()).unwrap_or_default();
                     let Some(place) = self.place(&node.id, &part, &unit.aspect, output) else { continue };
                     place.add(&mut files, PieceSource::Artifact(artifact.digest));

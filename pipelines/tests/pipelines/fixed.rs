@@ -73,7 +73,7 @@ fn stages_of_whole_numbers_give_the_same_bytes_until_their_version_is_raised() {
     let report = ran(&graph, &store, &WHOLE_NUMBERS, &|_: &Event| {});
     let mut found = BTreeMap::new();
     for node in graph.nodes().iter().filter(|node| WHOLE_NUMBERS.contains(&node.id.as_str())) {
-        let made = node.units.iter().map(|unit| &report.manifests[&node.id][&unit.key()].outputs);
+        let made = node.units.iter().map(|unit| &report.answers[&node.id][&unit.key()].outputs);
         let bytes: Vec<u8> = made.flatten().flat_map(|(_, output)| output.digest.as_bytes().to_vec()).collect();
         found.insert((node.id.clone(), node.units[0].task.version()), Digest::of(&bytes));
     }

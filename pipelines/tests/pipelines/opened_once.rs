@@ -41,12 +41,12 @@ fn photos_are_opened_once_for_all_shapes() {
             hidden.fetch_add(1, Relaxed);
         }
     };
-    let made = ran(&graph, &store, &OPENERS, &hide).manifests;
+    let made = ran(&graph, &store, &OPENERS, &hide).answers;
     assert_eq!(hidden.into_inner(), 2 * 12, "once for each shard of both nodes");
 
     let config = of_two_shapes("['cl2n:other+centre-box']");
     let (_folder, store, assembly) = over_store(&config, Purpose::Run);
-    let alone = ran(&assembly.unwrap().graph, &store, &OPENERS, &|_: &Event| {}).manifests;
+    let alone = ran(&assembly.unwrap().graph, &store, &OPENERS, &|_: &Event| {}).answers;
     for (key, manifest) in &alone[OPENERS[1]] {
         assert_eq!(manifest.outputs, made[OPENERS[1]][key].outputs, "{key} differs where it is packed by the way");
     }

@@ -48,8 +48,12 @@ fn commit(store: &Store, name: &str, bytes: &[u8]) -> Result<Arc<Manifest>, Stor
     store.commit(request(name), outputs, BTreeMap::new())
 }
 
+/// Looks a request up in both ways, which must agree.
 fn lookup(store: &Store, name: &str) -> Option<Arc<Manifest>> {
-    store.lookup(&request(name).fingerprint()).unwrap()
+    let fingerprint = request(name).fingerprint();
+    let (answer, manifest) = (store.answer(&fingerprint).unwrap(), store.lookup(&fingerprint).unwrap());
+    assert_eq!(answer.as_deref(), manifest.as_deref().map(Answer::from).as_ref());
+    manifest
 }
 
 fn run(run_id: &str, started: &str) -> RunRecord {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
-const SECOND_NS: i128 = 1_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
 
 fn photo(folder: &TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("photo.jpg");
@@ -23,12 +23,12 @@ fn set_time(path: &Path, seconds_ago: u64) {
     File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-fn now_ns() -> i128 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i128
+fn now_ns() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
 /// Asks the cache by a clock that is so many seconds ahead: the change time of a file cannot be set back.
-fn remember_ahead(store: &Store, path: &Path, seconds: i128) -> Digest {
+fn remember_ahead(store: &Store, path: &Path, seconds: i64) -> Digest {
     let cache = StatCache::open_at(store, now_ns() + seconds * SECOND_NS);
     let (digest, bytes) = cache.digest(path).unwrap();
     assert_eq!(bytes, fs::metadata(path).unwrap().len());

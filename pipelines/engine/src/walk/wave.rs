@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mlsm_store::Manifest;
+use mlsm_store::Answer;
 
 use super::Walker;
 use crate::plan::{UnitPlan, request};
@@ -25,16 +25,16 @@ impl Walker<'_> {
         let node = self.node(index);
         let is_forced = self.bench.is_forced(node);
         let mut wave = Wave { missing: Vec::new(), blocked: 0, plans: Vec::new(), foreign: None };
-        let known = node.units.iter().filter_map(|unit| request(unit, &self.manifests).ok()?);
+        let known = node.units.iter().filter_map(|unit| request(unit, &self.answers).ok()?);
         self.bench.store.bring(known.map(|request| request.fingerprint()))?;
         for (i, unit) in node.units.iter().enumerate() {
-            let Some(request) = request(unit, &self.manifests)? else {
+            let Some(request) = request(unit, &self.answers)? else {
                 wave.blocked += 1;
-                self.manifests[index][i] = None;
+                self.answers[index][i] = None;
                 continue;
             };
             let fingerprint = request.fingerprint();
-            let found = self.bench.store.lookup(&fingerprint)?;
+            let found = self.bench.store.answer(&fingerprint)?;
             if let Some(foreign) = found.as_ref().and_then(|m| self.foreign_device(m)) {
                 wave.foreign.get_or_insert_with(|| format!("{} {} was made on {foreign}", node.id, unit.key()));
             }
@@ -47,7 +47,7 @@ impl Walker<'_> {
             let action = if is_wanted { Action::Execute } else { Action::Reuse };
             let (key, fingerprint) = (unit.key(), Some(fingerprint));
             wave.plans.push(UnitPlan { key, action, request: None, fingerprint, reason });
-            self.manifests[index][i] = if is_wanted { None } else { found };
+            self.answers[index][i] = if is_wanted { None } else { found };
             if is_wanted {
                 wave.missing.push(Job::new((index, i), request, unit.task.threads(), &unit.shard));
             }
@@ -56,8 +56,8 @@ impl Walker<'_> {
     }
 
     /// Returns the device of an artifact whose kind is not accepted.
-    fn foreign_device(&self, manifest: &Manifest) -> Option<String> {
-        let (only, device) = (self.bench.options.only_from.as_ref()?, manifest.provenance.get("device")?);
+    fn foreign_device(&self, answer: &Answer) -> Option<String> {
+        let (only, device) = (self.bench.options.only_from.as_ref()?, answer.provenance.get("device")?);
         (device.split(':').next() != Some(only)).then(|| device.clone())
     }
 }

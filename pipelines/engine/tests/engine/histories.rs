@@ -171,7 +171,7 @@ impl History {
         prop_assert_eq!(report.outcome, "ok");
         let units = self.units(config);
         let (_, expected) = units.last().unwrap();
-        let made = &report.manifests["report:all"].values().next().unwrap().outputs["out"].digest;
+        let made = &report.answers["report:all"].values().next().unwrap().outputs["out"].digest;
         let store = Store::open(&self.root("here"), Access::ReadOnly).unwrap();
         prop_assert_eq!(&store.open_blob(made).unwrap()[..], &expected[..], "a stale result");
         self.here.extend(units.iter().map(|(unit, _)| (unit.clone(), Known::Yes)));

@@ -39,7 +39,7 @@ fn what_a_unit_without_a_key_makes_beside_others_stands_in_the_report_as_it_is()
     let inputs = slices.iter().enumerate().map(|(i, unit)| scene::input(&i.to_string(), unit.output("out")));
     graph.add(node, Unit::only(scene.task("sum", 3, &scene.report), inputs.collect())).unwrap();
     let report = scene.run_graph(&graph, &RunOptions { threads: 4, ..RunOptions::default() });
-    let joined = &report.manifests["sum"][""].outputs["out"];
+    let joined = &report.answers["sum"][""].outputs["out"];
     assert_eq!(report.nodes[0].outputs["out"], joined.digest);
 }
 
@@ -158,7 +158,7 @@ fn a_request_to_stop_keeps_the_checkpoint_and_the_next_run_goes_on_from_it() {
     assert_eq!((report.outcome, outcomes(&report)), ("cancelled", vec![Executed, Cancelled, Cancelled]));
     let report = scene.run();
     assert_eq!(outcomes(&report), [Cached, Executed, Executed]);
-    let out = report.manifests["sum"][""].outputs["out"].digest;
+    let out = report.answers["sum"][""].outputs["out"].digest;
     assert_eq!(&*scene.store.open_blob(&out).unwrap(), b"half-way");
     let left: Vec<_> = std::fs::read_dir(scene.store.root().join("checkpoints")).unwrap().collect();
     assert!(left.is_empty(), "a committed unit leaves no checkpoint: {left:?}");
@@ -168,7 +168,7 @@ fn a_request_to_stop_keeps_the_checkpoint_and_the_next_run_goes_on_from_it() {
 fn a_damaged_artifact_is_remade_by_whoever_needs_it() {
     let mut scene = Scene::new();
     let report = scene.run();
-    let digest = report.manifests["scale"]["001"].outputs["out"].digest;
+    let digest = report.answers["scale"]["001"].outputs["out"].digest;
     let path = scene.store.blob_path(&digest);
     drop(report);
     let mut bytes = std::fs::read(&path).unwrap();
@@ -259,7 +259,7 @@ fn no_event_of_a_node_comes_before_its_start_or_after_its_end_though_its_artifac
         joined(context)
     });
     let report = scene.run();
-    let digest = report.manifests["sum"][""].outputs["out"].digest;
+    let digest = report.answers["sum"][""].outputs["out"].digest;
     let path = scene.store.blob_path(&digest);
     drop(report);
     let mut bytes = std::fs::read(&path).unwrap();

@@ -121,7 +121,7 @@ fn undisturbed() -> BTreeMap<(String, String), Digest> {
 }
 
 fn outputs(report: &RunReport) -> BTreeMap<(String, String), Digest> {
-    let units = report.manifests.iter().flat_map(|(node, units)| units.iter().map(move |(key, m)| (node, key, m)));
+    let units = report.answers.iter().flat_map(|(node, units)| units.iter().map(move |(key, m)| (node, key, m)));
     units.map(|(node, key, m)| ((node.clone(), key.clone()), m.outputs["out"].digest)).collect()
 }
 
