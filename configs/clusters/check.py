@@ -264,9 +264,9 @@ class Slurm:
         self.jobs = {job["job"] for job in jobs}
         middle = jobs[len(jobs) // 2]["job"]
         running = ("squeue", "-h", "-j", middle, "-t", "RUNNING", "-o", "%N")
-        self.wait_for(lambda: self.answer(*running).startswith("n"), 600)
+        self.wait_for(lambda: self.answer(*running).startswith("n"), 7200)
         self.kill(self.answer(*running).split()[0])
-        self.wait_for(lambda: not self.answer("squeue", "-h").strip(), 1800)
+        self.wait_for(lambda: not self.answer("squeue", "-h").strip(), 7200)
 
     def is_job(self, job):
         found = re.fullmatch(r"slurm (\d+)_\d+", job)
