@@ -24,6 +24,9 @@ use crate::error::CliError;
 use crate::render::{json, lineage};
 use crate::settings::Settings;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let cli = Cli::try_parse().unwrap_or_else(|refused| refuse(&refused));
     let is_run = promises_last_line(&cli);

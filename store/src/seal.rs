@@ -43,20 +43,18 @@ pub(crate) fn write_list<T: Serialize>(
 
 /// Reads what [`write`] wrote, or what was written before there were seals; `None` when it is damaged.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    if is_sealed(bytes) { read_sealed(bytes) } else { serde_json::from_slice(bytes).ok() }
-}
-
-/// Tells whether there is a seal, whole or not.
-pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
-    split(bytes).is_some()
+    if split(bytes).is_some() { read_sealed(bytes) } else { serde_json::from_slice(bytes).ok() }
 }
 
 /// Reads what [`write`] wrote; `None` when it is damaged or has no seal.
 pub(crate) fn read_sealed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(&[sealed(bytes)?, b"}"].concat()).ok()
+}
+
+/// Returns the bytes under a seal, an object but for its last brace; `None` when they are damaged or have no seal.
+pub(crate) fn sealed(bytes: &[u8]) -> Option<&[u8]> {
     let (sealed, seal) = split(bytes)?;
-    let is_whole = seal.parse() == Ok(Digest::of(sealed));
-    let object = is_whole.then(|| [sealed, b"}"].concat())?;
-    serde_json::from_slice(&object).ok()
+    (seal.parse() == Ok(Digest::of(sealed))).then_some(sealed)
 }
 
 /// Parts a document from the digits of its seal.

@@ -90,7 +90,7 @@ pub(super) fn open_beside(own: OwnPhotos, config: &Config, with: &Preparation<'_
 /// Digests a user's own photos that have a file.
 pub(crate) fn own_digests(own: &OwnPhotos, with: &Preparation<'_>) -> Result<BTreeMap<ImageId, Digest>, AssembleError> {
     let photos: Vec<Photo> = own.photos().iter().filter(|photo| !own.is_stored(photo)).cloned().collect();
-    digests(&photos, &|photo| own.file(photo).unwrap_or_default(), with)
+    digests(&photos, &|photo| own.file(photo).unwrap_or_default(), &with.store.stat_cache()?, with)
 }
 
 /// Numbers a user's own photos by their contents, so that their names play no part in what is computed.
@@ -119,7 +119,7 @@ pub(super) fn open(config: &Config, with: &Preparation<'_>) -> Result<Source, As
             name = name.split('.').next().unwrap_or_default().to_owned();
             from_archive(path, name, config, with)?
         }
-        false => with_digests(Dataset::open(path, &options)?, path, name, with)?,
+        false => opened(path, path, &options, name, with)?,
     };
     reviewed(source, &path.display().to_string(), with)
 }
@@ -173,8 +173,8 @@ fn synthetic(config: &Config, with: &Preparation<'_>) -> Result<Source, Assemble
         return Ok(pending(dataset, name, warnings, "the synthetic photos are not drawn yet"));
     }
     let folder = found.map_or_else(|| kept.make(with), Ok)?;
-    let dataset = Dataset::open(&folder, &OpenOptions { strict: true, follow_links: false })?;
-    Ok(Source { warnings, ..with_digests(dataset, &folder, name, with)? })
+    let options = OpenOptions { strict: true, follow_links: false };
+    Ok(Source { warnings, ..opened(&folder, &folder, &options, name, with)? })
 }
 
 fn no_photos() -> AssembleError {
@@ -204,8 +204,7 @@ fn from_archive(path: &Path, name: String, config: &Config, with: &Preparation<'
         return Ok(pending(dataset, name, warnings, "the archive is not unpacked yet"));
     }
     let folder = found.map_or_else(|| kept.make(with), Ok)?;
-    let dataset = Dataset::open(&kept.opened(folder.clone()), &options)?;
-    Ok(Source { warnings, ..with_digests(dataset, &folder, name, with)? })
+    Ok(Source { warnings, ..opened(&kept.opened(folder.clone()), &folder, &options, name, with)? })
 }
 
 /// Finds the folder of photos that the store keeps for a configuration; they are drawn or unpacked where they are absent.
@@ -232,24 +231,28 @@ pub(super) fn unreadable(path: &Path, source: &std::io::Error) -> AssembleError 
     AssembleError::Data(said.because(source.to_string()).fix("restore it"))
 }
 
-/// Adds digests. `opened`: the folder that was named, or that the store keeps.
-fn with_digests(
-    dataset: Dataset,
-    opened: &Path,
+/// Opens a data set and digests its photos. What is remembered of them is read beside the lists. `root`: the folder that was
+/// named, or that the store keeps.
+fn opened(
+    folder: &Path,
+    root: &Path,
+    options: &OpenOptions,
     name: String,
     with: &Preparation<'_>,
 ) -> Result<Source, AssembleError> {
-    let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), with)?;
-    let below = dataset.images_root.strip_prefix(opened).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+    let (dataset, cache) = rayon::join(|| Dataset::open(folder, options), || with.store.stat_cache());
+    let dataset = dataset?;
+    let digests = digests(&dataset.photos, &|photo| dataset.images_root.join(&photo.path), &cache?, with)?;
+    let below = dataset.images_root.strip_prefix(root).unwrap_or(Path::new("")).to_string_lossy().into_owned();
     Ok(Source { below, ..Source::of(dataset, digests, name) })
 }
 
 fn digests(
     photos: &[Photo],
     file: &(dyn Fn(&Photo) -> PathBuf + Sync),
+    cache: &StatCache,
     with: &Preparation<'_>,
 ) -> Result<BTreeMap<ImageId, Digest>, AssembleError> {
-    let cache = with.store.stat_cache()?;
     let done = AtomicU64::new(0);
     let digest = |photo: &Photo| {
         with.check()?;
@@ -264,6 +267,6 @@ fn digests(
         Ok((photo.image_id, digest))
     };
     let digests: Result<BTreeMap<_, _>, AssembleError> = photos.par_iter().map(digest).collect();
-    save(&cache)?; // what was hashed before a request to stop need not be hashed again
+    save(cache)?; // what was hashed before a request to stop need not be hashed again
     digests
 }

@@ -7,7 +7,7 @@ use super::presence::Presence;
 use super::tree::Tree;
 use super::{BoundingBox, Class, Dataset, OpenOptions, Photo};
 use crate::{ClassId, DataError, ImageId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// The folder of the archive.
@@ -105,14 +105,14 @@ fn with_present<T: Tree + ?Sized>(
 
 fn read_paths(file: &MetadataFile) -> Result<BTreeMap<u32, String>, DataError> {
     let mut paths = BTreeMap::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     for record in file.records(&["image_id", "path"]) {
         let record = record?;
         let path = record.fields[1];
         if !stays_below_root(path) {
             return Err(record.outside_root(path));
         }
-        if !seen.insert(path.to_owned()) {
+        if !seen.insert(path) {
             return Err(record.malformed(format!("the photo `{path}` is listed a second time")));
         }
         record.insert_new(&mut paths, record.number(0, "image id")?, path.to_owned(), "image id")?;

@@ -2,7 +2,7 @@
 
 use super::tree::Tree;
 use crate::DataError;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) struct Presence<'a, T: ?Sized> {
     tree: &'a T,
     root: String,
-    names_by_folder: BTreeMap<String, BTreeSet<String>>,
+    names_by_folder: BTreeMap<String, HashSet<String>>,
 }
 
 impl<'a, T: Tree + ?Sized> Presence<'a, T> {
@@ -27,7 +27,7 @@ impl<'a, T: Tree + ?Sized> Presence<'a, T> {
         }
         let place = if folder.is_empty() { self.root.clone() } else { format!("{}/{folder}", self.root) };
         let names = match self.tree.file_names(&place) {
-            Err(error) if is_none(error.kind()) => BTreeSet::new(),
+            Err(error) if is_none(error.kind()) => HashSet::new(),
             Err(error) => return Err(DataError::io("list", &self.tree.place(&place), error)),
             Ok(names) => names.into_iter().collect(),
         };
