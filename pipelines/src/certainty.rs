@@ -41,14 +41,16 @@ impl HeldOut {
     }
 
     /// Fits the temperature: the one under which the true classes are most probable, held near the `usual` temperature as far as
-    /// there are few photos (a normal prior on its logarithm). Without photos it is the usual one.
+    /// there are few photos (a normal prior on its logarithm). Without photos it is the usual one. A class of many photos counts
+    /// for as many as the median class: how sure its own photos are says little of the others'.
     pub fn fit(&self, usual: f64) -> Certainty {
         let is_right = |(scores, class): &&(Vec<f32>, usize)| scores.iter().all(|score| *score <= scores[*class]);
         let right = self.0.iter().filter(is_right).count();
+        let weights = self.weights();
         let (mut low, mut high) = (-RANGE, RANGE);
         for _ in 0..STEPS {
             let middle = f64::midpoint(low, high);
-            match self.slope(usual, middle) > 0.0 {
+            match self.slope(&weights, usual, middle) > 0.0 {
                 true => high = middle,
                 false => low = middle,
             }
@@ -57,14 +59,24 @@ impl HeldOut {
         Certainty { temperature, held_out: self.0.len(), right }
     }
 
+    /// Returns for each class how much a photo of it counts.
+    fn weights(&self) -> Vec<f64> {
+        let mut counts = vec![0usize; self.0.first().map_or(0, |(scores, _)| scores.len())];
+        self.0.iter().for_each(|(_, class)| counts[*class] += 1);
+        let mut sorted = counts.clone();
+        sorted.sort_unstable();
+        let median = sorted.get(sorted.len() / 2).map_or(1, |median| (*median).max(1));
+        counts.into_iter().map(|count| (median as f64 / count as f64).min(1.0)).collect()
+    }
+
     /// Returns the derivative, by the logarithm of the temperature, of the negative log probability of the true classes and of
     /// the prior. `power`: the temperature as a power of e times the usual one.
-    fn slope(&self, usual: f64, power: f64) -> f64 {
+    fn slope(&self, weights: &[f64], usual: f64, power: f64) -> f64 {
         let inverse = (-power).exp() / usual;
         let of_photo = |(scores, class): &(Vec<f32>, usize)| {
             let probable = softmax(scores, inverse);
             let expected: f64 = probable.iter().zip(scores).map(|(p, score)| p * f64::from(*score)).sum();
-            (f64::from(scores[*class]) - expected) * inverse
+            weights[*class] * (f64::from(scores[*class]) - expected) * inverse
         };
         self.0.iter().map(of_photo).sum::<f64>() + power / (SPREAD * SPREAD)
     }
@@ -103,6 +115,24 @@ mod tests {
         assert!((HeldOut::default().fit(0.3).temperature - 0.3).abs() < 1e-12);
         let (few, many) = (held_out(3, 3, 2.0).fit(1.0).temperature, held_out(3000, 3000, 2.0).fit(1.0).temperature);
         assert!(0.2 < few && few < 1.0 && many < 0.5 * few, "{few} {many}");
+    }
+
+    #[test]
+    fn a_class_of_many_photos_counts_for_as_many_as_the_median_class() {
+        let photos = |counts: [usize; 3]| {
+            let mut photos = HeldOut::default();
+            for (class, count) in counts.into_iter().enumerate() {
+                // Those of the first class are far apart from the others, whose own are predicted wrong.
+                let scores = if class == 0 { [3.0, 0.0, 0.0] } else { [0.5, 0.0, 0.0] };
+                (0..count).for_each(|_| photos.push(scores.to_vec(), class));
+            }
+            photos.fit(1.0)
+        };
+        let (even, uneven) = (photos([2, 2, 2]), photos([40, 2, 2]));
+        assert!((even.temperature - uneven.temperature).abs() < 1e-9, "{even:?} {uneven:?}");
+        assert_eq!((uneven.held_out, uneven.right), (44, 40));
+        let alone = photos([40, 0, 0]).temperature;
+        assert!(0.4 < alone && alone < 1.0, "one class alone leaves it near the usual one: {alone}");
     }
 
     #[test]

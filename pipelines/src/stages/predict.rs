@@ -172,8 +172,9 @@ impl Predict {
     /// Fits how sure the row is. Held-out photos met class means of fewer photos than those asked for: the temperature fitted on
     /// them is carried over in the ratio of the usual ones.
     fn certainty(&self, support: &[Vec<ImageId>], held_out: &HeldOut) -> Certainty {
+        // The harmonic mean: a class is as far from sure as its few photos scatter.
         let mean = |count: fn(usize) -> usize| {
-            support.iter().map(|photos| count(photos.len())).sum::<usize>() as f64 / support.len() as f64
+            support.len() as f64 / support.iter().map(|photos| 1.0 / count(photos.len()) as f64).sum::<f64>()
         };
         let kept = mean(|n| if n > 1 { n - n.div_ceil(FOLDS) } else { n });
         let [then, now] = [kept, mean(|n| n)].map(|k_shot| self.scoring.temperature(k_shot));
